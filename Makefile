@@ -1,0 +1,43 @@
+# make figures [TOPICS="residual saturation"] [SCALE=quick|paper] [OUT=out] [FLAGS="--force"]
+# make test    [TESTS=tests/test_jacobians.py]
+# make benchmark | lint | lock | clean
+PYTHON ?= python3
+OUT    ?= out
+SCALE  ?= paper
+TOPICS ?=
+TESTS  ?= tests
+FLAGS  ?=
+python = .venv/bin/python
+
+.PHONY: figures test benchmark lint lock clean install
+
+figures: .venv/installed
+	$(python) -m experiments.reproduce --scale=$(SCALE) --out_dir=$(OUT) $(if $(TOPICS),--topics="$(TOPICS)") $(FLAGS)
+
+test: .venv/installed
+	$(python) -m pytest -n auto --dist loadfile $(TESTS)
+
+benchmark: .venv/installed
+	$(python) -m experiments.benchmark --out_dir=$(OUT)
+
+lint: .venv/installed
+	$(python) -m ruff check .
+
+install: .venv/installed
+
+# Without ensurepip, so that a distribution's Python that ships no venv bundle serves too; the outer pip fills the environment.
+.venv/installed: requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit("jaxnotes needs Python 3.11 or newer, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	rm -rf .venv
+	$(PYTHON) -m venv --without-pip .venv
+	$(PYTHON) -m pip --python $(python) install --quiet --require-hashes -r requirements.lock
+	$(PYTHON) -m pip --python $(python) install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+# Rewrites the lock with the newest versions; needs `uv`.
+lock:
+	uv pip compile pyproject.toml --extra test --group build --universal --python-version 3.11 --generate-hashes \
+	  --no-annotate --custom-compile-command "make lock" --upgrade --quiet --output-file requirements.lock
+
+clean:
+	rm -rf .venv $(OUT) .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,40 @@
+"""Results to figures: the one place that imports matplotlib. A module a topic, each with `FIGURES`, claim -> drawing."""
+
+import importlib
+import io
+from pathlib import Path
+
+import matplotlib
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+from experiments import files
+from experiments.figures import style
+from experiments.results import FIGURE_FORMATS, Results, figure_files
+
+
+def draw_topic(out_dir: Path, results: Results) -> None:
+    """Draws every claim's figure of a topic into `figures/`, in each format.
+
+    A drawing is a function of one claim's evidence that returns a matplotlib figure.
+    """
+    drawings = importlib.import_module(f"experiments.figures.{results.header['topic']}").FIGURES
+    for claim, evidence in results.claims.items():
+        with matplotlib.rc_context(style.PARAMETERS):
+            figure = drawings[claim](evidence)
+            FigureCanvasAgg(figure)
+            for name, suffix in zip(figure_files(claim), FIGURE_FORMATS, strict=True):
+                files.write_bytes(Path(out_dir) / "figures" / name, _render(figure, suffix))
+
+
+def all_drawn(out_dir: Path, results: Results) -> bool:
+    """Whether each figure's files are there."""
+    folder = Path(out_dir) / "figures"
+    return all((folder / name).is_file() for claim in results.claims for name in figure_files(claim))
+
+
+def _render(figure, suffix: str) -> bytes:
+    buffer = io.BytesIO()
+    # No date and a fixed salt: the same results give the same bytes.
+    metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {"Software": None}}[suffix]
+    figure.savefig(buffer, format=suffix, metadata=metadata, dpi=200)
+    return buffer.getvalue()

@@ -1,0 +1,113 @@
+"""Runs topics of the notes: measures what is missing or changed, then draws figures, numbers and pages.
+
+A topic whose code, imports, settings, seed, package versions and device are those of its results is skipped, so an
+interrupted run goes on from what is complete.
+"""
+
+import dataclasses
+import sys
+import traceback
+from pathlib import Path
+
+from absl import flags
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from experiments import files, fingerprint, results, run, script, settings, topics
+
+
+def main(argv) -> None:
+    del argv
+    values = flags.FLAGS
+    chosen = _chosen_topics(values.topics)
+    out_dir = Path(values.out_dir)
+    files.check_writable(out_dir)
+    run.use_compilation_cache()
+    console = Console()
+    plan = [_plan(topic, values.scale, values.seed, out_dir, values.force) for topic in chosen]
+    failed = _run(sorted(plan, key=lambda step: step.cost), values, out_dir, console)  # first figures early
+    done = [found for topic in chosen if (found := results.load(out_dir, topic)) is not None]
+    console.print(script.verdict_table(done))
+    console.print(f"Figures are in {out_dir / 'figures'}, numbers in {out_dir}, pages in {out_dir / 'site'}.")
+    if failed:
+        console.print(f"[red]Failed: {', '.join(failed)}; the others are complete. Run again to retry only these.")
+        sys.exit(1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """What is left to do for a topic: everything, only its pages and figures (`kept` are its results), or nothing."""
+
+    topic: str
+    settings: settings.Settings
+    kept: results.Results | None
+
+    @property
+    def cost(self) -> float:
+        return 1 if self.kept else 1 + sum(part.cost for part in topics.load(self.topic).PARTS)
+
+
+def _plan(topic: str, scale: str, seed: int, out_dir: Path, force: bool) -> Step:
+    module = topics.load(topic)
+    chosen = module.SETTINGS.preset(scale)
+    kept = None if force else results.load(out_dir, topic)
+    key = fingerprint.of_run(module.__name__, dataclasses.asdict(chosen), seed)
+    return Step(topic, chosen, kept if kept is not None and kept.header["key"] == key else None)
+
+
+def _run(plan: list[Step], values, out_dir: Path, console: Console) -> list[str]:
+    failed = []
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        bar = progress.add_task("topics", total=sum(step.cost for step in plan))
+        for step in plan:
+            progress.update(bar, description=step.topic)
+            try:
+                seconds = _do(step, values, out_dir, lambda part: progress.advance(bar, part.cost))
+            except Exception:
+                failed.append(step.topic)
+                console.print(f"[red]{step.topic} failed; its earlier results stay as they were.")
+                traceback.print_exc()
+            else:
+                state = "unchanged" if step.kept else f"measured in {seconds:.0f} s"
+                console.print(f"{step.topic}: {state}", highlight=False)
+            progress.advance(bar, 1)
+    return failed
+
+
+def _do(step: Step, values, out_dir: Path, on_part) -> float:
+    if step.kept is None:
+        command = f"python -m experiments.{step.topic} --scale={values.scale} --seed={values.seed}"
+        measured = run.measure_topic(
+            step.topic,
+            step.settings,
+            seed=values.seed,
+            scale=values.scale,
+            command=command,
+            out_dir=out_dir,
+            on_part=on_part,
+        )
+    else:
+        measured = step.kept
+        results.save(out_dir, measured)  # the rules may have changed though the measurements have not
+    run.publish(out_dir, measured)
+    return measured.header["seconds"]
+
+
+def _chosen_topics(words: list[str]) -> list[str]:
+    wanted = [word for entry in words for word in entry.split()]
+    unknown = [word for word in wanted if word not in topics.TOPICS]
+    if unknown:
+        raise settings.SettingsError(f"--topics={unknown[0]} is not one of {', '.join(topics.TOPICS)}")
+    return [topic for topic in topics.TOPICS if not wanted or topic in wanted]
+
+
+def _define_flags() -> None:
+    script.define_common_flags()
+    flags.DEFINE_list("topics", [], "Topics to run, by comma or space; all where empty.", module_name=sys.argv[0])
+    flags.DEFINE_bool("force", False, "Measure again what is unchanged too.", module_name=sys.argv[0])
+
+
+if __name__ == "__main__":
+    _define_flags()
+    script.start(main, usage=__doc__)

@@ -1,0 +1,65 @@
+"""One topic from settings to files: measure, judge, save, draw; and what stands for all topics: numbers and pages."""
+
+import dataclasses
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from experiments import figures, fingerprint, paper_numbers, results, rules, topics, writeup
+
+
+def use_compilation_cache() -> None:
+    """Keeps compiled programs in the user's cache folder, so that a second process starts fast.
+
+    JAX_COMPILATION_CACHE_DIR, where set, names another folder.
+    """
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        jax.config.update("jax_compilation_cache_dir", str(home / "jaxnotes"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def measure_topic(
+    topic: str, settings: Any, *, seed: int, scale: str, command: str, out_dir: Path, on_part: Callable = lambda part: None
+) -> results.Results:
+    """Measures a topic and saves its results, whole; earlier ones stay until then.
+
+    Raises:
+      ValueError: the topic did not measure exactly the claims that `claims.toml` has for it.
+    """
+    module = topics.load(topic)
+    start = time.monotonic()
+    claims = module.measure(settings, topics.topic_key(topic, seed), on_part)
+    expected = {claim for claim, entry in rules.load_claims().items() if entry.topic == topic}
+    if claims.keys() != expected:
+        raise ValueError(f"topic {topic!r} measured {sorted(claims)}; claims.toml has {sorted(expected)}")
+    header = {
+        "topic": topic,
+        "command": command,
+        "seed": seed,
+        "scale": scale,
+        "settings": dataclasses.asdict(settings),
+        "versions": fingerprint.versions(),
+        "device": fingerprint.device(),
+        "seconds": round(time.monotonic() - start, 3),
+        "key": fingerprint.of_run(module.__name__, dataclasses.asdict(settings), seed),
+    }
+    measured = results.Results(header, claims)
+    results.save(out_dir, measured)
+    return measured
+
+
+def publish(out_dir: Path, measured: results.Results) -> None:
+    """Draws a topic's figures unless they are there as today's code draws them, then writes numbers and pages of all."""
+    drawn = fingerprint.of_code(f"experiments.figures.{measured.header['topic']}")
+    if measured.header.get("drawn") != drawn or not figures.all_drawn(out_dir, measured):
+        figures.draw_topic(out_dir, measured)
+        results.save(out_dir, measured._replace(header={**measured.header, "drawn": drawn}))
+    present = [found for topic in topics.TOPICS if (found := results.load(out_dir, topic)) is not None]
+    paper_numbers.write(out_dir, present)
+    writeup.build(out_dir, present)

@@ -1,0 +1,141 @@
+"""The command line of a topic's script: flags from its settings, one clear line for bad input, files in --out_dir."""
+
+import dataclasses
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+from absl import app, flags
+from rich.console import Console
+from rich.table import Table
+
+from experiments import files, results, rules, run, settings
+from experiments.formatting import format_measurement
+
+
+def run_topic(topic: str, settings_class: type[settings.Settings], description: str) -> None:
+    """Runs a topic's script from `sys.argv` and exits."""
+    _define_flags(settings_class)
+    start(lambda argv: _main(topic, settings_class), usage=f"{description}\nusage: python -m experiments.{topic} [flags]")
+
+
+def start(main: Callable[[Sequence[str]], Any], usage: str) -> None:
+    """`app.run` with errors of the user's as one line and exit status 2, and Ctrl-C as exit status 130."""
+    # absl takes the help text from the docstring of the main module.
+    sys.modules["__main__"].__doc__ = usage
+    app.run(lambda argv: _guarded(main, argv), flags_parser=_parse)
+
+
+def define_common_flags(default_scale: str = "paper") -> None:
+    """--out_dir, --scale and --seed, which every script has."""
+    here = sys.argv[0]
+    flags.DEFINE_string("out_dir", "out", "Folder that receives results/, figures/, numbers.tex and site/.", module_name=here)
+    scales = list(settings.SCALES)
+    flags.DEFINE_enum("scale", default_scale, scales, "Preset of all settings: quick or paper.", module_name=here)
+    flags.DEFINE_integer("seed", 0, "Seed of all randomness.", lower_bound=0, module_name=here)
+
+
+def command_line() -> str:
+    """The command that was typed, to be stored with the results."""
+    name = Path(sys.argv[0]).stem
+    return shlex.join(["python", "-m", f"experiments.{name}", *sys.argv[1:]])
+
+
+def verdict_table(judged: Sequence[results.Results]) -> Table:
+    """Claims with verdicts and their first measurements, for the terminal."""
+    claims = rules.load_claims()
+    table = Table("claim", "verdict", "measured [95% interval]", title="Verdicts", title_justify="left")
+    for measured in judged:
+        for identifier, evidence in measured.claims.items():
+            verdict = rules.judge(claims[identifier], evidence.measurements).verdict
+            shown = "; ".join(f"{m.name} {format_measurement(m)}" for m in evidence.measurements[:2])
+            table.add_row(identifier, verdict, shown)
+    return table
+
+
+def _main(topic: str, settings_class: type[settings.Settings]) -> None:
+    values = flags.FLAGS.flag_values_dict()
+    names = [field.name for field in dataclasses.fields(settings_class)]
+    changes = {name: _as_setting(values[name]) for name in names if values[name] is not None}
+    chosen = settings_class.preset(values["scale"], **changes)
+    out_dir = Path(values["out_dir"])
+    files.check_writable(out_dir)
+    run.use_compilation_cache()
+    measured = run.measure_topic(
+        topic, chosen, seed=values["seed"], scale=values["scale"], command=command_line(), out_dir=out_dir
+    )
+    run.publish(out_dir, measured)
+    Console().print(verdict_table([measured]), f"Figures and numbers are in {out_dir}.")
+
+
+def _define_flags(settings_class: type[settings.Settings]) -> None:
+    define_common_flags()
+    define = {int: flags.DEFINE_integer, float: flags.DEFINE_float, str: flags.DEFINE_string}
+    for field in dataclasses.fields(settings_class):
+        help = f"{field.metadata['help']} Default {_shown(field.default)}, at scale quick {_shown(field.metadata['quick'])}."
+        if isinstance(field.default, tuple):
+            parser = _TupleParser(type(field.default[0]))
+            flags.DEFINE(parser, field.name, None, help, module_name=sys.argv[0])
+        else:
+            define[type(field.default)](field.name, None, help, module_name=sys.argv[0])
+
+
+class _TupleParser(flags.ArgumentParser):
+    """Comma-separated numbers or words, all of one type."""
+
+    def __init__(self, element: type):
+        self.element = element
+        self.syntactic_help = f"comma-separated {element.__name__}s"
+
+    def parse(self, argument):
+        if not isinstance(argument, str):
+            return argument
+        try:
+            return tuple(self.element(word) for word in argument.split(",") if word.strip())
+        except ValueError:
+            raise ValueError(f"expected {self.syntactic_help}") from None
+
+    def flag_type(self) -> str:
+        return self.syntactic_help
+
+
+def _as_setting(value):
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _shown(value) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _parse(argv: Sequence[str]) -> list[str]:
+    """Flags from the command line; a wrong one ends the process with one line and status 2."""
+    asks_help = any(word.lstrip("-") in ("h", "help", "helpshort", "helpfull") for word in argv)
+    try:
+        rest = app.parse_flags_with_usage(argv) if asks_help else flags.FLAGS(argv)
+    except flags.Error as error:
+        _fail(str(error))
+    if len(rest) > 1:
+        _fail(f"unexpected argument {rest[1]!r}; flags are written --name=value, --help lists them")
+    return rest
+
+
+def _guarded(main, argv: Sequence[str]):
+    try:
+        return main(argv)
+    except (settings.SettingsError, OSError) as error:
+        _fail(str(error))
+    except KeyboardInterrupt:
+        print("interrupted; what was complete is kept", file=sys.stderr)
+        sys.exit(130)
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        _fail(f"out of memory; lower --width, --batch or --seeds ({str(error).splitlines()[0]})")
+
+
+def _fail(message: str) -> None:
+    print(f"{Path(sys.argv[0]).stem}: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(2)
