@@ -1,6 +1,7 @@
 """Numbers as text, the same in pages, tables, conditions and LaTeX."""
 
 import math
+import re
 
 from experiments.measurement import Measurement
 
@@ -38,8 +39,5 @@ def _aligned(value: float, largest: float, digits: int) -> str:
 
 def to_latex(text: str) -> str:
     """The output of the functions above in LaTeX's math notation."""
-    words = []
-    for word in text.replace("[", "[ ").replace("]", " ]").replace(",", " ,").split():
-        mantissa, e, exponent = word.partition("e")
-        words.append(rf"{mantissa}\times 10^{{{exponent}}}" if e else word)
-    return " ".join(words).replace("[ ", r"\ [").replace(" ]", "]").replace(" ,", r",\,").replace(r" \ ", r"\ ")
+    text = re.sub(r"e(-?\d+)", r"\\times 10^{\1}", text)
+    return text.replace(" [", r"\ [").replace(", ", r",\,")

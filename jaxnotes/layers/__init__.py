@@ -1,0 +1,1 @@
+"""Layers: pure functions on arrays, one concept a module."""

@@ -1,0 +1,158 @@
+"""Activation functions: stable at every input, with derivatives that stay exact where the textbook formula cancels."""
+
+import math
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float
+
+Activation = Callable[[Array], Array]
+
+
+@jax.custom_jvp
+def sigmoid(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """Logistic function 1 / (1 + e^(-x)); its derivative σ(x) σ(-x) does not cancel where σ rounds to 1."""
+    small = jnp.exp(-jnp.abs(x))  # in (0, 1]: never overflows
+    return jnp.where(x >= 0, 1 / (1 + small), small / (1 + small))
+
+
+sigmoid.defjvps(lambda tangent, value, x: tangent * (value * sigmoid(-x)))
+
+
+@jax.custom_jvp
+def tanh(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """Hyperbolic tangent; its derivative sech²(x) = 4 σ(2x) σ(-2x) does not cancel where tanh rounds to ±1."""
+    return lax.tanh(x)
+
+
+tanh.defjvps(lambda tangent, value, x: tangent * (4 * sigmoid(2 * x) * sigmoid(-2 * x)))
+
+
+def relu(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """max(x, 0); its derivative at 0 is 0, the choice of Glorot et al. (2011) and of jax.nn."""
+    return jnp.where(x <= 0, jnp.zeros_like(x), x)  # this way round, NaN stays NaN
+
+
+def leaky_relu(x: Float[Array, "*shape"], negative_slope: float = 0.01) -> Float[Array, "*shape"]:
+    """x where positive, else negative_slope · x (Maas et al. 2013); its derivative at 0 is 1, as in jax.nn."""
+    return jnp.where(x >= 0, x, negative_slope * x)
+
+
+def elu(x: Float[Array, "*shape"], alpha: float = 1.0) -> Float[Array, "*shape"]:
+    """x where positive, else alpha (e^x - 1) (Clevert et al. 2016)."""
+    # The exponential sees no positive input, so that neither it nor its derivative overflows on the branch not taken.
+    return jnp.where(x > 0, x, alpha * _expm1(jnp.where(x > 0, jnp.zeros_like(x), x)))
+
+
+@jax.custom_jvp
+def _expm1(x: Array) -> Array:
+    return jnp.expm1(x)
+
+
+_expm1.defjvps(lambda tangent, value, x: tangent * jnp.exp(x))  # JAX's own rule, expm1(x) + 1, cancels
+
+
+@jax.custom_jvp
+def gelu(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """x Φ(x) with the exact normal distribution function Φ (Hendrycks and Gimpel 2016); 0 at -∞."""
+    return jnp.where(x == -jnp.inf, jnp.zeros_like(x), x * _normal_distribution(x))
+
+
+def _normal_distribution(x: Array) -> Array:
+    return 0.5 * lax.erfc(-x * math.sqrt(0.5))  # erfc keeps the left tail's digits, 1 + erf cancels them
+
+
+def _gelu_slope(x: Array) -> Array:
+    finite = jnp.clip(x, -1e3, 1e3)  # beyond, the density is 0 in every type, and ∞ · 0 would be NaN
+    density = jnp.exp(-0.5 * finite * finite) / math.sqrt(2 * math.pi)
+    return _normal_distribution(x) + finite * density
+
+
+gelu.defjvps(lambda tangent, value, x: tangent * _gelu_slope(x))
+
+
+@jax.custom_jvp
+def silu(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """x σ(x), also called swish (Elfwing et al. 2018); 0 at -∞."""
+    return jnp.where(x == -jnp.inf, jnp.zeros_like(x), x * sigmoid(x))
+
+
+def _silu_slope(x: Array) -> Array:
+    rest = sigmoid(-x)
+    return sigmoid(x) * (1 + jnp.where(rest == 0, jnp.zeros_like(x), jnp.maximum(x, -1e4) * rest))
+
+
+silu.defjvps(lambda tangent, value, x: tangent * _silu_slope(x))
+
+
+@jax.custom_jvp
+def softplus(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """ln(1 + e^x), whose derivative is the sigmoid."""
+    return jnp.maximum(x, 0) + jnp.log1p(jnp.exp(-jnp.abs(x)))
+
+
+softplus.defjvps(lambda tangent, value, x: tangent * sigmoid(x))
+
+
+def identity(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """x: the activation of a linear network."""
+    return x
+
+
+def erf(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """Error function 2/√π ∫_0^x e^(-t²) dt, the activation whose mean-field maps have closed forms (Williams 1997)."""
+    return lax.erf(x)
+
+
+ACTIVATIONS: Mapping[str, Activation] = MappingProxyType(
+    {
+        "sigmoid": sigmoid,
+        "tanh": tanh,
+        "relu": relu,
+        "leaky_relu": leaky_relu,
+        "elu": elu,
+        "gelu": gelu,
+        "silu": silu,
+        "softplus": softplus,
+        "identity": identity,
+        "erf": erf,
+    }
+)
+
+
+def by_name(name: str) -> Activation:
+    """The activation function of a name.
+
+    Raises:
+      ValueError: there is none of that name; the message lists the names.
+    """
+    if name not in ACTIVATIONS:
+        raise ValueError(f"unknown activation {name!r}; choose one of {', '.join(ACTIVATIONS)}")
+    return ACTIVATIONS[name]
+
+
+def derivative(activation: Activation) -> Activation:
+    """The elementwise derivative of an elementwise function, by forward differentiation."""
+    return lambda x: jax.jvp(activation, (x,), (jnp.ones_like(x),))[1]
+
+
+def saturated_fraction(activation: Activation, x: Float[Array, "*shape"], threshold: float = 0.05) -> Float[Array, ""]:
+    """Fraction of units whose slope is small.
+
+    A unit counts as saturated where |φ'(x)| < threshold · max |φ'|, the maximum taken over inputs in [-10, 10].
+
+    Args:
+      activation: elementwise function φ.
+      x: pre-activations, any shape.
+      threshold: share of the largest slope, in (0, 1).
+
+    Returns:
+      Fraction of the entries of x, [], in the dtype of x; 0 for an empty x.
+    """
+    slope = derivative(activation)
+    steepest = jnp.abs(slope(jnp.linspace(-10.0, 10.0, 2001, dtype=x.dtype))).max()
+    saturated = jnp.abs(slope(x)) < threshold * steepest
+    return jnp.sum(saturated, dtype=x.dtype) / max(x.size, 1)

@@ -1,0 +1,60 @@
+"""The linear layer: y = x W + b."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
+
+from jaxnotes.layers.initializers import Initializer, lecun_normal
+
+
+def linear_init(
+    key: Key[Array, ""],
+    n_in: int,
+    n_out: int,
+    *,
+    initializer: Initializer = lecun_normal,
+    bias_variance: float | Float[Array, ""] = 0.0,
+    dtype=jnp.float32,
+) -> dict[str, Array]:
+    """Parameters of a linear layer.
+
+    Args:
+      key: random key.
+      n_in: input features.
+      n_out: output features.
+      initializer: draws the weight matrix.
+      bias_variance: variance of the Gaussian biases; 0 gives zeros.
+      dtype: of both parameters.
+
+    Returns:
+      {"weight": [n_in, n_out], "bias": [n_out]}.
+
+    Raises:
+      ValueError: a size below 1 or a negative variance.
+    """
+    if not isinstance(bias_variance, jax.core.Tracer) and not bias_variance >= 0:
+        raise ValueError(f"bias_variance is {bias_variance}; it must be 0 or positive")
+    of_weight, of_bias = jax.random.split(key)
+    weight = initializer(of_weight, n_in, n_out, dtype)
+    bias = jax.random.normal(of_bias, (n_out,), dtype) * jnp.sqrt(jnp.asarray(bias_variance, dtype))
+    return {"weight": weight, "bias": bias}
+
+
+def linear(params: dict[str, Array], x: Float[Array, "*batch n_in"]) -> Float[Array, "*batch n_out"]:
+    """x W + b.
+
+    Args:
+      params: {"weight": [n_in, n_out], "bias": [n_out]}.
+      x: [..., n_in].
+
+    Returns:
+      [..., n_out].
+
+    Raises:
+      ValueError: the last dimension of x is not n_in.
+    """
+    weight, bias = params["weight"], params["bias"]
+    if x.ndim == 0 or x.shape[-1] != weight.shape[0]:
+        raise ValueError(f"x has shape {x.shape} and the weight {weight.shape}; x must end in {weight.shape[0]} features")
+    y = x @ weight
+    return y + bias.reshape((1,) * (y.ndim - 1) + bias.shape)

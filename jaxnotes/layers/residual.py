@@ -1,0 +1,45 @@
+"""The residual connection y = x + s F(x) (He et al. 2016), and two ways to start it small."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+
+def residual(
+    branch: Callable[[Any, Array], Array], params: Any, x: Float[Array, "*shape"], *, branch_scale: float = 1.0
+) -> Float[Array, "*shape"]:
+    """x + branch_scale · branch(params, x), whose Jacobian is I + branch_scale · ∂F/∂x.
+
+    Args:
+      branch: F, `(params, x) -> array like x`.
+      params: parameters of the branch.
+      x: input, any shape.
+      branch_scale: s.
+
+    Raises:
+      ValueError: the branch changes the shape, so that there is nothing to add x to.
+    """
+    added = branch(params, x)
+    if added.shape != x.shape:
+        raise ValueError(f"the branch maps shape {x.shape} to {added.shape}; a residual connection needs them equal")
+    return x + branch_scale * added
+
+
+def depth_scale(depth: int) -> float:
+    """1/√depth, the branch scale that keeps (1 + s² χ)^depth below e^χ at any depth.
+
+    Raises:
+      ValueError: depth below 1.
+    """
+    if depth < 1:
+        raise ValueError(f"depth is {depth}; it must be at least 1")
+    return 1 / math.sqrt(depth)
+
+
+def zero_initialised(params: Any) -> Any:
+    """The same parameters with every entry 0: the block starts as the identity (Zhang et al. 2019, Fixup)."""
+    return jax.tree.map(jnp.zeros_like, params)

@@ -1,0 +1,1 @@
+"""Models: composed from layers, with equal layers stacked and run by `lax.scan`."""

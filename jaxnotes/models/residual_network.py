@@ -1,0 +1,57 @@
+"""The residual network: pre-activation blocks h + s W φ(h) (He et al. 2016b) between an input and an output layer."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
+
+from jaxnotes.layers.activations import Activation
+from jaxnotes.layers.initializers import Initializer, he_normal
+from jaxnotes.layers.linear import linear
+from jaxnotes.layers.residual import residual, zero_initialised
+from jaxnotes.models.mlp import mlp_init
+
+
+def residual_network_init(
+    key: Key[Array, ""],
+    n_in: int,
+    width: int,
+    depth: int,
+    n_out: int,
+    *,
+    initializer: Initializer = he_normal,
+    bias_variance: float | Float[Array, ""] = 0.0,
+    zero_branch: bool = False,
+    dtype=jnp.float32,
+) -> dict[str, dict[str, Array]]:
+    """Parameters {"input", "hidden", "output"} as of `mlp_init`; with `zero_branch` every block starts as the identity.
+
+    Raises:
+      ValueError: a size below 1 or a negative variance.
+    """
+    params = mlp_init(key, n_in, width, depth, n_out, initializer=initializer, bias_variance=bias_variance, dtype=dtype)
+    return {**params, "hidden": zero_initialised(params["hidden"])} if zero_branch else params
+
+
+def residual_layer(activation: Activation, branch_scale: float = 1.0) -> Callable[[dict[str, Array], Array], Array]:
+    """One block f(layer_params, h) = h + branch_scale · (φ(h) W + b)."""
+
+    def branch(layer_params: dict[str, Array], h: Array) -> Array:
+        return linear(layer_params, activation(h))
+
+    return lambda layer_params, h: residual(branch, layer_params, h, branch_scale=branch_scale)
+
+
+def residual_network(
+    params: dict[str, dict[str, Array]], x: Float[Array, "batch n_in"], *, activation: Activation, branch_scale: float = 1.0
+) -> Float[Array, "batch n_out"]:
+    """Output of the network, before any softmax; the last block's output passes an activation first.
+
+    Raises:
+      ValueError: the last dimension of x is not n_in.
+    """
+    layer = residual_layer(activation, branch_scale)
+    h = linear(params["input"], x)
+    h, _ = jax.lax.scan(lambda h, layer_params: (layer(layer_params, h), None), h, params["hidden"])
+    return linear(params["output"], activation(h))

@@ -1,0 +1,59 @@
+"""The shipped MNIST subset against its published class counts and moments; minibatches without replacement."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxnotes import datasets
+from jaxnotes.datasets import minibatch_indices, mnist, standardise
+
+CLASS_COUNTS = [1001, 1127, 991, 1032, 980, 863, 1014, 1070, 944, 978]  # of the first 10,000 training digits
+
+
+def test_mnist_is_the_published_set_split_in_two():
+    data = mnist()
+    assert data.train_images.shape == (8000, 28, 28) and data.test_images.shape == (2000, 28, 28)
+    counts = np.bincount(np.concatenate([data.train_labels, data.test_labels]))
+    np.testing.assert_array_equal(counts, CLASS_COUNTS)
+    assert data.train_images.min() == 0.0 and data.train_images.max() == 1.0
+    # Published mean and deviation of MNIST's 60,000 training images.
+    assert abs(float(data.train_images.mean()) - 0.1307) < 0.002 and abs(float(data.train_images.std()) - 0.3081) < 0.002
+    assert (np.bincount(data.test_labels) / CLASS_COUNTS > 0.15).all()  # shuffled: every class on both sides
+
+
+def test_the_split_depends_on_its_seed_alone():
+    np.testing.assert_array_equal(mnist(3).test_labels, mnist(3).test_labels)
+    assert (np.asarray(mnist(3).test_labels) != np.asarray(mnist(4).test_labels)).any()
+
+
+def test_standardise():
+    vectors = standardise(jnp.full((2, 3, 3), 0.1307))
+    assert vectors.shape == (2, 9) and np.abs(np.asarray(vectors)).max() < 1e-6
+
+
+def test_no_example_comes_twice_in_an_epoch(key):
+    indices = np.asarray(minibatch_indices(key, 10, 3, 7))
+    assert indices.shape == (7, 3) and indices.dtype == np.int32
+    for epoch in (indices[:3], indices[3:6]):
+        assert len(np.unique(epoch)) == 9
+    assert not np.array_equal(indices[:3], indices[3:6])
+
+
+@pytest.mark.parametrize(
+    "batch, steps, message", [(11, 1, "between 1 and 10"), (0, 1, "between 1 and 10"), (2, 0, "steps is 0")]
+)
+def test_doors(key, batch, steps, message):
+    with pytest.raises(ValueError, match=message):
+        minibatch_indices(key, 10, batch, steps)
+
+
+def test_a_missing_file_is_named(monkeypatch, tmp_path):
+    monkeypatch.setattr(datasets.resources, "files", lambda package: tmp_path)
+    with pytest.raises(FileNotFoundError, match="mnist_first10k.npz is missing; reinstall jaxnotes"):
+        mnist()
+
+
+def test_indices_differ_by_key():
+    a, b = (minibatch_indices(jax.random.key(seed), 100, 10, 5) for seed in (0, 1))
+    assert not np.array_equal(a, b)
