@@ -20,6 +20,7 @@ from jaxnotes.models.mlp import hidden_layer, stack_init
 
 MEAN_FIELD = "½ ln χ, Schoenholz et al. (2017)"
 HOMOGENEOUS = "½ ln(σ_w²/2), He et al. (2015)"
+OVERFLOW = 16.0  # σ_w² of the tanh stack in which float32 overflows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Causes(Settings):
     depth: int = setting(60, "Layers of a stack.", quick=40, minimum=10)
     batch: int = setting(8, "Examples a seed.", quick=4, minimum=1)
     seeds: int = setting(32, "Independent seeds.", quick=8, minimum=2)
-    deep: int = setting(300, "Layers of the stack of causes.depth.", quick=100, minimum=20)
+    deep: int = setting(300, "Layers of the stack of causes.depth.", quick=200, minimum=20)
     deviation: float = setting(0.2, "Distance of the factor χ from 1 in causes.depth.", minimum=1e-3)
     overflow_depth: int = setting(260, "Layers of the stack in which float32 overflows.", minimum=200)
 
@@ -138,6 +139,11 @@ def backward_curve(name: str, log_norms: np.ndarray, slope: float) -> dict[str, 
     return curve(name, passed, slope * np.arange(passed.shape[1]) / np.log(10))
 
 
+def variances(name: str, of_weights: float, of_biases: float = 0.0) -> dict[str, np.ndarray]:
+    """The settings of an arm, for its label in the figure."""
+    return {f"{name}-variances": np.asarray([of_weights, of_biases])}
+
+
 def nats(name: str, samples: np.ndarray, prediction: float | None = None, source: str = "") -> Measurement:
     """A slope in natural logarithms a layer."""
     return interval(name, samples, unit="nats a layer", prediction=prediction, source=source)
@@ -193,7 +199,7 @@ def vanish(settings: Causes, key: Array) -> dict[str, Evidence]:
         measurements.append(nats(f"slope-{name}", backward_slope(log_norms), slope, MEAN_FIELD))
         unit, source = "log10", "norm of the first layer's weight gradient over the last layer's, float64"
         measurements.append(interval(f"update-ratio-{name}", _update_ratio(settings, arm_key, *arm), unit=unit, source=source))
-        arrays |= backward_curve(name, log_norms, slope)
+        arrays |= backward_curve(name, log_norms, slope) | variances(name, *arm[1:])
     return {"causes.vanish": Evidence(tuple(measurements), arrays)}
 
 
@@ -219,14 +225,14 @@ def _update_ratio(settings: Causes, key: Array, activation: Callable, of_weights
 def saturation(settings: Causes, key: Array) -> dict[str, Evidence]:
     """causes.saturation: the same weights with ever larger biases, which push the units into saturation."""
     measurements, arrays = [], {}
-    variances = np.asarray([0.01, 0.1, 1.0, 3.0, 10.0])
+    of_biases = (0.01, 0.1, 1.0, 3.0, 10.0)
     arms = {"tanh": (tanh, 1.5), "sigmoid": (sigmoid, 4.0)}
     for name, (activation, of_weights) in arms.items():
         # One key for all: the same weights, so that the change is the biases' alone.
-        slopes = np.stack([backward_slope(backward(settings, key, activation, of_weights, v)) for v in variances], axis=1)
-        predicted = np.asarray([half_log_chi(activation, of_weights, v) for v in variances])
-        arrays |= curve(name, slopes, predicted)
-        arrays[f"{name}-q"] = np.asarray([meanfield.fixed_point(activation, of_weights, v) for v in variances])
+        slopes = np.stack([backward_slope(backward(settings, key, activation, of_weights, v)) for v in of_biases], axis=1)
+        predicted = np.asarray([half_log_chi(activation, of_weights, v) for v in of_biases])
+        arrays |= curve(name, slopes, predicted) | variances(name, of_weights)
+        arrays[f"{name}-q"] = np.asarray([meanfield.fixed_point(activation, of_weights, v) for v in of_biases])
         change = nats(f"slope-change-{name}", slopes[:, -1] - slopes[:, 0], predicted[-1] - predicted[0], MEAN_FIELD)
         measurements.append(change)
     return {"causes.saturation": Evidence(tuple(measurements), arrays)}
@@ -234,52 +240,57 @@ def saturation(settings: Causes, key: Array) -> dict[str, Evidence]:
 
 def init_small(settings: Causes, key: Array) -> dict[str, Evidence]:
     """causes.init-small: weights too small for ReLU, tanh and sigmoid."""
+    small = {"relu": 1.0, "tanh": 0.5, "sigmoid": 1.0}
     of_relu, of_tanh, of_sigmoid = jax.random.split(key, 3)
-    relu_rms = forward(settings, of_relu, relu, 1.0)["rms"]
-    tanh_rms = forward(settings, of_tanh, tanh, 0.5)["rms"]
-    distance = forward(settings, of_sigmoid, sigmoid, 1.0)["distance"]
+    relu_rms = forward(settings, of_relu, relu, small["relu"])["rms"]
+    tanh_rms = forward(settings, of_tanh, tanh, small["tanh"])["rms"]
     few = 6  # beyond, the two sigmoid outputs agree to rounding
-    gradient = backward_slope(backward(settings, of_sigmoid, sigmoid, 1.0, 0.0))
-    predicted = half_log_chi(sigmoid, 1.0, 0.0)
-    per_layer = (distance[:, few] - distance[:, 0]) / few
+    distance = forward(settings, of_sigmoid, sigmoid, small["sigmoid"])["distance"][:, : few + 1]
+    gradient = backward_slope(backward(settings, of_sigmoid, sigmoid, small["sigmoid"], 0.0))
+    predicted = half_log_chi(sigmoid, small["sigmoid"], 0.0)
+    linear_law = "½ ln σ_w² near 0, where tanh is linear"
     measurements = (
-        nats("forward-slope-relu", forward_slope(relu_rms), 0.5 * np.log(1.0 / 2), HOMOGENEOUS),
-        nats("forward-slope-tanh", forward_slope(tanh_rms), 0.5 * np.log(0.5), "½ ln σ_w² near 0, where tanh is linear"),
-        nats("difference-slope-sigmoid", per_layer, predicted, "½ ln χ for close inputs"),
+        nats("forward-slope-relu", forward_slope(relu_rms), 0.5 * np.log(small["relu"] / 2), HOMOGENEOUS),
+        nats("forward-slope-tanh", forward_slope(tanh_rms), 0.5 * np.log(small["tanh"]), linear_law),
+        nats("difference-slope-sigmoid", (distance[:, few] - distance[:, 0]) / few, predicted, "½ ln χ for close inputs"),
         nats("gradient-slope-sigmoid", gradient, predicted, MEAN_FIELD),
     )
-    scale = np.log(10)
-    arrays = (
-        curve("relu", relu_rms / scale) | curve("tanh", tanh_rms / scale) | curve("sigmoid", distance[:, : few + 1] / scale)
-    )
+    logs, arrays = {"relu": relu_rms, "tanh": tanh_rms, "sigmoid": distance}, {}
+    for name, values in logs.items():
+        arrays |= curve(name, values / np.log(10)) | variances(name, small[name])
     return {"causes.init-small": Evidence(measurements, arrays)}
 
 
 def explode(settings: Causes, key: Array) -> dict[str, Evidence]:
     """causes.explode: factors above 1, and the depth at which float32 overflows."""
     of_tanh, of_relu, of_overflow = jax.random.split(key, 3)
-    tanh_arm, relu_slope = (tanh, 2.25, 0.0), 0.5 * np.log(4.0 / 2)
-    tanh_norms, relu_norms = backward(settings, of_tanh, *tanh_arm), backward(settings, of_relu, relu, 4.0, 0.0)
-    steep = half_log_chi(tanh, 16.0, 0.0)
-    finite = _finite_layers(settings, of_overflow)
+    of_weights = {"tanh": 2.25, "relu": 4.0}
+    slopes = {"tanh": half_log_chi(tanh, of_weights["tanh"], 0.0), "relu": 0.5 * np.log(of_weights["relu"] / 2)}
+    tanh_norms = backward(settings, of_tanh, tanh, of_weights["tanh"], 0.0)
+    relu_norms = backward(settings, of_relu, relu, of_weights["relu"], 0.0)
     largest = float(np.log(float(jnp.finfo(jnp.float32).max)))
-    depth_law = "ln(largest float32) / (½ ln χ), from a gradient of length 1; tanh, σ_w² = 16"
+    predicted = largest / half_log_chi(tanh, OVERFLOW, 0.0)
+    depth_law = f"ln(largest float32) / (½ ln χ), from a gradient of length 1; tanh, σ_w² = {OVERFLOW:g}"
     measurements = (
-        nats("slope-tanh", backward_slope(tanh_norms), half_log_chi(*tanh_arm), MEAN_FIELD),
-        nats("slope-relu", backward_slope(relu_norms), relu_slope, HOMOGENEOUS),
-        interval("overflow-depth", finite, unit="layers", prediction=largest / steep, source=depth_law),
+        nats("slope-tanh", backward_slope(tanh_norms), slopes["tanh"], MEAN_FIELD),
+        nats("slope-relu", backward_slope(relu_norms), slopes["relu"], HOMOGENEOUS),
+        interval(
+            "overflow-depth", _finite_layers(settings, of_overflow), unit="layers", prediction=predicted, source=depth_law
+        ),
     )
-    arrays = backward_curve("tanh", tanh_norms, half_log_chi(*tanh_arm)) | backward_curve("relu", relu_norms, relu_slope)
+    arrays = variances("overflow", OVERFLOW)
+    for name, norms in (("tanh", tanh_norms), ("relu", relu_norms)):
+        arrays |= backward_curve(name, norms, slopes[name]) | variances(name, of_weights[name])
     return {"causes.explode": Evidence(measurements, arrays)}
 
 
 def _finite_layers(settings: Causes, key: Array) -> np.ndarray:
-    """[seeds] how many layers the float32 gradient passes before it holds an infinity or NaN; tanh, σ_w² = 16."""
-    layer, q = hidden_layer(tanh), meanfield.fixed_point(tanh, 16.0, 0.0)
+    """[seeds] how many layers the float32 gradient passes before it holds an infinity or NaN; tanh, σ_w² = OVERFLOW."""
+    layer, q = hidden_layer(tanh), meanfield.fixed_point(tanh, OVERFLOW, 0.0)
 
     def of_seed(seed_key: Array) -> Array:
         of_stack, of_ends = jax.random.split(seed_key)
-        params = random_stack(of_stack, settings.overflow_depth, settings.width, 16.0, 0.0)
+        params = random_stack(of_stack, settings.overflow_depth, settings.width, OVERFLOW, 0.0)
         x, direction = input_and_direction(tanh, q, of_ends, settings)
         finite = jnp.isfinite(layer_gradients(layer, params, x, direction)).all(axis=(1, 2))
         return jnp.cumprod(finite[::-1].astype(jnp.int32)).sum()
@@ -308,7 +319,7 @@ def init_large(settings: Causes, key: Array) -> dict[str, Evidence]:
             change, meaning = signal["saturated"].mean(1) - before, "share of units whose slope is below 5% of its maximum"
             source = f"{meaning}, σ_w² = {large[name]:g} minus σ_w² = {small[name]:g}"
             measurements.append(interval(f"saturated-change-{name}", change, unit="fraction", source=source))
-        arrays |= backward_curve(f"backward-{name}", gradient, slope)
+        arrays |= backward_curve(f"backward-{name}", gradient, slope) | variances(name, large[name])
     return {"causes.init-large": Evidence(tuple(measurements), arrays)}
 
 

@@ -28,8 +28,11 @@ def check_writable(out_dir: Path) -> None:
     """Creates `out_dir` and tries to write in it, before anything is computed.
 
     Raises:
-      OSError: it cannot be created or written, with the reason.
+      OSError: it cannot be created or written; the message names it and the reason.
     """
-    out_dir.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=out_dir):
-        pass
+    try:
+        out_dir.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out_dir):
+            pass
+    except OSError as error:
+        raise OSError(f"--out_dir={out_dir} cannot be written ({error.strerror}); choose another folder") from error

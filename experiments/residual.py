@@ -156,7 +156,8 @@ def path(settings: Residual, key: Array) -> dict[str, Evidence]:
     for depth, of_depth in zip(settings.depths, jax.random.split(of_profiles, len(settings.depths)), strict=True):
         for name, scale in (("plain", None), ("residual", 1.0)):
             log_norms = profile(settings, of_depth, depth, settings.weight_variance, scale, by_name(settings.activation))
-            predicted = predicted_log_ratio(settings, depth, scale)
+            gains = log_gain(settings, depth, scale)
+            predicted = gains[-1] / 2
             gain = log_norms[:, 0] - log_norms[:, -1]
             source = "sum of ½ ln gain over the layers' mean-field variances"
             measurements.append(
@@ -164,9 +165,7 @@ def path(settings: Residual, key: Array) -> dict[str, Evidence]:
                     f"log-ratio-{name}-{depth}", gain, unit="nats, first over last layer", prediction=predicted, source=source
                 )
             )
-            relative = (log_norms - log_norms[:, -1:]) / np.log(10)
-            low, high = mean_interval(relative)
-            arrays |= {f"{name}-{depth}-mean": relative.mean(0), f"{name}-{depth}-low": low, f"{name}-{depth}-high": high}
+            arrays |= relative_curve(f"{name}-{depth}", log_norms, predicted - gains / 2)
     return {"residual.path": Evidence(tuple(measurements), arrays)}
 
 
@@ -179,7 +178,7 @@ def _path_lengths(settings: Residual, key: Array) -> tuple[list, dict[str, np.nd
         of_params, of_x, of_direction = jax.random.split(seed_key, 3)
         stack = branch_stack(of_params, depth, settings.width, settings.weight_variance, jnp.float64)
         x, direction = (jax.random.normal(k, (settings.batch, settings.width), jnp.float64) for k in (of_x, of_direction))
-        by_length = jacobians.path_gradients(f, stack, x, lambda h: jnp.sum(h * direction))  # [depth + 1, batch, width]
+        by_length = jacobians.path_contributions(f, stack, x, lambda h: jnp.sum(h * direction))  # [depth + 1, batch, width]
 
         def loss(at: Array) -> Array:
             return jnp.sum(jax.lax.scan(lambda h, p: (residual(f, p, h), None), at, stack)[0] * direction)
@@ -194,8 +193,8 @@ def _path_lengths(settings: Residual, key: Array) -> tuple[list, dict[str, np.nd
 
     with jax.enable_x64(True):
         found = over_seeds(of_seed, key, settings.seeds)
-    chi = layer_gains(settings, depth, 1.0)
-    taken = chi / (1 + chi)  # mean-field chance that a path's squared weight takes a layer's branch
+    log_gains = np.diff(log_gain(settings, depth, 1.0))
+    taken = -np.expm1(-log_gains)  # χ / (1 + χ): a layer's branch's share of the squared weight of the paths through it
     expected = np.ones(1)
     for chance in taken:
         expected = np.convolve(expected, [1 - chance, chance])
@@ -211,42 +210,33 @@ def _path_lengths(settings: Residual, key: Array) -> tuple[list, dict[str, np.nd
     return measurements, arrays
 
 
-def layer_gains(settings: Residual, depth: int, scale: float | None) -> np.ndarray:
-    """[depth] mean-field squared-gradient gain of each branch, inputs standard normal; `scale` None: no shortcut.
-
-    The variance obeys q <- V(q) in the plain net and q <- q + scale² V(q) with the shortcut. Its map and χ are evaluated
-    on a grid and interpolated: neither bends much between neighbours a twentieth of a decade apart.
-    """
+def log_gain(settings: Residual, depth: int, scale: float | None) -> np.ndarray:
+    """[depth + 1] mean-field ln of the squared gradient's gain from layer 0 on; `scale` None: no shortcut. Inputs N(0, 1)."""
     activation = by_name(settings.activation)
-    grid = np.logspace(-6, 6, 241)
-    variance = np.asarray(meanfield.variance_map(activation, grid, settings.weight_variance, 0.0))
-    chi = np.asarray(meanfield.chi(activation, settings.weight_variance, 0.0, grid))
-    q, gains = 1.0, []
-    for _ in range(depth):
-        at = np.log(min(max(q, grid[0]), grid[-1]))
-        gains.append(np.interp(at, np.log(grid), chi))
-        mapped = np.exp(np.interp(at, np.log(grid), np.log(np.maximum(variance, 1e-300))))
-        q = mapped if scale is None else q + scale**2 * mapped
-    return np.asarray(gains)
+    return meanfield.log_gradient_gain(activation, 1.0, settings.weight_variance, 0.0, depth, branch_scale=scale)
 
 
-def predicted_log_ratio(settings: Residual, depth: int, scale: float | None) -> float:
-    """Mean-field ln of the first layer's gradient over the last's."""
-    chi = layer_gains(settings, depth, scale)
-    return float(0.5 * np.log(chi if scale is None else 1 + scale**2 * chi).sum())
-
-
-def profile(settings: Residual, key: Array, depth: int, of_weights: float, scale: float | None, activation: Callable):
+def profile(
+    settings: Residual, key: Array, depth: int, of_weights: float, scale: float | None, activation: Callable, dtype=jnp.float32
+):
     """[seeds, depth + 1] natural log of the gradient's norm; `scale` None: the plain net of the same branches."""
     layer = branch(activation) if scale is None else residual_layer(activation, scale)
 
     def of_seed(seed_key: Array) -> Array:
         of_params, of_x, of_direction = jax.random.split(seed_key, 3)
-        stack = branch_stack(of_params, depth, settings.width, of_weights)
-        x, direction = (jax.random.normal(k, (settings.batch, settings.width)) for k in (of_x, of_direction))
+        stack = branch_stack(of_params, depth, settings.width, of_weights, dtype)
+        x, direction = (jax.random.normal(k, (settings.batch, settings.width), dtype) for k in (of_x, of_direction))
         return jacobians.log_gradient_norms(layer, stack, x, lambda h: jnp.sum(h * direction))
 
     return over_seeds(of_seed, key, settings.seeds)
+
+
+def relative_curve(name: str, log_norms: np.ndarray, predicted: np.ndarray) -> dict[str, np.ndarray]:
+    """Arrays of a figure's curve: log10 of each layer's gradient over the last's, with interval and prediction (in nats)."""
+    relative = (log_norms - log_norms[:, -1:]) / np.log(10)
+    low, high = mean_interval(relative)
+    line = predicted / np.log(10)
+    return {f"{name}-mean": relative.mean(0), f"{name}-low": low, f"{name}-high": high, f"{name}-predicted": line}
 
 
 def small_branch(settings: Residual, key: Array) -> dict[str, Evidence]:
@@ -269,17 +259,17 @@ def large_branch(settings: Residual, key: Array) -> dict[str, Evidence]:
 
 def _branch_evidence(settings: Residual, key: Array, of_weights: float, arms: dict[str, tuple]) -> Evidence:
     """Each arm's ln of the first layer's gradient over the last's, and its profile; arms share seeds."""
-    measurements, arrays = [], {}
+    measurements, arrays = [], {"weight-variance": np.asarray(of_weights)}
     for name, (scale, predicted) in arms.items():
         # A branch that starts at zero is the branch of scale 0: its weights do not reach the output.
-        log_norms = profile(settings, key, settings.branch_depth, of_weights, scale, relu)
+        with jax.enable_x64(
+            True
+        ):  # in float32 the activations of small branches alone reach 0 and those of large ones infinity
+            log_norms = profile(settings, key, settings.branch_depth, of_weights, scale, relu, jnp.float64)
         source = f"½ ln (1 + s² χ)^L, χ = {of_weights / 2:g}, s = {scale:.3g}" if scale is not None else "½ L ln χ"
         gain = log_norms[:, 0] - log_norms[:, -1]
         measurements.append(interval(f"log-ratio-{name}", gain, unit=RATIO, prediction=predicted, source=source))
-        relative = (log_norms - log_norms[:, -1:]) / np.log(10)
-        low, high = mean_interval(relative)
-        line = np.linspace(predicted, 0, settings.branch_depth + 1) / np.log(10)
-        arrays |= {f"{name}-mean": relative.mean(0), f"{name}-low": low, f"{name}-high": high, f"{name}-predicted": line}
+        arrays |= relative_curve(name, log_norms, np.linspace(predicted, 0, settings.branch_depth + 1))
     return Evidence(tuple(measurements), arrays)
 
 

@@ -57,8 +57,8 @@ def train_arm(settings, arm: str, depth: int, steps: int, data: datasets.Dataset
 def _runner(settings, arm: str, depth: int, steps: int, data: datasets.Dataset) -> Callable:
     """A compiled function of keys and learning rates, one run each: (losses, training error, test accuracy)."""
     init, apply = network(arm, depth, settings.train_width)
-    train_images, test_images = (datasets.standardise(images) for images in (data.train_images, data.test_images))
     optimizer = optax.inject_hyperparams(optax.adam)(learning_rate=1e-3)
+    few = slice(settings.evaluated)
 
     def loss(params, batch) -> Array:
         images, labels = batch
@@ -66,23 +66,27 @@ def _runner(settings, arm: str, depth: int, steps: int, data: datasets.Dataset) 
 
     fit = training.train_on(loss, optimizer)
 
-    def run(both) -> tuple[Array, Array, Array]:
-        key, rate = both
+    def run(key: Array, rate: Array, data: datasets.Dataset) -> tuple[Array, Array, Array]:
         of_params, of_batches = jax.random.split(key)
-        state = training.init_state(init(of_params, train_images.shape[1]), optimizer)
+        state = training.init_state(init(of_params, data.train_images.shape[1]), optimizer)
         state.optimizer_state.hyperparams["learning_rate"] = rate
-        indices = datasets.minibatch_indices(of_batches, train_images.shape[0], settings.train_batch, steps)
-        state, losses = fit(state, (train_images, data.train_labels), indices)
-        few = slice(settings.evaluated)
-        train_accuracy = training.accuracy(apply(state.params, train_images[few]), data.train_labels[few])
-        return losses, 1 - train_accuracy, training.accuracy(apply(state.params, test_images[few]), data.test_labels[few])
+        indices = datasets.minibatch_indices(of_batches, len(data.train_labels), settings.train_batch, steps)
+        state, losses = fit(state, (data.train_images, data.train_labels), indices)
+        train_accuracy = training.accuracy(apply(state.params, data.train_images[few]), data.train_labels[few])
+        test_accuracy = training.accuracy(apply(state.params, data.test_images[few]), data.test_labels[few])
+        return losses, 1 - train_accuracy, test_accuracy
 
-    return jax.jit(lambda keys, rates: jax.lax.map(run, (keys, rates)))
+    # The data is an argument: as a constant of the program it would be folded in at every compilation.
+    mapped = jax.jit(lambda keys, rates, data: jax.lax.map(lambda both: run(*both, data), (keys, rates)))
+    return lambda keys, rates: mapped(keys, rates, data)
 
 
 def train_all(settings, key: Array) -> dict[str, Evidence]:
     """residual.deep and residual.degradation: every arm at every depth, then the first steps at the extreme depth."""
-    data = datasets.mnist()
+    images = datasets.mnist()
+    data = images._replace(
+        train_images=datasets.standardise(images.train_images), test_images=datasets.standardise(images.test_images)
+    )
     depths = settings.train_depths
     outcomes = {}
     for depth in depths:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
-from absl import app, flags
+from absl import app, flags, logging
 from rich.console import Console
 from rich.table import Table
 
@@ -26,6 +26,7 @@ def start(main: Callable[[Sequence[str]], Any], usage: str) -> None:
     """`app.run` with errors of the user's as one line and exit status 2, and Ctrl-C as exit status 130."""
     # absl takes the help text from the docstring of the main module.
     sys.modules["__main__"].__doc__ = usage
+    logging.set_verbosity(logging.WARNING)
     app.run(lambda argv: _guarded(main, argv), flags_parser=_parse)
 
 
@@ -75,7 +76,9 @@ def _define_flags(settings_class: type[settings.Settings]) -> None:
     define_common_flags()
     define = {int: flags.DEFINE_integer, float: flags.DEFINE_float, str: flags.DEFINE_string}
     for field in dataclasses.fields(settings_class):
-        help = f"{field.metadata['help']} Default {_shown(field.default)}, at scale quick {_shown(field.metadata['quick'])}."
+        choices = field.metadata["choices"]
+        meaning = field.metadata["help"] + (f" One of {', '.join(choices)}." if choices else "")
+        help = f"{meaning} Default {_shown(field.default)}, at scale quick {_shown(field.metadata['quick'])}."
         if isinstance(field.default, tuple):
             parser = _TupleParser(type(field.default[0]))
             flags.DEFINE(parser, field.name, None, help, module_name=sys.argv[0])
@@ -112,9 +115,10 @@ def _shown(value) -> str:
 
 def _parse(argv: Sequence[str]) -> list[str]:
     """Flags from the command line; a wrong one ends the process with one line and status 2."""
-    asks_help = any(word.lstrip("-") in ("h", "help", "helpshort", "helpfull") for word in argv)
+    if {"--help", "-help", "--helpshort", "-h"} & set(argv):
+        app.usage(shorthelp=True, writeto_stdout=True, exitcode=0)
     try:
-        rest = app.parse_flags_with_usage(argv) if asks_help else flags.FLAGS(argv)
+        rest = flags.FLAGS(argv)
     except flags.Error as error:
         _fail(str(error))
     if len(rest) > 1:

@@ -1,6 +1,7 @@
 """Settings of a topic: a frozen dataclass whose fields say their help, their range and their value at each scale."""
 
 import dataclasses
+import math
 from typing import Any, Self
 
 SCALES = ("quick", "paper")
@@ -54,7 +55,7 @@ def _check(field: dataclasses.Field, value: Any) -> None:
     minimum, choices = field.metadata["minimum"], field.metadata["choices"]
     if choices is not None and value not in choices:
         raise SettingsError(f"--{field.name}={value} is not one of {', '.join(map(str, choices))}")
-    if isinstance(value, float) and value != value:
-        raise SettingsError(f"--{field.name} is not a number")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise SettingsError(f"--{field.name}={value} is not a finite number")
     if minimum is not None and value < minimum:
         raise SettingsError(f"--{field.name}={value} is below {minimum}, the smallest value allowed")

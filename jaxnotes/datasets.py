@@ -1,6 +1,10 @@
 """Data sets that the package ships or takes from installed packages; nothing is fetched at run time."""
 
+import math
+import zipfile
+import zlib
 from importlib import resources
+from importlib.resources.abc import Traversable
 from typing import NamedTuple
 
 import jax
@@ -31,21 +35,28 @@ def mnist(split_seed: int = 0) -> Dataset:
 
     Raises:
       FileNotFoundError: the data file is missing from the installation.
+      ValueError: the data file is damaged.
     """
-    source = resources.files("jaxnotes").joinpath("data", "mnist_first10k.npz")
-    if not source.is_file():
-        raise FileNotFoundError(f"{source} is missing; reinstall jaxnotes, which ships it")
-    with source.open("rb") as file, np.load(file) as stored:
-        images, labels = stored["images"], stored["labels"]
+    images, labels = _read(resources.files("jaxnotes").joinpath("data", "mnist_first10k.npz"))
     order = np.random.default_rng(split_seed).permutation(len(labels))
     images = jnp.asarray(images[order], jnp.float32) / 255
     labels = jnp.asarray(labels[order], jnp.int32)
     return Dataset(images[:TRAIN_EXAMPLES], labels[:TRAIN_EXAMPLES], images[TRAIN_EXAMPLES:], labels[TRAIN_EXAMPLES:])
 
 
+def _read(source: Traversable) -> tuple[np.ndarray, np.ndarray]:
+    if not source.is_file():
+        raise FileNotFoundError(f"{source} is missing; reinstall jaxnotes, which ships it")
+    try:
+        with source.open("rb") as file, np.load(file) as stored:
+            return stored["images"], stored["labels"]
+    except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(f"{source} is damaged ({error}); reinstall jaxnotes, which ships it") from error
+
+
 def standardise(images: Float[Array, "n *shape"]) -> Float[Array, "n features"]:
     """Images as vectors of mean 0 and variance 1 over all pixels of MNIST's training set (0.1307 and 0.3081)."""
-    return (images.reshape(images.shape[0], -1) - 0.1307) / 0.3081
+    return (images.reshape(images.shape[0], math.prod(images.shape[1:])) - 0.1307) / 0.3081
 
 
 def minibatch_indices(key: Key[Array, ""], n_examples: int, batch_size: int, steps: int) -> Int[Array, "steps batch"]:

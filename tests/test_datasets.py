@@ -30,6 +30,7 @@ def test_the_split_depends_on_its_seed_alone():
 def test_standardise():
     vectors = standardise(jnp.full((2, 3, 3), 0.1307))
     assert vectors.shape == (2, 9) and np.abs(np.asarray(vectors)).max() < 1e-6
+    assert standardise(jnp.zeros((0, 28, 28))).shape == (0, 784)
 
 
 def test_no_example_comes_twice_in_an_epoch(key):
@@ -52,6 +53,23 @@ def test_a_missing_file_is_named(monkeypatch, tmp_path):
     monkeypatch.setattr(datasets.resources, "files", lambda package: tmp_path)
     with pytest.raises(FileNotFoundError, match="mnist_first10k.npz is missing; reinstall jaxnotes"):
         mnist()
+
+
+@pytest.mark.parametrize("damage", ["cut", "text", "empty", "bit", "keys"])
+def test_a_damaged_file_is_named_in_one_line(monkeypatch, tmp_path, damage):
+    whole = datasets.resources.files("jaxnotes").joinpath("data", "mnist_first10k.npz").read_bytes()
+    flipped = whole[:900_000] + bytes([whole[900_000] ^ 1]) + whole[900_001:]
+    content = {"cut": whole[:1000], "text": b"not an archive", "empty": b"", "bit": flipped}.get(damage)
+    file = tmp_path / "data" / "mnist_first10k.npz"
+    file.parent.mkdir()
+    if damage == "keys":
+        np.savez(file, pictures=np.zeros(3))
+    else:
+        file.write_bytes(content)
+    monkeypatch.setattr(datasets.resources, "files", lambda package: tmp_path)
+    with pytest.raises(ValueError, match=r"mnist_first10k.npz is damaged \(.*\); reinstall jaxnotes") as caught:
+        mnist()
+    assert "\n" not in str(caught.value)
 
 
 def test_indices_differ_by_key():

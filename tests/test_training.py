@@ -6,8 +6,9 @@ import numpy as np
 import optax
 import pytest
 
-from jaxnotes import training
 from jaxnotes.training import accuracy, cross_entropy, init_state, train, train_on, train_step
+
+PLATFORMS = ("cpu", "cuda", "tpu")
 
 
 def loss(params, batch):
@@ -73,7 +74,41 @@ def test_the_state_is_donated_and_many_steps_compile_once(problem):
         before = state
         state, _ = step(state, (data[0][chosen], data[1][chosen]))
     assert len(traces) == 1
-    assert all(leaf.is_deleted() for leaf in jax.tree.leaves(before.params))
+    assert all(leaf.is_deleted() for leaf in jax.tree.leaves(before))
+    assert not any(leaf.is_deleted() for leaf in jax.tree.leaves(params))
+
+
+@pytest.mark.parametrize("gathers", [False, True])
+def test_a_scan_traces_the_loss_once_whatever_its_length_and_donates(problem, gathers):
+    params, data, indices = problem
+    traces = []
+
+    def counted(params, batch):
+        traces.append(1)
+        return loss(params, batch)
+
+    optimizer = optax.sgd(0.1, momentum=0.9)
+    fit = (train_on if gathers else train)(counted, optimizer)
+    before = init_state(params, optimizer)
+    arguments = (data, indices) if gathers else (jax.tree.map(lambda array: array[indices], data),)
+    after, _ = fit(before, *arguments)
+    fit(after, *arguments)
+    assert len(traces) == 1
+    assert all(leaf.is_deleted() for leaf in jax.tree.leaves((before, after)))
+
+
+def test_vmap_over_seeds_equals_separate_runs(problem):
+    params, data, indices = problem
+    optimizer = optax.sgd(0.1, momentum=0.9)
+    seeds = jax.tree.map(lambda p: jnp.stack([p, -0.5 * p, 2 * p]), params)
+    orders = jnp.stack([indices, indices[::-1], indices[:, ::-1]])
+    fit = jax.vmap(train_on(loss, optimizer), in_axes=(0, None, 0))
+    states, losses = fit(jax.vmap(lambda p: init_state(p, optimizer))(seeds), data, orders)
+    for seed in range(3):
+        expected, expected_losses = by_hand(jax.tree.map(lambda p, s=seed: p[s], seeds), data, orders[seed], optimizer)
+        np.testing.assert_allclose(losses[seed], expected_losses, rtol=1e-4)
+        got = jax.tree.map(lambda p, s=seed: p[s], states.params)
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), got, expected)
 
 
 def test_vmap_over_learning_rates_equals_separate_runs(problem):
@@ -88,7 +123,7 @@ def test_vmap_over_learning_rates_equals_separate_runs(problem):
 
     rates = jnp.asarray([1e-3, 1e-1])
     expected = [by_hand(params, data, indices, optax.adam(float(rate)))[1] for rate in rates]
-    np.testing.assert_allclose(jax.vmap(run)(rates), expected, rtol=1e-4)
+    np.testing.assert_allclose(jax.jit(jax.vmap(run))(rates), expected, rtol=1e-4)
 
 
 def test_a_diverging_run_shows_in_the_losses_and_raises_nothing(problem):
@@ -103,14 +138,41 @@ def test_the_step_lowers_for_every_platform(problem):
     optimizer = optax.adam(1e-3)
     state, batch = init_state(params, optimizer), jax.tree.map(lambda array: array[indices[0]], data)
     flat, structure = jax.tree.flatten((state, batch))
-    step = training._step(loss, optimizer)
+    step = train_step(loss, optimizer)
     plain = jax.jit(lambda *leaves: tuple(jax.tree.leaves(step(*jax.tree.unflatten(structure, leaves)))))
-    exported = jax.export.export(plain, platforms=("cpu", "cuda", "tpu"))(*flat)
+    exported = jax.export.export(plain, platforms=PLATFORMS)(*flat)
     called = jax.export.deserialize(exported.serialize()).call(*flat)
     np.testing.assert_allclose(called[-1], loss(params, batch), rtol=1e-6)
+
+
+@pytest.mark.parametrize("form", [train_step, train, train_on])
+def test_every_form_lowers_with_its_donation_for_every_platform(problem, form):
+    params, data, indices = problem
+    optimizer = optax.sgd(0.1, momentum=0.9)
+    stacked = jax.tree.map(lambda array: array[indices], data)
+    one = jax.tree.map(lambda array: array[indices[0]], data)
+    arguments = {train_step: (one,), train: (stacked,), train_on: (data, indices)}[form]
+    exported = jax.export.export(form(loss, optimizer), platforms=PLATFORMS)(init_state(params, optimizer), *arguments)
+    assert exported.platforms == PLATFORMS
+    _, losses = exported.call(init_state(params, optimizer), *arguments)
+    np.testing.assert_allclose(np.ravel(losses)[0], loss(params, one), rtol=1e-6)
+
+
+def test_data_of_unequal_lengths_are_refused(problem):
+    params, (x, y), indices = problem
+    fit, optimizer = train_on(loss, optax.sgd(0.1)), optax.sgd(0.1)
+    with pytest.raises(ValueError, match=r"shapes \[\(20, 4\), \(19,\)\]; all need the same number of examples"):
+        fit(init_state(params, optimizer), (x, y[:-1]), indices)
+    with pytest.raises(ValueError, match=r"shapes \[\]; all need"):
+        fit(init_state(params, optimizer), (), indices)
 
 
 def test_cross_entropy_and_accuracy_by_hand():
     logits, labels = jnp.asarray([[1e4, 0.0], [0.0, 0.0]]), jnp.asarray([1, 0])
     np.testing.assert_allclose(cross_entropy(logits, labels), (1e4 + np.log(2)) / 2, rtol=1e-6)
     assert accuracy(logits, labels) == 0.5
+    np.testing.assert_array_equal(jax.grad(cross_entropy)(logits, labels), [[0.5, -0.5], [-0.25, 0.25]])
+
+
+def test_a_network_of_nan_is_right_nowhere():
+    assert accuracy(jnp.asarray([[jnp.nan, jnp.nan], [0.0, jnp.nan], [0.0, 1.0]]), jnp.asarray([0, 1, 1])) == jnp.float32(1 / 3)

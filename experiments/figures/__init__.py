@@ -22,6 +22,8 @@ def draw_topic(out_dir: Path, results: Results) -> None:
         with matplotlib.rc_context(style.PARAMETERS):
             figure = drawings[claim](evidence)
             FigureCanvasAgg(figure)
+            figure.draw_without_rendering()
+            figure.set_layout_engine("none")  # laid out once, not once a format
             for name, suffix in zip(figure_files(claim), FIGURE_FORMATS, strict=True):
                 files.write_bytes(Path(out_dir) / "figures" / name, _render(figure, suffix))
 

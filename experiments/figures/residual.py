@@ -70,25 +70,26 @@ def path(evidence: Evidence):
     return figure
 
 
-def _branches(evidence: Evidence, arms: dict[str, str], note: str):
+def _branches(evidence: Evidence, arms: dict[str, str]):
     figure, axes = new_figure()
     for series, (name, label) in enumerate(arms.items()):
         _curve(axes, evidence, name, series=series, label=label)
     axes.set(xlabel="layer", ylabel=_RATIO)
-    settings_note(axes, f"{note}; line: theory; n = {evidence.measurements[0].n} seeds")
+    of_weights = evidence.arrays["weight-variance"]
+    settings_note(axes, rf"ReLU, branch $\sigma_w^2$ = {of_weights:g}; line: theory; n = {evidence.measurements[0].n} seeds")
     axes.legend()
     return figure
 
 
 def small_branch(evidence: Evidence):
     """Small branches: the plain net loses the gradient, the residual one keeps it."""
-    return _branches(evidence, {"residual": "with the shortcut", "plain": "branches alone"}, "ReLU, σ_w² = 0.0001")
+    return _branches(evidence, {"residual": "with the shortcut", "plain": "branches alone"})
 
 
 def large_branch(evidence: Evidence):
     """Large branches: the gradient explodes unless the branch is scaled or starts at zero."""
     arms = {"unscaled": "unscaled", "scaled": "branch × 1/√L", "zero-initialised": "branch starts at 0"}
-    return _branches(evidence, arms, "ReLU, σ_w² = 8")
+    return _branches(evidence, arms)
 
 
 def deep(evidence: Evidence):

@@ -1,5 +1,7 @@
 """One look for all figures: a paper's column width, colour-blind-safe colours, theory as lines, measurements as points."""
 
+import textwrap
+
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -24,6 +26,7 @@ PARAMETERS = {
     "lines.markersize": 3,
     "legend.frameon": False,
     "figure.constrained_layout.use": True,
+    "mathtext.fontset": "dejavusans",
     "svg.hashsalt": "jaxnotes",
     "svg.fonttype": "path",
     "pdf.fonttype": 42,
@@ -57,5 +60,5 @@ def measured(axes, x, mean, low, high, *, series: int = 0, label: str | None = N
 
 
 def settings_note(axes, text: str) -> None:
-    """The settings behind a panel, small above its axes."""
-    axes.set_title(text, fontsize=6.5, color="#444444", loc="left")
+    """The settings behind a panel, small above its axes, broken into lines that fit a column."""
+    axes.set_title(textwrap.fill(text, 60), fontsize=6.5, color="#444444", loc="left")

@@ -58,7 +58,13 @@ _expm1.defjvps(lambda tangent, value, x: tangent * jnp.exp(x))  # JAX's own rule
 @jax.custom_jvp
 def gelu(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """x Φ(x) with the exact normal distribution function Φ (Hendrycks and Gimpel 2016); 0 at -∞."""
-    return jnp.where(x == -jnp.inf, jnp.zeros_like(x), x * _normal_distribution(x))
+    wide = _at_least_float32(x)
+    return jnp.where(x == -jnp.inf, jnp.zeros_like(wide), wide * _normal_distribution(wide)).astype(x.dtype)
+
+
+def _at_least_float32(x: Array) -> Array:
+    """A Gaussian tail multiplies a rounding error of its argument by x²: in bfloat16 a third of the value at x = 9."""
+    return x if x.dtype.itemsize >= 4 else x.astype(jnp.float32)
 
 
 def _normal_distribution(x: Array) -> Array:
@@ -66,9 +72,10 @@ def _normal_distribution(x: Array) -> Array:
 
 
 def _gelu_slope(x: Array) -> Array:
-    finite = jnp.clip(x, -1e3, 1e3)  # beyond, the density is 0 in every type, and ∞ · 0 would be NaN
+    wide = _at_least_float32(x)
+    finite = jnp.clip(wide, -1e3, 1e3)  # beyond, the density is 0 in every type, and ∞ · 0 would be NaN
     density = jnp.exp(-0.5 * finite * finite) / math.sqrt(2 * math.pi)
-    return _normal_distribution(x) + finite * density
+    return (_normal_distribution(wide) + finite * density).astype(x.dtype)
 
 
 gelu.defjvps(lambda tangent, value, x: tangent * _gelu_slope(x))
@@ -81,8 +88,8 @@ def silu(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
 
 
 def _silu_slope(x: Array) -> Array:
-    rest = sigmoid(-x)
-    return sigmoid(x) * (1 + jnp.where(rest == 0, jnp.zeros_like(x), jnp.maximum(x, -1e4) * rest))
+    finite = jnp.clip(x, -1e4, 1e4)  # beyond, σ(x) or σ(-x) is 0 in every type, and ∞ · 0 would be NaN
+    return sigmoid(x) * (1 + finite * sigmoid(-x))
 
 
 silu.defjvps(lambda tangent, value, x: tangent * _silu_slope(x))
@@ -102,9 +109,18 @@ def identity(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     return x
 
 
+@jax.custom_jvp
 def erf(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """Error function 2/√π ∫_0^x e^(-t²) dt, the activation whose mean-field maps have closed forms (Williams 1997)."""
     return lax.erf(x)
+
+
+def _erf_slope(x: Array) -> Array:
+    finite = jnp.clip(_at_least_float32(x), -1e3, 1e3)  # JAX's own rule has ∞ · 0 in its second derivative
+    return (2 / math.sqrt(math.pi) * jnp.exp(-finite * finite)).astype(x.dtype)
+
+
+erf.defjvps(lambda tangent, value, x: tangent * _erf_slope(x))
 
 
 ACTIVATIONS: Mapping[str, Activation] = MappingProxyType(
@@ -146,13 +162,19 @@ def saturated_fraction(activation: Activation, x: Float[Array, "*shape"], thresh
 
     Args:
       activation: elementwise function φ.
-      x: pre-activations, any shape.
+      x: pre-activations, any shape; a NaN counts as not saturated.
       threshold: share of the largest slope, in (0, 1).
 
     Returns:
       Fraction of the entries of x, [], in the dtype of x; 0 for an empty x.
+
+    Raises:
+      ValueError: a threshold outside (0, 1).
     """
+    if not isinstance(threshold, jax.core.Tracer) and not 0 < threshold < 1:
+        raise ValueError(f"threshold is {threshold}; it is a share of the largest slope and must lie between 0 and 1")
     slope = derivative(activation)
     steepest = jnp.abs(slope(jnp.linspace(-10.0, 10.0, 2001, dtype=x.dtype))).max()
     saturated = jnp.abs(slope(x)) < threshold * steepest
-    return jnp.sum(saturated, dtype=x.dtype) / max(x.size, 1)
+    # Counted in whole numbers: float16 overflows at 65,504 units, bfloat16 stops counting at 256.
+    return (jnp.count_nonzero(saturated).astype(jnp.float32) / max(x.size, 1)).astype(x.dtype)

@@ -14,10 +14,10 @@ def weight_variance(value: float | Float[Array, ""]) -> Initializer:
     """N(0, value / n_in): the mean-field parametrisation, σ_w² = value (Poole et al. 2016).
 
     Raises:
-      ValueError: a negative value.
+      ValueError: a negative, infinite or NaN value.
     """
-    if not isinstance(value, jax.core.Tracer) and not value >= 0:
-        raise ValueError(f"the weight variance is {value}; it must be 0 or positive")
+    if not isinstance(value, jax.core.Tracer) and not 0 <= value < float("inf"):
+        raise ValueError(f"the weight variance is {value}; it must be finite, and 0 or positive")
 
     def initializer(key: Key[Array, ""], n_in: int, n_out: int, dtype=jnp.float32) -> Float[Array, "n_in n_out"]:
         return _normal(key, n_in, n_out, value, n_in, dtype)

@@ -30,12 +30,15 @@ def linear_init(
       {"weight": [n_in, n_out], "bias": [n_out]}.
 
     Raises:
-      ValueError: a size below 1 or a negative variance.
+      ValueError: a size below 1, or a negative, infinite or NaN variance.
     """
-    if not isinstance(bias_variance, jax.core.Tracer) and not bias_variance >= 0:
-        raise ValueError(f"bias_variance is {bias_variance}; it must be 0 or positive")
+    concrete = not isinstance(bias_variance, jax.core.Tracer)
+    if concrete and not 0 <= bias_variance < float("inf"):
+        raise ValueError(f"bias_variance is {bias_variance}; it must be finite, and 0 or positive")
     of_weight, of_bias = jax.random.split(key)
     weight = initializer(of_weight, n_in, n_out, dtype)
+    if concrete and bias_variance == 0:  # a draw that is multiplied by 0 would still be compiled
+        return {"weight": weight, "bias": jnp.zeros((n_out,), dtype)}
     bias = jax.random.normal(of_bias, (n_out,), dtype) * jnp.sqrt(jnp.asarray(bias_variance, dtype))
     return {"weight": weight, "bias": bias}
 
@@ -51,9 +54,12 @@ def linear(params: dict[str, Array], x: Float[Array, "*batch n_in"]) -> Float[Ar
       [..., n_out].
 
     Raises:
+      TypeError: x is not of a floating type.
       ValueError: the last dimension of x is not n_in.
     """
     weight, bias = params["weight"], params["bias"]
+    if not jnp.issubdtype(x.dtype, jnp.floating):
+        raise TypeError(f"x has dtype {x.dtype}; a linear layer takes floats: convert it with x.astype({weight.dtype})")
     if x.ndim == 0 or x.shape[-1] != weight.shape[0]:
         raise ValueError(f"x has shape {x.shape} and the weight {weight.shape}; x must end in {weight.shape[0]} features")
     y = x @ weight

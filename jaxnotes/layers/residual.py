@@ -10,7 +10,11 @@ from jaxtyping import Array, Float
 
 
 def residual(
-    branch: Callable[[Any, Array], Array], params: Any, x: Float[Array, "*shape"], *, branch_scale: float = 1.0
+    branch: Callable[[Any, Array], Array],
+    params: Any,
+    x: Float[Array, "*shape"],
+    *,
+    branch_scale: float | Float[Array, ""] = 1.0,
 ) -> Float[Array, "*shape"]:
     """x + branch_scale · branch(params, x), whose Jacobian is I + branch_scale · ∂F/∂x.
 

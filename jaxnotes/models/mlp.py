@@ -76,6 +76,7 @@ def mlp(
     """Output of the MLP, before any softmax.
 
     Raises:
+      TypeError: x is not of a floating type.
       ValueError: the last dimension of x is not n_in.
     """
     layer = hidden_layer(activation)

@@ -34,7 +34,9 @@ def residual_network_init(
     return {**params, "hidden": zero_initialised(params["hidden"])} if zero_branch else params
 
 
-def residual_layer(activation: Activation, branch_scale: float = 1.0) -> Callable[[dict[str, Array], Array], Array]:
+def residual_layer(
+    activation: Activation, branch_scale: float | Float[Array, ""] = 1.0
+) -> Callable[[dict[str, Array], Array], Array]:
     """One block f(layer_params, h) = h + branch_scale · (φ(h) W + b)."""
 
     def branch(layer_params: dict[str, Array], h: Array) -> Array:
@@ -44,11 +46,16 @@ def residual_layer(activation: Activation, branch_scale: float = 1.0) -> Callabl
 
 
 def residual_network(
-    params: dict[str, dict[str, Array]], x: Float[Array, "batch n_in"], *, activation: Activation, branch_scale: float = 1.0
+    params: dict[str, dict[str, Array]],
+    x: Float[Array, "batch n_in"],
+    *,
+    activation: Activation,
+    branch_scale: float | Float[Array, ""] = 1.0,
 ) -> Float[Array, "batch n_out"]:
     """Output of the network, before any softmax; the last block's output passes an activation first.
 
     Raises:
+      TypeError: x is not of a floating type.
       ValueError: the last dimension of x is not n_in.
     """
     layer = residual_layer(activation, branch_scale)

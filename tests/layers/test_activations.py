@@ -63,17 +63,62 @@ def test_derivatives_keep_their_digits_in_float32_where_the_formula_cancels(x):
     np.testing.assert_allclose(jax.grad(activations.tanh)(jnp.float32(x / 2)), of_tanh, rtol=1e-5)
 
 
+# Limits at -∞ and ∞: of the value, then of the derivative. The second derivative's are all 0.
+LIMITS = {
+    "sigmoid": (0, 1, 0, 0),
+    "tanh": (-1, 1, 0, 0),
+    "relu": (0, np.inf, 0, 1),
+    "leaky_relu": (-np.inf, np.inf, 0.01, 1),
+    "elu": (-1, np.inf, 0, 1),
+    "gelu": (0, np.inf, 0, 1),
+    "silu": (0, np.inf, 0, 1),
+    "softplus": (0, np.inf, 0, 1),
+    "identity": (-np.inf, np.inf, 1, 1),
+    "erf": (-1, 1, 0, 0),
+}
+
+
 @pytest.mark.parametrize("name", ACTIVATIONS)
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
-def test_extremes_are_finite_or_the_right_infinity_in_every_type(name, dtype):
+def test_limits_at_infinity_in_every_type(name, dtype):
+    function, limits = ACTIVATIONS[name], np.asarray(LIMITS[name])
+    second_backward = lambda x: jax.grad(lambda x: jnp.sum(derivative(function)(x)))(x)  # noqa: E731
     with jax.enable_x64(True):
         largest = float(jnp.finfo(dtype).max)
-        x = jnp.asarray([-jnp.inf, -largest, 0.0, largest, jnp.inf], dtype)
-        value, slope = ACTIVATIONS[name](x), derivative(ACTIVATIONS[name])(x)
+        x = jnp.asarray([-jnp.inf, jnp.inf, -largest, largest], dtype)
+        value, slope = function(x), derivative(function)(x)
         assert value.dtype == slope.dtype == jnp.dtype(dtype)
-        assert not np.isnan(np.asarray(value, np.float64)).any()
-        assert np.isfinite(np.asarray(slope, np.float64)).all(), slope
-        assert np.isnan(np.asarray(ACTIVATIONS[name](jnp.asarray(jnp.nan, dtype)), np.float64))
+        as_float64 = lambda array: np.asarray(array, np.float64)  # noqa: E731
+        np.testing.assert_allclose(as_float64(value[:2]), limits[:2], rtol=0)
+        assert not np.isnan(as_float64(value)).any()
+        np.testing.assert_allclose(as_float64(slope), np.tile(limits[2:], 2), rtol=float(jnp.finfo(dtype).eps))
+        np.testing.assert_array_equal(as_float64(derivative(derivative(function))(x)), 0)
+        np.testing.assert_array_equal(as_float64(second_backward(x)), 0)
+        assert np.isnan(as_float64(function(jnp.asarray(jnp.nan, dtype))))
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_half_precision_keeps_its_digits(name, dtype):
+    value, slope = REFERENCES[name]
+    x = jnp.asarray(np.linspace(-9, 9, 181), dtype)
+    exact = np.asarray(x, np.float64)
+    eps, tiny = float(jnp.finfo(dtype).eps), float(jnp.finfo(dtype).tiny)
+    near_root = eps if name == "silu" else tiny  # SiLU's slope is a difference that crosses 0 at -1.28
+    np.testing.assert_allclose(np.asarray(ACTIVATIONS[name](x), np.float64), value(exact), rtol=2 * eps, atol=tiny)
+    np.testing.assert_allclose(
+        np.asarray(derivative(ACTIVATIONS[name])(x), np.float64), slope(exact), rtol=3 * eps, atol=near_root
+    )
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_gradient_through_a_scan_is_the_chain_rule(name):
+    function, x = ACTIVATIONS[name], 0.4
+    value, slope = REFERENCES[name]
+    repeated = lambda x: jax.lax.scan(lambda h, _: (function(h), None), x, length=3)[0]  # noqa: E731
+    first, second = value(x), value(value(x))
+    expected = slope(np.float64(x)) * slope(np.float64(first)) * slope(np.float64(second))
+    np.testing.assert_allclose(jax.jit(jax.grad(repeated))(jnp.float32(x)), expected, rtol=1e-5)
 
 
 def test_relus_slope_at_zero_is_zero():
@@ -111,13 +156,26 @@ class Variants(chex.TestCase):
 
 
 def test_saturated_fraction_counts_units_below_the_threshold():
-    # σ' < ¼ · 0.05 where |x| > arccosh-like bound: σ(x)σ(-x) = 0.0125 at x = 4.3567.
+    # The largest σ' is 1/4, and σ(x) σ(-x) = 1 / (2 + 2 cosh x) is 0.05 of that at |x| = 4.357.
     edge = np.arccosh(1 / (2 * 0.0125) - 1)
     x = jnp.asarray([0.0, edge - 0.01, edge + 0.01, -edge - 0.01])
     assert saturated_fraction(activations.sigmoid, x) == 0.5
     assert saturated_fraction(activations.relu, jnp.asarray([-1.0, 2.0, 3.0, 4.0])) == 0.25
     assert saturated_fraction(activations.identity, x) == 0.0
     assert saturated_fraction(activations.sigmoid, jnp.zeros((0,))) == 0.0
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_saturated_fraction_counts_more_units_than_half_precision_can(dtype):
+    x = jnp.repeat(jnp.asarray([-1.0, 1.0], dtype), 70_000)
+    fraction = saturated_fraction(activations.relu, x)
+    assert fraction == 0.5 and fraction.dtype == jnp.dtype(dtype)
+
+
+@pytest.mark.parametrize("threshold", [0.0, 1.0, -0.1, float("nan")])
+def test_a_threshold_that_is_no_share_is_refused(threshold):
+    with pytest.raises(ValueError, match="threshold is .* must lie between 0 and 1"):
+        saturated_fraction(activations.sigmoid, jnp.zeros(3), threshold)
 
 
 def test_an_unknown_name_lists_the_choices():

@@ -19,6 +19,9 @@ def test_moments_and_distribution(key, author, kind):
     deviation = np.sqrt(VARIANCES[author])
     law = stats.norm(0, deviation) if kind == "normal" else stats.uniform(-np.sqrt(3) * deviation, 2 * np.sqrt(3) * deviation)
     assert stats.kstest(weights, law.cdf).pvalue > 1e-3
+    if kind == "uniform":
+        bound = np.float32(np.sqrt(3) * deviation)
+        assert 0.999 * bound < np.abs(weights).max() <= bound
     error = np.sqrt(2 / weights.size)
     assert abs(weights.var() / VARIANCES[author] - 1) < 5 * error
     of_jax = {"xavier": "glorot"}.get(author, author)
@@ -53,7 +56,8 @@ def test_doors(key):
         by_name("kaiming")
     with pytest.raises(ValueError, match="the weight variance is -1.0"):
         weight_variance(-1.0)
-    with pytest.raises(ValueError, match="the weight variance is nan"):
-        weight_variance(float("nan"))
+    for value in (float("nan"), float("inf")):
+        with pytest.raises(ValueError, match=f"the weight variance is {value}; it must be finite"):
+            weight_variance(value)
     with pytest.raises(ValueError, match="0 inputs and 3 outputs"):
         by_name("he_normal")(key, 0, 3)

@@ -16,8 +16,8 @@ def test_linear_equals_flax(key, shape):
     params = linear_init(key, 3, 4, bias_variance=1.0)
     x = jax.random.normal(key, shape)
     of_flax = lambda p, x: nn.Dense(4).apply({"params": {"kernel": p["weight"], "bias": p["bias"]}}, x)  # noqa: E731
-    np.testing.assert_allclose(linear(params, x), of_flax(params, x), rtol=1e-6)
-    ours, theirs = (jax.grad(lambda p, f=f: jnp.sum(jnp.sin(f(p, x))))(params) for f in (linear, of_flax))
+    np.testing.assert_allclose(jax.jit(linear)(params, x), of_flax(params, x), rtol=1e-6, atol=1e-7)
+    ours, theirs = (jax.jit(jax.grad(lambda p, f=f: jnp.sum(jnp.sin(f(p, x)))))(params) for f in (linear, of_flax))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), ours, theirs)
 
 
@@ -25,6 +25,8 @@ def test_bias_variance(key):
     bias = np.asarray(linear_init(key, 1, 20_000, bias_variance=0.25)["bias"])
     assert abs(bias.var() / 0.25 - 1) < 5 * np.sqrt(2 / 20_000)
     assert not np.asarray(linear_init(key, 1, 5)["bias"]).any()
+    drawn = linear_init(key, 3, 4, bias_variance=0.25)
+    np.testing.assert_array_equal(linear_init(key, 3, 4)["weight"], drawn["weight"])  # biases leave the weights alone
 
 
 def test_residual_adds_the_scaled_branch_and_its_jacobian_the_identity(key):
@@ -45,9 +47,14 @@ def test_doors(key, unchecked):
     params = linear_init(key, 3, 4)
     with pytest.raises(ValueError, match=r"x has shape \(2, 4\) and the weight \(3, 4\); x must end in 3 features"):
         linear(params, jnp.ones((2, 4)))
+    with pytest.raises(TypeError, match=r"x has dtype int32; a linear layer takes floats: convert it with x.astype\(float32\)"):
+        linear(params, jnp.ones((2, 3), jnp.int32))
     with pytest.raises(ValueError, match=r"the branch maps shape \(2, 3\) to \(2, 4\)"):
         residual(linear, params, jnp.ones((2, 3)))
-    with pytest.raises(ValueError, match="bias_variance is -1"):
-        linear_init(key, 3, 4, bias_variance=-1.0)
+    for variance in (-1.0, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match=f"bias_variance is {variance}"):
+            linear_init(key, 3, 4, bias_variance=variance)
+    with pytest.raises(ValueError, match="a weight matrix of 0 inputs and 4 outputs is empty"):
+        linear_init(key, 0, 4)
     with pytest.raises(ValueError, match="depth is 0"):
         depth_scale(0)

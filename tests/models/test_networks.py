@@ -46,8 +46,8 @@ def test_forward_and_gradient_equal_flax(key, residual, batch):
     options = {"branch_scale": 0.5} if residual else {}
     ours = lambda p: (residual_network if residual else mlp)(p, x, activation=tanh, **options)  # noqa: E731
     theirs = lambda p: FlaxNetwork(residual, 0.5).apply(as_flax(p), x)  # noqa: E731
-    np.testing.assert_allclose(jax.jit(ours)(params), theirs(params), rtol=2e-5, atol=1e-6)
-    gradients = [jax.grad(lambda p, f=f: jnp.sum(f(p) ** 2))(params) for f in (ours, theirs)]
+    np.testing.assert_allclose(jax.jit(ours)(params), jax.jit(theirs)(params), rtol=2e-5, atol=1e-6)
+    gradients = [jax.jit(jax.grad(lambda p, f=f: jnp.sum(f(p) ** 2)))(params) for f in (ours, theirs)]
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), *gradients)
 
 
@@ -57,6 +57,14 @@ def test_a_zero_branch_starts_as_the_identity(key):
     x = jax.random.normal(key, (2, 5))
     apply = lambda p: residual_network(p, x, activation=relu)  # noqa: E731
     np.testing.assert_array_equal(apply(params), apply(shallow))
+
+
+@pytest.mark.parametrize("residual", [False, True])
+def test_compiled_equals_eager(key, residual):
+    params = (residual_network_init if residual else mlp_init)(key, **SIZES)
+    run = lambda p, x: (residual_network if residual else mlp)(p, x, activation=tanh)  # noqa: E731
+    x = jax.random.normal(key, (2, 5))
+    np.testing.assert_allclose(jax.jit(run)(params, x), run(params, x), rtol=1e-5, atol=1e-6)
 
 
 def test_layers_of_a_stack_are_independent_draws(key):
@@ -77,7 +85,7 @@ def test_layer_functions_are_the_networks_layers(key):
 
 def test_vmap_over_seeds_equals_the_loop(key):
     keys, x = jax.random.split(key, 3), jax.random.normal(key, (2, 5))
-    run = lambda k: mlp(mlp_init(k, **SIZES, initializer=he_normal), x, activation=relu)  # noqa: E731
+    run = jax.jit(lambda k: mlp(mlp_init(k, **SIZES, initializer=he_normal), x, activation=relu))
     np.testing.assert_allclose(jax.vmap(run)(keys), jnp.stack([run(k) for k in keys]), rtol=1e-4, atol=1e-6)
 
 
