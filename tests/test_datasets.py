@@ -22,6 +22,17 @@ def test_mnist_is_the_published_set_split_in_two():
     assert (np.bincount(data.test_labels) / CLASS_COUNTS > 0.15).all()  # shuffled: every class on both sides
 
 
+def test_images_keep_their_labels():
+    # Digits are nearly linearly separable: 12% test error for a linear classifier (LeCun et al. 1998), 90% for a guess.
+    data = mnist()
+    train, test = (np.asarray(standardise(images)) for images in (data.train_images, data.test_images))
+    means = np.stack([train[np.asarray(data.train_labels) == digit].mean(0) for digit in range(10)])
+    nearest = ((means**2).sum(1) - 2 * test @ means.T).argmin(1)
+    assert np.mean(nearest == np.asarray(data.test_labels)) > 0.75
+    nearest = ((means**2).sum(1) - 2 * train @ means.T).argmin(1)
+    assert np.mean(nearest == np.asarray(data.train_labels)) > 0.75
+
+
 def test_the_split_depends_on_its_seed_alone():
     np.testing.assert_array_equal(mnist(3).test_labels, mnist(3).test_labels)
     assert (np.asarray(mnist(3).test_labels) != np.asarray(mnist(4).test_labels)).any()

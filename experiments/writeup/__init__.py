@@ -15,8 +15,16 @@ LANGUAGES = ("en", "zh")
 
 TITLES = {
     "causes": {"en": "Why gradients vanish or explode", "zh": "梯度为什么会消失或爆炸"},
+    "remedies": {"en": "Remedies", "zh": "如何缓解"},
     "residual": {"en": "Residual connections", "zh": "残差连接"},
+    "normalization": {"en": "What normalisation does", "zh": "归一化的作用"},
     "saturation": {"en": "Why the sigmoid saturates", "zh": "sigmoid 为什么会饱和"},
+    "norms": {"en": "BatchNorm against LayerNorm", "zh": "BatchNorm 与 LayerNorm 的区别"},
+    "dropout": {"en": "Dropout", "zh": "Dropout"},
+    "neurons": {"en": "Neurons and activations", "zh": "神经元与激活函数"},
+    "pooling": {"en": "Pooling", "zh": "池化"},
+    "invariance": {"en": "Translation invariance", "zh": "平移不变性"},
+    "embedding": {"en": "Embeddings", "zh": "嵌入"},
 }
 
 WORDS = {

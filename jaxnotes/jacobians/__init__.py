@@ -11,9 +11,17 @@ from jaxnotes.jacobians.gradients import (
 from jaxnotes.jacobians.hutchinson import Estimate, hutchinson_frobenius, hutchinson_log_frobenius
 from jaxnotes.jacobians.paths import log_path_counts, log_path_norms, path_contributions
 from jaxnotes.jacobians.products import end_to_end, local_jacobians, log_frobenius_norms
+from jaxnotes.jacobians.spectrum import (
+    Spectrum,
+    SpectrumAccuracyWarning,
+    log_singular_values,
+    log_singular_values_with_error,
+)
 
 __all__ = [
     "Estimate",
+    "Spectrum",
+    "SpectrumAccuracyWarning",
     "end_to_end",
     "gradient_norms",
     "gradient_norms_by_added_zeros",
@@ -24,6 +32,8 @@ __all__ = [
     "log_gradient_norms",
     "log_path_counts",
     "log_path_norms",
+    "log_singular_values",
+    "log_singular_values_with_error",
     "path_contributions",
     "tapped_stack",
     "value_and_gradient_norms",

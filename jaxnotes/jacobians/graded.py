@@ -1,8 +1,8 @@
 """Singular values of a matrix whose rows span any range of scales: one-sided Jacobi on rows that carry their own exponents.
 
-A graded matrix has rows u_i · 2^{k_i}, u_i of ordinary size. Jacobi rotations of its rows find all singular values to a high relative
-accuracy, whatever the k_i, as long as the normalised rows are well conditioned (Demmel and Veselić 1992; Demmel et al. 1999): written
-in the ratio of two rows' scales, a rotation turns into a Gram-Schmidt step where that ratio underflows.
+A graded matrix has rows u_i · 2^{k_i}, u_i of ordinary size. Jacobi rotations of its rows find all singular values to a high
+relative accuracy, whatever the k_i, as long as the normalised rows are well conditioned (Demmel and Veselić 1992; Demmel et
+al. 1999): written in the ratio of two rows' scales, a rotation turns into a Gram-Schmidt step where that ratio underflows.
 """
 
 from typing import NamedTuple
@@ -32,11 +32,11 @@ def normalised(mantissa: Float[Array, "rows n"], exponent: Int[Array, "rows"]) -
     return Rows(mantissa * power_of_two(-extra, mantissa.dtype)[:, None], jnp.where(largest == 0, DEAD, exponent + extra))
 
 
-def multiply_upper(upper: Float[Array, "n n"], rows: Rows) -> Rows:
-    """upper @ rows for an upper triangular matrix."""
+def multiply_upper(upper: Float[Array, "n n"], shift: Int[Array, ""], rows: Rows) -> Rows:
+    """2^shift * upper @ rows for an upper triangular matrix."""
     highest = jax.lax.cummax(rows.exponent, reverse=True)  # of the rows that row i of the result is made of
     coefficients = jnp.triu(upper * power_of_two(jnp.minimum(rows.exponent[None] - highest[:, None], 0), upper.dtype))
-    return normalised(jnp.matmul(coefficients, rows.mantissa, precision="highest"), highest)
+    return normalised(jnp.matmul(coefficients, rows.mantissa, precision="highest"), highest + shift)
 
 
 def log_row_norms(rows: Rows) -> Float[Array, "rows"]:

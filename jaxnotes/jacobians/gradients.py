@@ -55,7 +55,7 @@ def log_gradient_norms(
 def gradient_norms_by_added_zeros(
     f: Callable, params: PyTree, x: Float[Array, "batch *features"], loss: Callable
 ) -> Float[Array, "depth_and_one"]:
-    """The value of `gradient_norms` as the gradient with respect to a zero added to each layer's input (slower, more memory)."""
+    """`gradient_norms` as the gradient with respect to a zero added to each layer's input: slower and larger, a check."""
     check_stack(f, params, x)
     check_scalar_loss(loss, x)
     return _gradient_norms_by_added_zeros(f, params, x, loss)

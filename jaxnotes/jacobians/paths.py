@@ -1,8 +1,8 @@
 """The gradient through a residual stack, split exactly by path length with dynamic programming instead of 2^depth paths.
 
-h_{l+1} = h_l + s F(params_l, h_l), so dloss/dh_0 = (I + s F_0'^T) … (I + s F_{L-1}'^T) dloss/dh_L. Multiplied out it is a sum over
-the 2^L subsets of branches that a path enters (Veit, Wilber and Belongie 2016); those of k branches sum to the elementary symmetric
-polynomial of degree k of the matrices s F_l'^T in their order, applied to the output gradient.
+h_{l+1} = h_l + s F(params_l, h_l), so dloss/dh_0 = (I + s F_0'^T) … (I + s F_{L-1}'^T) dloss/dh_L. Multiplied out it is a sum
+over the 2^L subsets of branches that a path enters (Veit, Wilber and Belongie 2016); those of k branches sum to the elementary
+symmetric polynomial of degree k of the matrices s F_l'^T in their order, applied to the output gradient.
 """
 
 import math
@@ -37,7 +37,7 @@ def path_contributions(
 def log_path_norms(
     branch: Callable, params: PyTree, x: Float[Array, "batch width"], loss: Callable, *, branch_scale: float | Array = 1.0
 ) -> Float[Array, "depth_and_one batch"]:
-    """[depth + 1, batch] natural log of the Euclidean norm of each of `path_contributions`, finite where these under- or overflow.
+    """[depth + 1, batch] natural log of the Euclidean norm of each of `path_contributions`, where these under- or overflow too.
 
     -inf where a contribution is exactly 0.
     """

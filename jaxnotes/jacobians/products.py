@@ -22,11 +22,12 @@ def local_jacobians(f: Callable, params: PyTree, x: Float[Array, "batch n"]) -> 
 
 
 def end_to_end(f: Callable, params: PyTree, x: Float[Array, "batch n"]) -> Float[Array, "depth_and_one batch n n"]:
-    """[depth + 1, batch, n_L, n_l] dh_L/dh_l for every l = 0 … L, in one backward sweep of identity cotangents: O(depth) products.
+    """[depth + 1, batch, n_L, n_l] dh_L/dh_l for every l = 0 … L, in one backward sweep of identity cotangents.
 
-    f: (layer_params, h) -> h acting on a batch, the same for every layer; params: stacked on axis 0; h_0 = x. Entries under- and
-    overflow as their dtype does: see `log_frobenius_norms` and `log_singular_values`. Raises ValueError or TypeError for shapes
-    that do not chain, depth 0, integers, and, where values are concrete, for NaN and for a layer that mixes examples.
+    O(depth) products. f: (layer_params, h) -> h acting on a batch, the same for every layer; params: stacked on axis 0; h_0 =
+    x. Entries under- and overflow as their dtype does: see `log_frobenius_norms` and `log_singular_values`. Raises ValueError
+    or TypeError for shapes that do not chain, depth 0, integers, and, where values are concrete, for NaN and for a layer that
+    mixes examples.
     """
     check_per_example(f, params, x)
     return _end_to_end(f, params, x)
@@ -58,22 +59,36 @@ def rescaled_sweep(f: Callable, params: PyTree, x: Array, cotangents: Float[Arra
         cotangents, exponent, shift = carry
         scale = power_of_two(-shift, accumulation_dtype(x.dtype)).astype(x.dtype)
         pulled = pull_back(f, *layer, cotangents * scale[None, :, None])
+        squares, extra, shift_of_squares = _squares(pulled, axes)
         exponent = exponent + shift
-        squares, shift = _squares_and_exponent(pulled, axes)
-        return (pulled, exponent, shift), (squares, exponent)
+        return (pulled, exponent, extra + shift_of_squares), (squares, exponent + extra)
 
     zero = jnp.zeros(x.shape[0], jnp.int32)
     layers = (params, layer_inputs(f, params, x))
     squares, exponents = jax.lax.scan(back, (cotangents, zero, zero), layers, reverse=True)[1]
-    last = _squares_and_exponent(cotangents, axes)[0]
+    last = _squares(cotangents, axes)[0]
     return jnp.concatenate([squares, last[None]]), jnp.concatenate([exponents, zero[None]])
 
 
-def _squares_and_exponent(cotangents: Array, axes: tuple[int, ...]) -> tuple[Array, Array]:
+def _squares(cotangents: Float[Array, "k batch n"], axes: tuple[int, ...]) -> tuple[Array, Array, Array]:
+    """(sums over axes of squares / 4^extra, extra [batch], exponent [batch] of the remaining root).
+
+    extra is 0 but where the gain of a single layer takes the squares out of their dtype's range, which costs a second look.
+    """
     wide = cotangents.astype(accumulation_dtype(cotangents.dtype))
-    squares = jnp.sum(jnp.square(wide), axis=axes)
-    total = squares if squares.ndim == 1 else jnp.sum(squares, axis=0)
-    return squares, exponent_of(total) // 2
+
+    def plain():
+        return jnp.sum(jnp.square(wide), axis=axes), jnp.zeros(wide.shape[1], jnp.int32)
+
+    def scaled():
+        extra = exponent_of(jnp.max(jnp.abs(wide), axis=(0, 2)))
+        return jnp.sum(jnp.square(wide * power_of_two(-extra, wide.dtype)[None, :, None]), axis=axes), extra
+
+    largest = jnp.sum(plain()[0].reshape(-1, wide.shape[1]), axis=0)
+    within = jnp.isfinite(largest) & (largest > jnp.finfo(wide.dtype).tiny / jnp.finfo(wide.dtype).eps)
+    squares, extra = jax.lax.cond(jnp.all(within), plain, scaled)
+    total = jnp.sum(squares.reshape(-1, wide.shape[1]), axis=0)
+    return squares, extra, exponent_of(total) // 2
 
 
 @partial(jax.jit, static_argnames="f")

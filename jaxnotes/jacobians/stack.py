@@ -44,12 +44,12 @@ def check_stack(f: Callable, params: PyTree, x: Array) -> int:
     out = jax.eval_shape(f, layer, jax.ShapeDtypeStruct(x.shape, x.dtype))
     if not isinstance(out, jax.ShapeDtypeStruct) or (out.shape, out.dtype) != (x.shape, x.dtype):
         raise ValueError(
-            f"f maps {_named(x)} to {_named(out)}, which does not chain: f(layer_params, h) must return the shape and dtype of h"
+            f"f maps {_named(x)} to {_named(out)}, which does not chain: f(layer_params, h) must keep the shape and dtype of h"
         )
     if _concrete((params, x)):
         for name, value in (("x", x), ("params", params)):
             if not _all_finite(value):
-                raise ValueError(f"{name} holds NaN or infinity: check the input, or the step after which it stopped being finite")
+                raise ValueError(f"{name} holds NaN or infinity: find the step after which it stopped being finite")
     return depth
 
 
@@ -58,7 +58,7 @@ def check_scalar_loss(loss: Callable, x: Array) -> None:
     _check_callable(loss, "loss")
     out = jax.eval_shape(loss, jax.ShapeDtypeStruct(x.shape, x.dtype))
     if not isinstance(out, jax.ShapeDtypeStruct) or out.shape != () or not jnp.issubdtype(out.dtype, jnp.floating):
-        raise ValueError(f"loss returns {_named(out)}, expected one real number: reduce over the batch, for example by jnp.mean")
+        raise ValueError(f"loss returns {_named(out)}, expected one real number: reduce it, for example by jnp.mean")
 
 
 def check_per_example(f: Callable, params: PyTree, x: Array) -> int:
@@ -71,15 +71,15 @@ def check_per_example(f: Callable, params: PyTree, x: Array) -> int:
         raise ValueError(f"x has shape {x.shape}, expected [batch, width]: flatten each example, and reshape inside f")
     if _concrete((params, x)) and x.shape[0] > 1 and _crosses_examples(f, params, x):
         raise ValueError(
-            "the Jacobian of f crosses examples (batch normalisation does), so no per-example Jacobian exists: use its evaluation "
-            "mode, or gradient_norms, which needs no per-example Jacobian"
+            "the Jacobian of f crosses examples (batch normalisation does), so no per-example Jacobian exists: "
+            "use its evaluation mode, or gradient_norms, which needs no per-example Jacobian"
         )
     return depth
 
 
 def accumulation_dtype(dtype) -> jnp.dtype:
     """The dtype of norms and sums: float32 for float16 and bfloat16, else the dtype itself."""
-    return jnp.promote_types(dtype, jnp.float32)
+    return jnp.dtype(jnp.float64 if dtype == jnp.float64 else jnp.float32)
 
 
 def layer_inputs(f: Callable, params: PyTree, x: Float[Array, "batch *features"]) -> Float[Array, "depth batch *features"]:
@@ -99,12 +99,13 @@ def _check_callable(function: Callable, name: str) -> None:
     try:
         hash(function)
     except TypeError:
-        raise TypeError(f"{name} is not hashable ({type(function).__name__}): pass a plain function, and its arrays in params") from None
+        kind = type(function).__name__
+        raise TypeError(f"{name} is not hashable ({kind}): pass a plain function, and its arrays in params") from None
 
 
 def _check_floating(params: PyTree, x: Array) -> None:
     if not hasattr(x, "dtype") or not jnp.issubdtype(x.dtype, jnp.floating):
-        raise TypeError(f"x is {_named(x)}, expected an array of floats: convert it, for example by jnp.asarray(x, jnp.float32)")
+        raise TypeError(f"x is {_named(x)}, expected an array of floats: convert it by jnp.asarray(x, jnp.float32)")
     for path, leaf in jax.tree_util.tree_leaves_with_path(params):
         if not hasattr(leaf, "dtype") or jnp.issubdtype(leaf.dtype, jnp.integer):
             raise TypeError(f"params{jax.tree_util.keystr(path)} is {_named(leaf)}, expected an array of floats: convert it")

@@ -57,6 +57,6 @@ def broadcast(**arrays: np.ndarray) -> tuple[np.ndarray, ...]:
         raise ValueError(f"shapes do not broadcast: {shapes}") from error
 
 
-def result(array: np.ndarray) -> Result:
+def result(array: np.ndarray | np.floating) -> Result:
     """A Python float where the arguments were scalars, else the float64 array."""
     return float(array) if np.ndim(array) == 0 else np.asarray(array)

@@ -16,9 +16,9 @@ from jaxnotes.meanfield.quadrature import expectation
 def batch_norm_gain(activation: Activation) -> float:
     """Gain of the squared gradient a layer of linear map, batch normalisation and φ, at infinite width and batch.
 
-    Normalisation makes the pre-activations N(0, 1) over the batch, those of different examples uncorrelated; the next one divides
-    by the standard deviation of Wφ over the batch. So E φ'(z)² / Var φ(z), whatever the weight variance: π / (π - 1) for ReLU, 1
-    for a linear network (Yang et al. 2019, A mean field theory of batch normalization).
+    Normalisation makes the pre-activations N(0, 1) over the batch, those of different examples uncorrelated; the next one
+    divides by the standard deviation of Wφ over the batch. So E φ'(z)² / Var φ(z), whatever the weight variance: π / (π - 1)
+    for ReLU, 1 for a linear network (Yang et al. 2019, A mean field theory of batch normalization).
 
     Raises:
       ValueError: φ is constant; and as `variance_map`.
@@ -138,8 +138,8 @@ def log_norm_variance(
 
     Given the past, the units of the next layer are independent, with h_i ~ N(0, q) and tangent v_i ~ N(0, p) independent of it.
     A layer multiplies p by σ_w² mean(φ'(h_i)² v_i²) / p, of relative variance (3 E φ'⁴ / (E φ'²)² - 1) / n: 2/n for a linear
-    network, 5/n for ReLU (Hanin and Nica 2020). The fluctuation of mean(φ(h_i)²) moves q in the layers after, and so their χ(q):
-    a term of the same order, unless φ(λx) = λ φ(x) for λ > 0; it is followed through the linearised variance map.
+    network, 5/n for ReLU (Hanin and Nica 2020). The fluctuation of mean(φ(h_i)²) moves q in later layers, and so their χ(q): a
+    term of the same order, unless φ(λx) = λ φ(x) for λ > 0; it is followed through the linearised variance map.
 
     Args:
       activation: φ, as in `variance_map`.

@@ -45,7 +45,7 @@ def variance_map_slope(activation: Activation, q: ArrayLike, weight_variance: Ar
     at_zero = evaluate(activation, np.zeros(1))[0]
     if at_zero != 0 and (q == 0).any():
         raise ValueError("the variance map's slope at q = 0 is not defined by φ and φ' alone where φ(0) is not 0; give a q > 0")
-    smallest = np.maximum(q, 1e-200)  # stands for the limit q -> 0
+    smallest = np.asarray(np.maximum(q, 1e-200))  # stands for the limit q -> 0
     moved = moment(activation, lambda v: (v - at_zero) * (v + at_zero), smallest, score=True)
     return arguments.result(weight_variance * moved / (2 * smallest))
 
@@ -113,7 +113,7 @@ def moment(activation: Activation, power: Callable, q: np.ndarray, order: int = 
     def integrand(z: np.ndarray, f: np.ndarray) -> np.ndarray:
         return power(f) * (z * z - 1) if score else power(f)
 
-    return expectation(activation, integrand, values, (order,))[places].reshape(np.shape(q))
+    return np.asarray(expectation(activation, integrand, values, (order,))[places]).reshape(np.shape(q))
 
 
 def _variances(**values: ArrayLike) -> tuple[np.ndarray, ...]:
@@ -127,12 +127,14 @@ def _pair(c: ArrayLike, q: ArrayLike, q2: ArrayLike | None, weight_variance: Arr
     return arguments.broadcast(c=arguments.real("c", c, -1.0, 1.0), **checked)
 
 
-def _next_size(activation: Activation, q, q2, weight_variance: np.ndarray, bias_variance: np.ndarray) -> np.ndarray:
+def _next_size(
+    activation: Activation, q: np.ndarray, q2: np.ndarray, weight_variance: np.ndarray, bias_variance: np.ndarray
+) -> np.ndarray:
     """√(V(q) V(q2))."""
     first, second = (np.asarray(variance_map(activation, v, weight_variance, bias_variance)) for v in (q, q2))
     if ((first == 0) | (second == 0)).any():
         raise ValueError("the next layer's variance is 0 and a correlation undefined; give a positive q or bias_variance")
-    return np.sqrt(first) * np.sqrt(second)
+    return np.asarray(np.sqrt(first) * np.sqrt(second))
 
 
 def _pairs(activation: Activation, order: int, c: np.ndarray, q: np.ndarray, q2: np.ndarray) -> np.ndarray:

@@ -67,8 +67,9 @@ def pair_expectation(activation: Activation, order: int, c: float, q1: float, q2
     found = partition(activation, LIMIT * (abs(c) + slack) * max(scale1, scale2))
     if c == 0 or scale1 == 0 or scale2 == 0:  # independent, or one of them constant
         return float(np.prod(expectation(activation, lambda z, f: f, np.array([q1, q2]), (order,))))
-    kinks = (found.kinks[:, None] / scale2 + slack * _SMOOTHED_EDGES).ravel() / c
-    again = found.edges / (c * scale2) if c < 0 or q1 != q2 else np.zeros(0)
+    share = np.copysign(max(abs(c), 1e-30), c)  # of u in v; a smaller one moves the edges out of range all the same
+    kinks = (found.kinks[:, None] / scale2 + slack * _SMOOTHED_EDGES).ravel() / share
+    again = found.edges / scale2 / share if c < 0 or q1 != q2 else np.zeros(0)
     edges = np.sort(np.concatenate([found.edges / scale1, kinks, again]))
     z, weight, _ = _gauss_points(edges[None])
     z, weight = z.ravel(), weight.ravel()

@@ -19,7 +19,7 @@ def hard_tanh(x):
     ((0.01, 1.4242052905, 0.2733009135), (0.05, 1.7609546396, 0.5700478816), (0.1, 1.9860726411, 0.8057991819)),
 )
 def test_critical_line_of_tanh(bias_variance, weight_variance, q):
-    """Schoenholz et al. (2017), figure 1, to ten digits."""
+    """The edge of chaos of Schoenholz et al. (2017)."""
     found = meanfield.critical_weight_variance(tanh, bias_variance)
     assert found == pytest.approx(weight_variance, abs=1e-9)
     assert meanfield.fixed_point(tanh, found, bias_variance) == pytest.approx(q, abs=1e-9)

@@ -1,0 +1,35 @@
+"""Fingerprints: what a topic depends on is in, what does not shape its result is out."""
+
+import dataclasses
+
+from experiments import causes, fingerprint, saturation
+
+
+def test_the_closure_follows_imports_of_both_packages():
+    found = fingerprint.closure("experiments.saturation")
+    expected = {"experiments.saturation", "experiments.measurement", "jaxnotes.layers.activations", "jaxnotes.models.mlp"}
+    assert expected <= found
+    assert any(name.startswith("jaxnotes.jacobians.") for name in found)
+
+
+def test_figures_rules_and_the_command_line_are_left_out():
+    found = fingerprint.closure("experiments.saturation")
+    assert not any(name.startswith(("experiments.figures", "experiments.rules", "experiments.script")) for name in found)
+
+
+def test_a_changed_line_setting_or_seed_changes_the_key(monkeypatch, tmp_path):
+    settings = dataclasses.asdict(saturation.SETTINGS.preset("quick"))
+    key = fingerprint.of_run("experiments.saturation", settings, 0)
+    assert key == fingerprint.of_run("experiments.saturation", settings, 0)
+    assert key != fingerprint.of_run("experiments.saturation", settings | {"width": 65}, 0)
+    assert key != fingerprint.of_run("experiments.saturation", settings, 1)
+    assert key != fingerprint.of_run(causes.__name__, settings, 0)
+    copy = tmp_path / "jaxnotes" / "layers"
+    copy.mkdir(parents=True)
+    source = (fingerprint.ROOT / "jaxnotes/layers/linear.py").read_text()
+    for text in (source, source + "\n# changed\n"):
+        (copy / "linear.py").write_text(text)
+        monkeypatch.setattr(fingerprint, "ROOT", tmp_path)
+        digest = fingerprint.of_code("jaxnotes.layers.linear")
+        monkeypatch.undo()
+        assert (digest == fingerprint.of_code("jaxnotes.layers.linear")) == (text == source)
