@@ -39,17 +39,17 @@ class Residual(Settings):
     path_depth: int = setting(32, "Layers whose paths are decomposed by length.", minimum=1)
     branch_depth: int = setting(100, "Layers of the stacks with small and large branches.", minimum=1)
     train_depths: tuple[int, ...] = setting(
-        (20, 152, 1000), "Three depths trained: shallow, deep, deepest.", quick=(10, 152, 300), minimum=1
+        (20, 152, 1000), "Three depths trained: shallow, deep, deepest.", quick=(10, 50, 152), minimum=1
     )
     train_width: int = setting(32, "Units a layer in training.", minimum=2)
     train_steps: int = setting(300, "Adam steps of every run.", quick=60, minimum=10)
     train_batch: int = setting(64, "Examples a step.", minimum=1)
-    train_seeds: int = setting(4, "Seeds trained at the tuned learning rate.", quick=2, minimum=2)
+    train_seeds: int = setting(6, "Seeds trained at the tuned learning rate.", quick=2, minimum=2)
     learning_rates: tuple[float, ...] = setting(
         (3e-4, 1e-3, 3e-3, 1e-2), "Learning rates tried for each arm and depth.", quick=(1e-3, 3e-3), minimum=1e-12
     )
-    extreme_depth: int = setting(10_000, "Layers of the network trained for a few steps only.", quick=2000, minimum=1)
-    extreme_steps: int = setting(10, "Steps at the extreme depth.", quick=4, minimum=2)
+    extreme_depth: int = setting(10_000, "Layers of the network trained for a few steps only.", quick=1000, minimum=1)
+    extreme_steps: int = setting(10, "Steps at the extreme depth, at the deepest network's learning rate.", quick=4, minimum=2)
     evaluated: int = setting(2000, "Examples of either set on which a trained network is evaluated.", quick=500, minimum=1)
 
     def __post_init__(self) -> None:
@@ -243,7 +243,7 @@ def small_branch(settings: Residual, key: Array) -> dict[str, Evidence]:
     """residual.small-branch: branches of weight variance 1e-4, with the shortcut and alone; ReLU."""
     depth = settings.branch_depth
     chi = SMALL / 2
-    arms = {"residual": (1.0, np.log(meanfield.residual_gain(chi, depth)) / 2), "plain": (None, depth * np.log(chi) / 2)}
+    arms = {"residual": (1.0, meanfield.log_residual_gain(chi, depth) / 2), "plain": (None, depth * np.log(chi) / 2)}
     return {"residual.small-branch": _branch_evidence(settings, key, SMALL, arms)}
 
 
@@ -251,7 +251,7 @@ def large_branch(settings: Residual, key: Array) -> dict[str, Evidence]:
     """residual.large-branch: branches of weight variance 8; unscaled, scaled by 1/√L, and zero at initialisation; ReLU."""
     depth = settings.branch_depth
     arms = {
-        name: (scale, np.log(meanfield.residual_gain(LARGE / 2, depth, scale)) / 2)
+        name: (scale, meanfield.log_residual_gain(LARGE / 2, depth, scale) / 2)
         for name, scale in (("unscaled", 1.0), ("scaled", depth_scale(depth)), ("zero-initialised", 0.0))
     }
     return {"residual.large-branch": _branch_evidence(settings, key, LARGE, arms)}

@@ -16,7 +16,7 @@ from jaxnotes.layers.activations import relu
 from jaxnotes.layers.initializers import he_normal
 from jaxnotes.layers.residual import depth_scale
 from jaxnotes.models.mlp import mlp, mlp_init
-from jaxnotes.models.residual_network import residual_network, residual_network_init
+from jaxnotes.models.residual_network import residual_network
 
 ARMS = ("plain", "unscaled", "scaled")
 DEPTH_NAMES = ("shallow", "deep", "deepest")
@@ -32,53 +32,64 @@ class Outcome(NamedTuple):
     learning_rate: float  # the one tuned for this arm and depth
 
 
-def network(arm: str, depth: int, width: int) -> tuple[Callable, Callable]:
-    """`(init(key, n_in), apply(params, x))` of an arm: ReLU, He initialisation, no normalisation."""
-    initialise, options = (mlp_init, {}) if arm == "plain" else (residual_network_init, {"branch_scale": 1.0})
-    if arm == "scaled":
-        options["branch_scale"] = depth_scale(depth)
-    apply = partial(mlp if arm == "plain" else residual_network, activation=relu, **options)
-    return lambda key, n_in: initialise(key, n_in, width, depth, CLASSES, initializer=he_normal), apply
+def network(arm: str, depth: int) -> Callable:
+    """`apply(params, x)` of an arm: ReLU, no normalisation. All arms have the same parameters, He-initialised."""
+    if arm == "plain":
+        return partial(mlp, activation=relu)
+    return partial(residual_network, activation=relu, branch_scale=depth_scale(depth) if arm == "scaled" else 1.0)
 
 
-def train_arm(settings, arm: str, depth: int, steps: int, data: datasets.Dataset, key: Array) -> Outcome:
-    """Tunes the learning rate on a seed of its own, then trains the seeds that count with it."""
+@partial(jax.jit, static_argnames=("n_in", "width", "depth"))
+def initial_params(key: Array, *, n_in: int, width: int, depth: int):
+    """Parameters of a network, compiled once a depth and not once an arm."""
+    return mlp_init(key, n_in, width, depth, CLASSES, initializer=he_normal)
+
+
+def adam(steps: int) -> optax.GradientTransformation:
+    """Adam whose learning rate, part of its state, falls to 0 as a cosine over the run."""
+    decay = optax.scale_by_schedule(optax.cosine_decay_schedule(1.0, steps))
+    return optax.chain(optax.scale_by_adam(), decay, optax.inject_hyperparams(optax.scale)(step_size=0.0))
+
+
+def train_arm(settings, arm: str, depth: int, data: datasets.Dataset, key: Array) -> Outcome:
+    """Tunes the learning rate on a seed of its own, at the full budget, then trains the seeds that count with it."""
     of_tuning, of_seeds = jax.random.split(key)
-    run = _runner(settings, arm, depth, steps, data)
-    rates = jnp.asarray(settings.learning_rates, jnp.float32)
-    tuning = run(jnp.broadcast_to(of_tuning, rates.shape), rates)[0]
-    final = np.nan_to_num(np.asarray(tuning[:, -max(steps // 10, 1) :].mean(1)), nan=np.inf, posinf=np.inf)
-    best = rates[int(final.argmin())]
-    keys = jax.random.split(of_seeds, settings.train_seeds)
-    outcome = run(keys, jnp.broadcast_to(best, keys.shape))
-    return Outcome(*map(np.asarray, outcome), float(best))
+    run = runner(settings, arm, depth, settings.train_steps, data)
+    tuning = np.stack([run(of_tuning, rate)[0] for rate in settings.learning_rates])
+    final = np.nan_to_num(tuning[:, -max(settings.train_steps // 10, 1) :].mean(1), nan=np.inf, posinf=np.inf)
+    best = settings.learning_rates[int(final.argmin())]
+    return train_seeds(settings, run, best, of_seeds)
 
 
-def _runner(settings, arm: str, depth: int, steps: int, data: datasets.Dataset) -> Callable:
-    """A compiled function of keys and learning rates, one run each: (losses, training error, test accuracy)."""
-    init, apply = network(arm, depth, settings.train_width)
-    optimizer = optax.inject_hyperparams(optax.adam)(learning_rate=1e-3)
-    few = slice(settings.evaluated)
+def train_seeds(settings, run: Callable, rate: float, key: Array) -> Outcome:
+    """Trains every seed at one learning rate."""
+    runs = [run(seed_key, rate) for seed_key in jax.random.split(key, settings.train_seeds)]
+    return Outcome(*(np.stack(values) for values in zip(*runs, strict=True)), rate)
+
+
+def runner(settings, arm: str, depth: int, steps: int, data: datasets.Dataset) -> Callable:
+    """A function of key and learning rate, one whole run: (losses [steps], training error, test accuracy)."""
+    apply, optimizer, few = network(arm, depth), adam(steps), slice(settings.evaluated)
 
     def loss(params, batch) -> Array:
         images, labels = batch
         return training.cross_entropy(apply(params, images), labels)
 
     fit = training.train_on(loss, optimizer)
+    score = jax.jit(lambda params, images, labels: training.accuracy(apply(params, images), labels))
 
-    def run(key: Array, rate: Array, data: datasets.Dataset) -> tuple[Array, Array, Array]:
+    def run(key: Array, rate: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         of_params, of_batches = jax.random.split(key)
-        state = training.init_state(init(of_params, data.train_images.shape[1]), optimizer)
-        state.optimizer_state.hyperparams["learning_rate"] = rate
+        params = initial_params(of_params, n_in=data.train_images.shape[1], width=settings.train_width, depth=depth)
+        state = training.init_state(params, optimizer)
+        state.optimizer_state[-1].hyperparams["step_size"] = jnp.asarray(-rate, jnp.float32)
         indices = datasets.minibatch_indices(of_batches, len(data.train_labels), settings.train_batch, steps)
         state, losses = fit(state, (data.train_images, data.train_labels), indices)
-        train_accuracy = training.accuracy(apply(state.params, data.train_images[few]), data.train_labels[few])
-        test_accuracy = training.accuracy(apply(state.params, data.test_images[few]), data.test_labels[few])
-        return losses, 1 - train_accuracy, test_accuracy
+        train_accuracy = score(state.params, data.train_images[few], data.train_labels[few])
+        test_accuracy = score(state.params, data.test_images[few], data.test_labels[few])
+        return np.asarray(losses), 1 - np.asarray(train_accuracy), np.asarray(test_accuracy)
 
-    # The data is an argument: as a constant of the program it would be folded in at every compilation.
-    mapped = jax.jit(lambda keys, rates, data: jax.lax.map(lambda both: run(*both, data), (keys, rates)))
-    return lambda keys, rates: mapped(keys, rates, data)
+    return run
 
 
 def train_all(settings, key: Array) -> dict[str, Evidence]:
@@ -87,16 +98,14 @@ def train_all(settings, key: Array) -> dict[str, Evidence]:
     data = images._replace(
         train_images=datasets.standardise(images.train_images), test_images=datasets.standardise(images.test_images)
     )
-    depths = settings.train_depths
-    outcomes = {}
-    for depth in depths:
-        for arm in ARMS:
-            key, of_arm = jax.random.split(key)
-            outcomes[arm, depth] = train_arm(settings, arm, depth, settings.train_steps, data, of_arm)
-    extreme = {}
+    outcomes, extreme = {}, {}
     for arm in ARMS:
+        for depth in settings.train_depths:
+            key, of_arm = jax.random.split(key)
+            outcomes[arm, depth] = train_arm(settings, arm, depth, data, of_arm)
         key, of_arm = jax.random.split(key)
-        extreme[arm] = train_arm(settings, arm, settings.extreme_depth, settings.extreme_steps, data, of_arm)
+        run = runner(settings, arm, settings.extreme_depth, settings.extreme_steps, data)
+        extreme[arm] = train_seeds(settings, run, outcomes[arm, settings.train_depths[-1]].learning_rate, of_arm)
     return {
         "residual.deep": _deep(settings, outcomes, extreme),
         "residual.degradation": _degradation(settings, outcomes),

@@ -1,8 +1,13 @@
 """Strict settings for every test: no silent dtype or rank promotion, and jaxtyping's shapes checked at run time."""
 
-import jax
-import jaxtyping
-import pytest
+import os
+
+# Before NumPy: the QR's threads would fight those of the parallel test processes, a hundred times slower.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import jax  # noqa: E402
+import jaxtyping  # noqa: E402
+import pytest  # noqa: E402
 
 jaxtyping.install_import_hook("jaxnotes", "beartype.beartype")
 jax.config.update("jax_numpy_dtype_promotion", "strict")

@@ -61,4 +61,4 @@ def measured(axes, x, mean, low, high, *, series: int = 0, label: str | None = N
 
 def settings_note(axes, text: str) -> None:
     """The settings behind a panel, small above its axes, broken into lines that fit a column."""
-    axes.set_title(textwrap.fill(text, 60), fontsize=6.5, color="#444444", loc="left")
+    axes.set_title(textwrap.fill(text, 56), fontsize=6.5, color="#444444", loc="left")

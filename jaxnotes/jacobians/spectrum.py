@@ -20,7 +20,7 @@ from jaxtyping import Bool, Float, Int, PyTree
 
 from jaxnotes.jacobians.graded import DEAD, Rows, log_row_norms, multiply_upper, normalised, orthogonalised
 from jaxnotes.jacobians.scaling import exponent_of, power_of_two
-from jaxnotes.jacobians.stack import accumulation_dtype, check_per_example, layer_inputs, pull_back
+from jaxnotes.jacobians.stack import accumulation_dtype, check_floating, check_per_example, layer_inputs, pull_back
 
 LOG_TEN = 2.302585092994046
 TOLERANCES = {jnp.dtype("float32"): 1e-3, jnp.dtype("float64"): 1e-9}  # decades
@@ -31,7 +31,7 @@ class SpectrumAccuracyWarning(UserWarning):
 
 
 class Spectrum(NamedTuple):
-    """Natural logs of singular values, descending; the estimated error of each; and whether an example's all reach tolerance."""
+    """Natural logs of singular values, descending; the estimated error of each; whether all of an example reach tolerance."""
 
     values: Float[Array | np.ndarray, "batch n"]
     error: Float[Array | np.ndarray, "batch n"]
@@ -64,15 +64,17 @@ def log_singular_values_with_error(f: Callable, params: PyTree, x: Float[Array, 
     everywhere. What rounding does to the forward trajectory h_0 … h_L itself is not in the error: in a chaotic network it
     grows with depth.
     """
+    check_floating(params, x)
     dtype = accumulation_dtype(x.dtype) if dtype is None else jnp.dtype(dtype)
     if dtype not in TOLERANCES:
         raise ValueError(f"dtype is {dtype}, expected float32 or float64")
     if dtype == jnp.float32 or jax.config.jax_enable_x64:
         return _spectrum(f, params, x, dtype)
-    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((params, x))):
-        raise ValueError("dtype is float64 under a transformation without x64: call it outside, or inside jax.enable_x64(True)")
     with jax.enable_x64(True):
-        return Spectrum(*(np.asarray(part) for part in _spectrum(f, params, x, dtype)))
+        spectrum = _spectrum(f, params, x, dtype)
+    if any(isinstance(part, jax.core.Tracer) for part in spectrum):
+        raise ValueError("dtype is float64 under a transformation without x64: call it outside, or inside jax.enable_x64(True)")
+    return Spectrum(*(np.asarray(part) for part in spectrum))
 
 
 def _spectrum(f: Callable, params: PyTree, x: Array, dtype) -> Spectrum:
@@ -87,8 +89,9 @@ def _spectrum(f: Callable, params: PyTree, x: Array, dtype) -> Spectrum:
 
 def _shortfall(spectrum: Spectrum) -> str:
     dtype = spectrum.values.dtype
-    below, above = ~jnp.isfinite(spectrum.error), spectrum.error > TOLERANCES[dtype] * LOG_TEN
-    worst = float(jnp.max(jnp.where(below, 0, spectrum.error))) / LOG_TEN
+    error = np.asarray(spectrum.error)
+    below, above = ~np.isfinite(error), ~(error <= TOLERANCES[dtype] * LOG_TEN)
+    worst = np.max(np.where(below, 0, error)) / LOG_TEN
     remedy = "pass dtype=jnp.float64" if dtype == jnp.float32 else "a layer is close to singular: read each value's own error"
     return (
         f"{int(above.sum())} of {above.size} singular values miss {TOLERANCES[dtype]:g} decades in {dtype}: estimated error "
@@ -147,18 +150,13 @@ def _pull(f, layer, basis: Float[Array, "batch n k"]) -> Array:
 def _layer_ranks(f, layers) -> Int[Array, "depth batch"]:
     """A bound of each layer's rank that needs no rounding: its number of inputs or outputs that are not exactly dead."""
     batch, n = layers[1].shape[1:]
-    probe = jnp.broadcast_to(_generic_basis(n, layers[1].dtype)[:, :1], (batch, n, 1))
+    probe = jnp.broadcast_to(jnp.cos(jnp.arange(n, dtype=layers[1].dtype))[:, None], (batch, n, 1))
 
     def live(layer):
         counts = [jnp.sum(move(f, layer, probe)[:, :, 0] != 0, axis=1, dtype=jnp.int32) for move in (_push, _pull)]
         return jnp.minimum(*counts)
 
     return jax.lax.map(live, layers)
-
-
-def _generic_basis(n: int, dtype) -> Float[Array, "n n"]:
-    """A fixed orthogonal matrix without structure, so that no singular vector is missed."""
-    return jnp.linalg.qr(jax.random.normal(jax.random.key(0), (n, n), dtype))[0]
 
 
 def _basis_pulled_back(f, layers) -> Float[Array, "batch n n"]:
@@ -170,7 +168,9 @@ def _basis_pulled_back(f, layers) -> Float[Array, "batch n n"]:
         shift = exponent_of(jnp.max(jnp.abs(pulled), axis=(1, 2)))
         return _qr_by_rows(pulled * power_of_two(-shift, pulled.dtype)[:, None, None])[0], None
 
-    start = jnp.broadcast_to(_generic_basis(n, layers[1].dtype), (batch, n, n))
+    # Any fixed matrix will do that has no structure of its own, so that no singular vector is orthogonal to what it spans.
+    generic = jax.random.normal(jax.random.key(0), (n, n), layers[1].dtype)
+    start = jnp.broadcast_to(jnp.linalg.qr(generic)[0], (batch, n, n))
     return jax.lax.scan(back, start, layers, reverse=True)[0]
 
 
@@ -211,7 +211,7 @@ def _qr_by_rows(matrix: Float[Array, "batch n n"]) -> tuple[Array, Array, Array]
 
 
 def _without_noise(upper: Float[Array, "batch n n"], size: Float[Array, "batch n"], rank: Int[Array, "batch"]):
-    """(R with rows that are 0 but for rounding set to 0, error amplification of each row, rows lost in noise below the rank)."""
+    """(R without rows that are 0 but for rounding, error amplification of each row, rows lost in noise below the rank)."""
     eps = jnp.finfo(upper.dtype).eps
     of_rows = jnp.sqrt(jnp.sum(jnp.square(upper), axis=2))
     beyond = jnp.arange(upper.shape[1], dtype=jnp.int32)[None] >= rank[:, None]

@@ -36,7 +36,7 @@ def check_stack(f: Callable, params: PyTree, x: Array) -> int:
     and for NaN or infinity in x or params.
     """
     _check_callable(f, "f")
-    _check_floating(params, x)
+    check_floating(params, x)
     depth = depth_of(params)
     if jnp.ndim(x) < 2 or jnp.size(x) == 0:
         raise ValueError(f"x has shape {jnp.shape(x)}, expected a batch that is not empty: [batch, width]")
@@ -48,9 +48,18 @@ def check_stack(f: Callable, params: PyTree, x: Array) -> int:
         )
     if _concrete((params, x)):
         for name, value in (("x", x), ("params", params)):
-            if not _all_finite(value):
+            if _is_true(_holds_nonfinite(value)):
                 raise ValueError(f"{name} holds NaN or infinity: find the step after which it stopped being finite")
     return depth
+
+
+def check_floating(params: PyTree, x: Array) -> None:
+    """Raises TypeError where x is no array of floats, or a leaf of params is no array or holds integers."""
+    if not hasattr(x, "dtype") or not jnp.issubdtype(x.dtype, jnp.floating):
+        raise TypeError(f"x is {_named(x)}, expected an array of floats: convert it by jnp.asarray(x, jnp.float32)")
+    for path, leaf in jax.tree_util.tree_leaves_with_path(params):
+        if not hasattr(leaf, "dtype") or jnp.issubdtype(leaf.dtype, jnp.integer):
+            raise TypeError(f"params{jax.tree_util.keystr(path)} is {_named(leaf)}, expected an array of floats: convert it")
 
 
 def check_scalar_loss(loss: Callable, x: Array) -> None:
@@ -69,7 +78,7 @@ def check_per_example(f: Callable, params: PyTree, x: Array) -> int:
     depth = check_stack(f, params, x)
     if x.ndim != 2:
         raise ValueError(f"x has shape {x.shape}, expected [batch, width]: flatten each example, and reshape inside f")
-    if _concrete((params, x)) and x.shape[0] > 1 and _crosses_examples(f, params, x):
+    if _concrete((params, x)) and x.shape[0] > 1 and _is_true(_crosses_examples(f, params, x)):
         raise ValueError(
             "the Jacobian of f crosses examples (batch normalisation does), so no per-example Jacobian exists: "
             "use its evaluation mode, or gradient_norms, which needs no per-example Jacobian"
@@ -103,14 +112,6 @@ def _check_callable(function: Callable, name: str) -> None:
         raise TypeError(f"{name} is not hashable ({kind}): pass a plain function, and its arrays in params") from None
 
 
-def _check_floating(params: PyTree, x: Array) -> None:
-    if not hasattr(x, "dtype") or not jnp.issubdtype(x.dtype, jnp.floating):
-        raise TypeError(f"x is {_named(x)}, expected an array of floats: convert it by jnp.asarray(x, jnp.float32)")
-    for path, leaf in jax.tree_util.tree_leaves_with_path(params):
-        if not hasattr(leaf, "dtype") or jnp.issubdtype(leaf.dtype, jnp.integer):
-            raise TypeError(f"params{jax.tree_util.keystr(path)} is {_named(leaf)}, expected an array of floats: convert it")
-
-
 def _named(value) -> str:
     """dtype[shape] of an array, for messages."""
     if hasattr(value, "dtype") and hasattr(value, "shape"):
@@ -122,10 +123,15 @@ def _concrete(tree: PyTree) -> bool:
     return not any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(tree))
 
 
+def _is_true(flag: Array) -> bool:
+    """False where the flag is traced, as inside a jitted function that closes over concrete values."""
+    return not isinstance(flag, jax.core.Tracer) and bool(flag)
+
+
 @jax.jit
-def _all_finite(tree: PyTree) -> Array:
+def _holds_nonfinite(tree: PyTree) -> Array:
     floats = [leaf for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.floating)]
-    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in floats])) if floats else jnp.array(True)
+    return jnp.any(jnp.stack([~jnp.all(jnp.isfinite(leaf)) for leaf in floats])) if floats else jnp.array(False)
 
 
 @partial(jax.jit, static_argnames="f")
