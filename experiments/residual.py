@@ -42,7 +42,7 @@ class Residual(Settings):
         (20, 152, 1000), "Three depths trained: shallow, deep, deepest.", quick=(10, 50, 152), minimum=1
     )
     train_width: int = setting(32, "Units a layer in training.", minimum=2)
-    train_steps: int = setting(300, "Adam steps of every run.", quick=60, minimum=10)
+    train_steps: int = setting(400, "Adam steps of every run.", quick=60, minimum=10)
     train_batch: int = setting(64, "Examples a step.", minimum=1)
     train_seeds: int = setting(6, "Seeds trained at the tuned learning rate.", quick=2, minimum=2)
     learning_rates: tuple[float, ...] = setting(

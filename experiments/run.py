@@ -33,6 +33,7 @@ def measure_topic(
       ValueError: the topic did not measure exactly the claims that `claims.toml` has for it.
     """
     module = topics.load(topic)
+    key = fingerprint.of_run(module.__name__, dataclasses.asdict(settings), seed)  # before: the code may change meanwhile
     start = time.monotonic()
     claims = module.measure(settings, topics.topic_key(topic, seed), on_part)
     expected = {claim for claim, entry in rules.load_claims().items() if entry.topic == topic}
@@ -47,7 +48,7 @@ def measure_topic(
         "versions": fingerprint.versions(),
         "device": fingerprint.device(),
         "seconds": round(time.monotonic() - start, 3),
-        "key": fingerprint.of_run(module.__name__, dataclasses.asdict(settings), seed),
+        "key": key,
     }
     measured = results.Results(header, claims)
     results.save(out_dir, measured)

@@ -21,9 +21,7 @@ class Estimate(NamedTuple):
     standard_error: Float[Array, "depth_and_one batch"]
 
 
-def hutchinson_frobenius(
-    f: Callable, params: PyTree, x: Float[Array, "batch n"], key: Key[Array, ""], probes: int
-) -> Estimate:
+def hutchinson_frobenius(f: Callable, params: PyTree, x: Float[Array, "batch n"], key: Key[Array, ""], probes: int) -> Estimate:
     """Estimate(estimate, standard_error), [depth + 1, batch] each, of the Frobenius norm of dh_L/dh_l, l = 0 … L.
 
     ‖J‖² = E ‖Jᵀv‖² for v of independent signs (Hutchinson 1990); the same probes serve every layer, in one backward sweep. The

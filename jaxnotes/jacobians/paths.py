@@ -90,7 +90,5 @@ def _sum(a: tuple[Array, Array], b: tuple[Array, Array]) -> tuple[Array, Array]:
     lowest = jnp.iinfo(jnp.int32).min // 2
     of_a, of_b = (jnp.where(jnp.any(vectors != 0, axis=-1), exponents, lowest) for vectors, exponents in (a, b))
     common = jnp.maximum(of_a, of_b)
-    total = sum(
-        vectors * power_of_two(of - common, vectors.dtype)[..., None] for (vectors, _), of in ((a, of_a), (b, of_b))
-    )
+    total = sum(vectors * power_of_two(of - common, vectors.dtype)[..., None] for (vectors, _), of in ((a, of_a), (b, of_b)))
     return _normalised(total, jnp.where(common == lowest, 0, common))
