@@ -8,6 +8,8 @@ TOPICS ?=
 TESTS  ?= tests
 FLAGS  ?=
 python = .venv/bin/python
+# QR factorisations of small matrices are slower with threads, and far slower on a busy machine.
+export OPENBLAS_NUM_THREADS ?= 1
 
 .PHONY: figures test benchmark lint lock clean install
 

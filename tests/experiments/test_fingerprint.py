@@ -24,12 +24,12 @@ def test_a_changed_line_setting_or_seed_changes_the_key(monkeypatch, tmp_path):
     assert key != fingerprint.of_run("experiments.saturation", settings | {"width": 65}, 0)
     assert key != fingerprint.of_run("experiments.saturation", settings, 1)
     assert key != fingerprint.of_run(causes.__name__, settings, 0)
-    copy = tmp_path / "jaxnotes" / "layers"
-    copy.mkdir(parents=True)
-    source = (fingerprint.ROOT / "jaxnotes/layers/linear.py").read_text()
+    copy = tmp_path / "experiments"
+    copy.mkdir()
+    source = (fingerprint.ROOT / "experiments/files.py").read_text()  # imports nothing of the project
     for text in (source, source + "\n# changed\n"):
-        (copy / "linear.py").write_text(text)
+        (copy / "files.py").write_text(text)
         monkeypatch.setattr(fingerprint, "ROOT", tmp_path)
-        digest = fingerprint.of_code("jaxnotes.layers.linear")
+        digest = fingerprint.of_code("experiments.files")
         monkeypatch.undo()
-        assert (digest == fingerprint.of_code("jaxnotes.layers.linear")) == (text == source)
+        assert (digest == fingerprint.of_code("experiments.files")) == (text == source)
