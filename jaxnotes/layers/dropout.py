@@ -1,0 +1,80 @@
+"""Dropout (Srivastava et al. 2014): the notes' form, scaled at inference, and the inverted form, scaled in training.
+
+Every probability here is the probability to KEEP a unit; Flax, Keras and PyTorch take the probability to drop it.
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Key
+
+Probability = float | int | Float[Array, ""]
+
+
+def keep_mask(key: Key[Array, ""], keep_probability: Probability, shape: tuple[int, ...]) -> Bool[Array, "..."]:
+    """m ~ Bernoulli(keep_probability), independent in every entry: True where the unit stays.
+
+    Raises:
+      ValueError: a probability outside [0, 1].
+    """
+    _check_probability(keep_probability)
+    return jax.random.bernoulli(key, keep_probability, shape)
+
+
+def dropout(
+    x: Float[Array, "*shape"], keep_probability: Probability, *, train: bool, key: Key[Array, ""] | None = None
+) -> Float[Array, "*shape"]:
+    """The notes' form: x · m in training, keep_probability · x at inference; the two agree in expectation.
+
+    Args:
+      x: units, any shape; each entry has a mask of its own.
+      keep_probability: p, the probability to keep a unit.
+      train: True draws the mask; static.
+      key: random key; needed in training unless p is 0 or 1.
+
+    Returns:
+      Array of the shape and dtype of x. A dropped unit is 0 even where x is infinite or NaN.
+
+    Raises:
+      TypeError: x is not of a floating type.
+      ValueError: a probability outside [0, 1], or no key where one is needed.
+    """
+    _check(x, keep_probability)
+    if train:
+        return _masked(x, keep_probability, key)
+    return x * jnp.asarray(keep_probability, x.dtype)
+
+
+def inverted_dropout(
+    x: Float[Array, "*shape"], keep_probability: Probability, *, train: bool, key: Key[Array, ""] | None = None
+) -> Float[Array, "*shape"]:
+    """The inverted form: x · m / keep_probability in training, x at inference; the two agree in expectation, except at p = 0.
+
+    Arguments and errors are those of `dropout`; where p = 0 the training output is 0, as in Flax. On the same key it is
+    `dropout` divided by p.
+    """
+    _check(x, keep_probability)
+    if not train:
+        return x
+    keep = jnp.asarray(keep_probability, x.dtype)
+    return _masked(x / jnp.where(keep > 0, keep, jnp.ones_like(keep)), keep_probability, key)
+
+
+def _masked(x: Array, keep_probability: Probability, key: Array | None) -> Array:
+    if key is None:
+        if isinstance(keep_probability, jax.core.Tracer) or 0 < keep_probability < 1:
+            raise ValueError("dropout in training draws a mask and got no key; pass key=jax.random.key(...), or train=False")
+        return x if keep_probability == 1 else jnp.zeros_like(x)
+    return jnp.where(keep_mask(key, keep_probability, x.shape), x, jnp.zeros_like(x))
+
+
+def _check(x: Array, keep_probability: Probability) -> None:
+    if not jnp.issubdtype(x.dtype, jnp.floating):
+        raise TypeError(f"x has dtype {x.dtype}; dropout takes floats: convert it with x.astype(float32)")
+    _check_probability(keep_probability)
+
+
+def _check_probability(keep_probability: Probability) -> None:
+    if not isinstance(keep_probability, jax.core.Tracer) and not 0 <= keep_probability <= 1:
+        raise ValueError(
+            f"keep_probability is {keep_probability}; it is the probability to keep a unit and must lie between 0 and 1"
+        )
