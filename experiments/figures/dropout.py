@@ -1,0 +1,2 @@
+"""Figures of the topic `dropout`."""
+FIGURES = {}
