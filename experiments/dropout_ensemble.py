@@ -16,7 +16,7 @@ REPEATS = 4  # Monte-Carlo averages of each number of masks, so that one mask al
 
 
 def ensemble(settings, key: Array) -> dict[str, Evidence]:
-    """dropout.ensemble: 784 inputs, n masked ReLU units, then a softmax layer, or a hidden layer and a softmax layer."""
+    """dropout.ensemble: n masked ReLU units, then a softmax layer, or a hidden layer and a softmax layer."""
     of_training, of_samples = jax.random.split(key)
     draws, data = draws_of(settings, of_training), load()
     measurements, arrays = [], {"samples": np.asarray(settings.samples)}
