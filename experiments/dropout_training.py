@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import pairwise
 from typing import NamedTuple
@@ -163,7 +164,7 @@ def tuned_arms(settings, sizes, dropped, draws: Draws, data: Data, arms: Sequenc
     rates = np.asarray(settings.learning_rates, np.float32)
     seeds = np.arange(settings.tuning_seeds + settings.train_seeds)
     tuning, counting = np.split(seeds, [settings.tuning_seeds])
-    chunk = len(arms) * math.gcd(len(rates) * len(tuning), len(counting))
+    chunk = math.gcd(len(rates) * len(tuning), len(counting))
     grid = [(keep, examples, rate) for keep, examples in arms for rate in rates]
     scores = _train(train, _runs(tuning, grid), draws, data, chunk)[2].reshape(len(arms), len(rates), -1).mean(2)
     best = rates[scores.argmax(1)]
@@ -174,9 +175,15 @@ def tuned_arms(settings, sizes, dropped, draws: Draws, data: Data, arms: Sequenc
 
 
 def _train(train, runs: Run, draws: Draws, data: Data, chunk: int):
-    """Runs in chunks of one size, so that tuning and the runs that count share a compiled program."""
+    """Runs in chunks of one size, so that tuning and the runs that count share a compiled program; two chunks at a time."""
     chunks = [jax.tree.map(lambda a, at=at: a[at : at + chunk], runs) for at in range(0, len(runs.rate), chunk)]
-    return jax.tree.map(lambda *parts: np.concatenate(parts), *(train(part, draws, data) for part in chunks))
+
+    def of_chunk(part: Run):
+        return jax.tree.map(np.asarray, train(part, draws, data))
+
+    first = of_chunk(chunks[0])  # compiles
+    with ThreadPoolExecutor(2) as pool:  # products this small leave a second core idle
+        return jax.tree.map(lambda *parts: np.concatenate(parts), first, *pool.map(of_chunk, chunks[1:]))
 
 
 def _runs(seeds: np.ndarray, arms: Sequence[tuple[float, int, float]]) -> Run:

@@ -114,6 +114,7 @@ def overfitting(evidence: Evidence):
         measured(right, x[-1:], *gap, **look)
     left.set(xscale="log", yscale="log", xlabel="training examples", ylabel="test error")
     settings_note(left, f"MNIST, n = {evidence['gap-change-large'].n} seeds, each arm at its tuned learning rate")
+    left.set_ylim(0.012, 0.9)  # room for the legend
     left.legend(loc="lower left")
     right.set(xscale="log", xlabel="training examples", ylabel="training − test accuracy")
     settings_note(right, "generalisation gap; same symbols")
