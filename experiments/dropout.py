@@ -41,7 +41,7 @@ class Dropout(Settings):
     examples: tuple[int, ...] = setting((100, 1000, 6000), "Three sizes of the training set, rising.", minimum=1)
     train_steps: int = setting(1500, "Adam steps of every run.", quick=300, minimum=1)
     train_batch: int = setting(32, "Examples a step, drawn with replacement.", minimum=1)
-    train_seeds: int = setting(8, "Seeds trained at the tuned learning rate.", quick=2, minimum=2)
+    train_seeds: int = setting(16, "Seeds trained at the tuned learning rate.", quick=2, minimum=2)
     tuning_seeds: int = setting(
         2, "Seeds of the search for each arm's learning rate, apart from those that count.", quick=1, minimum=1
     )

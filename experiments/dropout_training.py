@@ -289,10 +289,31 @@ def _ablate(settings, params: list, key: Array, data: Data) -> tuple[Array, Arra
     masks = (draws[None] >= removed[:, None, None]).astype(jnp.float32)  # [fractions, draws of either layer, width]
     masks = masks.reshape(-1, settings.ablation_draws, 2, width).reshape(-1, 2, width)
     accuracies = jax.lax.map(lambda m: outcome((m[0], m[1])), masks).reshape(len(settings.ablated), -1).mean(1)
-    one = jnp.ones((2 * width, 2, width)).reshape(2 * width, 2 * width) - jnp.eye(2 * width)
-    single = jax.lax.map(lambda m: outcome((m[:width], m[width:])), one)
-    last = relu(linear(params[1], hidden))
-    return accuracies, accuracies[0] - single.min(), *_correlation(last)
+    last = linear(params[1], hidden)
+    return accuracies, accuracies[0] - _worst(params, hidden, last, labels), *_correlation(relu(last))
+
+
+def _worst(params: list, hidden: Array, last: Array, labels: Array) -> Array:
+    """Smallest accuracy with any one unit of either hidden layer deleted, by rank-one changes of what follows it.
+
+    Args:
+      params: of the three layers.
+      hidden: [examples, width] units of the first hidden layer.
+      last: [examples, width] pre-activations of the second.
+      labels: [examples].
+    """
+
+    def without_first(unit: tuple[Array, Array]) -> Array:
+        return training.accuracy(linear(params[2], relu(last - jnp.outer(*unit))), labels)
+
+    logits = linear(params[2], relu(last))
+
+    def without_second(unit: tuple[Array, Array]) -> Array:
+        return training.accuracy(logits - jnp.outer(*unit), labels)
+
+    first = jax.lax.map(without_first, (hidden.T, params[1]["weight"]))
+    second = jax.lax.map(without_second, (relu(last).T, params[2]["weight"]))
+    return jnp.minimum(first.min(), second.min())
 
 
 def _correlation(units: Array) -> tuple[Array, Array]:
