@@ -30,7 +30,7 @@ class Dropout(Settings):
     units: int = setting(256, "Units of the random layers.", minimum=2)
     batch: int = setting(16, "Examples a seed of the random layers.", minimum=1)
     seeds: int = setting(16, "Independent seeds of the random layers.", quick=8, minimum=2)
-    draws: int = setting(128, "Masks drawn a seed.", quick=32, minimum=2)
+    draws: int = setting(128, "Masks drawn a seed.", minimum=2)
     small_units: int = setting(10, "Units of the layers whose 2^n masks are all enumerated.", quick=8, minimum=2)
     mask_steps: int = setting(1000, "Training steps whose masks are compared.", minimum=2)
     ensemble_units: int = setting(64, "Units of the hidden layer behind the mask in the ensemble.", quick=32, minimum=2)
@@ -41,7 +41,7 @@ class Dropout(Settings):
     examples: tuple[int, ...] = setting((100, 1000, 6000), "Three sizes of the training set, rising.", minimum=1)
     train_steps: int = setting(1500, "Adam steps of every run.", quick=300, minimum=1)
     train_batch: int = setting(32, "Examples a step, drawn with replacement.", minimum=1)
-    train_seeds: int = setting(16, "Seeds trained at the tuned learning rate.", quick=2, minimum=2)
+    train_seeds: int = setting(16, "Seeds trained at the tuned learning rate.", quick=4, minimum=2)
     tuning_seeds: int = setting(
         2, "Seeds of the search for each arm's learning rate, apart from those that count.", quick=1, minimum=1
     )
