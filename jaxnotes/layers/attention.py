@@ -1,0 +1,161 @@
+"""Attention: scaled dot products, multi-head self-attention and the Transformer block, each for one example."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
+
+from jaxnotes.layers.activations import Activation, gelu
+from jaxnotes.layers.initializers import Initializer, lecun_normal
+from jaxnotes.layers.linear import linear, linear_init
+
+Normalise = Callable[[dict[str, Array], Array], Array]  # ({"scale", "bias"}, [time, width]) -> [time, width]
+
+
+def dot_product_attention(
+    query: Float[Array, "time heads features"],
+    key: Float[Array, "source heads features"],
+    value: Float[Array, "source heads outputs"],
+    *,
+    causal: bool,
+) -> Float[Array, "time heads outputs"]:
+    """softmax(q kᵀ / √features) v in every head (Vaswani et al. 2017, equation 1).
+
+    The softmax is taken in float32 where the inputs are of a 16-bit type.
+
+    Args:
+      query: what each position looks for.
+      key: what each position of the source offers to be found by.
+      value: what it passes on.
+      causal: position t sees positions 0 … t only; needs as many queries as keys.
+
+    Raises:
+      ValueError: causal with unequal numbers of queries and keys, or no key to attend to.
+    """
+    if causal and query.shape[0] != key.shape[0]:
+        raise ValueError(f"causal attention has {query.shape[0]} queries and {key.shape[0]} keys; it needs as many of each")
+    if key.shape[0] == 0:
+        raise ValueError("there are 0 keys; attention needs at least 1 position to attend to")
+    wide = query.dtype if query.dtype.itemsize >= 4 else jnp.float32
+    scores = query.shape[-1] ** -0.5 * jnp.einsum("thf,shf->hts", query, key, preferred_element_type=wide)
+    if causal:
+        seen = jnp.tril(jnp.ones(scores.shape[1:], bool))
+        scores = jnp.where(seen[None], scores, -jnp.inf)
+    weights = jax.nn.softmax(scores, axis=-1).astype(value.dtype)
+    return jnp.einsum("hts,shf->thf", weights, value)
+
+
+def self_attention_init(
+    key: Key[Array, ""], width: int, *, initializer: Initializer = lecun_normal, dtype=jnp.float32
+) -> dict[str, dict[str, Array]]:
+    """Parameters {"query", "key", "value", "output"}, each a linear layer of [width, width].
+
+    The heads lie side by side in the columns of the first three and in the rows of the last.
+
+    Raises:
+      ValueError: width below 1.
+    """
+    names = ("query", "key", "value", "output")
+    keys = jax.random.split(key, len(names))
+    layers = jax.vmap(lambda one: linear_init(one, width, width, initializer=initializer, dtype=dtype))(keys)
+    return {name: jax.tree.map(lambda p, i=i: p[i], layers) for i, name in enumerate(names)}
+
+
+def self_attention(
+    params: dict[str, dict[str, Array]], x: Float[Array, "time width"], *, heads: int, causal: bool
+) -> Float[Array, "time width"]:
+    """Multi-head self-attention (Vaswani et al. 2017, section 3.2.2).
+
+    Args:
+      params: of `self_attention_init`.
+      x: one example.
+      heads: number of heads; each has width / heads features.
+      causal: position t sees positions 0 … t only.
+
+    Raises:
+      TypeError: x is not of a floating type.
+      ValueError: heads does not divide the width, the last dimension of x is not the width, or there is no position.
+    """
+    width = params["query"]["weight"].shape[1]
+    if heads < 1 or width % heads:
+        raise ValueError(f"heads is {heads}; it must divide the width, which is {width}")
+    split = (x.shape[0], heads, width // heads)
+    query, key, value = (linear(params[name], x).reshape(split) for name in ("query", "key", "value"))
+    attended = dot_product_attention(query, key, value, causal=causal)
+    return linear(params["output"], attended.reshape(x.shape[0], width))
+
+
+def transformer_block_init(
+    key: Key[Array, ""], width: int, hidden: int, *, initializer: Initializer = lecun_normal, dtype=jnp.float32
+) -> dict[str, Any]:
+    """Parameters of a Transformer block.
+
+    Args:
+      key: random key.
+      width: features of every position.
+      hidden: units of the feed-forward part; 4 width is usual.
+      initializer: of all weights.
+      dtype: of all parameters.
+
+    Returns:
+      {"attention": of `self_attention_init`, "hidden" and "output": linear layers of the feed-forward part,
+      "attention_norm" and "feed_forward_norm": {"scale": ones [width], "bias": zeros [width]}}.
+
+    Raises:
+      ValueError: a size below 1.
+    """
+    of_attention, of_hidden, of_output = jax.random.split(key, 3)
+    options = {"initializer": initializer, "dtype": dtype}
+    return {
+        "attention": self_attention_init(of_attention, width, **options),
+        "hidden": linear_init(of_hidden, width, hidden, **options),
+        "output": linear_init(of_output, hidden, width, **options),
+        "attention_norm": scale_and_bias(width, dtype),
+        "feed_forward_norm": scale_and_bias(width, dtype),
+    }
+
+
+def scale_and_bias(width: int, dtype=jnp.float32) -> dict[str, Array]:
+    """Parameters of a normalisation that starts without scale or shift: {"scale": ones [width], "bias": zeros [width]}."""
+    return {"scale": jnp.ones((width,), dtype), "bias": jnp.zeros((width,), dtype)}
+
+
+def transformer_block(
+    params: dict[str, Any],
+    x: Float[Array, "time width"],
+    *,
+    heads: int,
+    causal: bool,
+    pre_norm: bool,
+    normalise: Normalise,
+    activation: Activation = gelu,
+) -> Float[Array, "time width"]:
+    """Self-attention, then a feed-forward part at every position, each inside a residual connection.
+
+    Args:
+      params: of `transformer_block_init`.
+      x: one example.
+      heads: attention heads.
+      causal: position t sees positions 0 … t only.
+      pre_norm: normalise each branch's input, x + F(norm(x)) (Xiong et al. 2020); else the sum, norm(x + F(x)) (Vaswani et al.
+        2017).
+      normalise: `({"scale", "bias"}, [time, width]) -> [time, width]`, layer normalisation as a rule.
+      activation: of the feed-forward part.
+
+    Raises:
+      TypeError: x is not of a floating type.
+      ValueError: heads does not divide the width, or the last dimension of x is not the width.
+    """
+
+    def attend(h: Array) -> Array:
+        return self_attention(params["attention"], h, heads=heads, causal=causal)
+
+    def feed_forward(h: Array) -> Array:
+        return linear(params["output"], activation(linear(params["hidden"], h)))
+
+    for branch, name in ((attend, "attention_norm"), (feed_forward, "feed_forward_norm")):
+        norm = params[name]
+        x = x + branch(normalise(norm, x)) if pre_norm else normalise(norm, x + branch(x))
+    return x

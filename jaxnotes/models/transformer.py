@@ -1,0 +1,115 @@
+"""Transformers: a sequence classifier and a causal character model over the same stack of blocks."""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, Key
+
+from jaxnotes.layers.attention import Normalise, scale_and_bias, transformer_block, transformer_block_init
+from jaxnotes.layers.linear import linear, linear_init
+
+POSITION_DEVIATION = 0.02  # standard deviation of learned positions at initialisation (Radford et al. 2018)
+
+
+def transformer_init(
+    key: Key[Array, ""],
+    n_in: int,
+    width: int,
+    depth: int,
+    n_out: int,
+    *,
+    time: int,
+    hidden: int | None = None,
+    dtype=jnp.float32,
+) -> dict[str, Any]:
+    """Parameters of either model; for the character model n_in and n_out are the number of characters.
+
+    Args:
+      key: random key.
+      n_in: features of every position, or characters.
+      width: features inside the blocks.
+      depth: blocks.
+      n_out: classes, or characters.
+      time: longest sequence; a learned position for each.
+      hidden: units of the feed-forward parts; 4 width where None.
+      dtype: of all parameters.
+
+    Returns:
+      {"input": a linear layer (the character model reads its rows), "positions": [time, width], "blocks": stacked on axis 0,
+      "norm": of the last block's output in a pre-norm stack, "output": a linear layer}.
+
+    Raises:
+      ValueError: a size below 1.
+    """
+    if depth < 1 or time < 1:
+        raise ValueError(f"depth is {depth} and time is {time}; both must be at least 1")
+    of_input, of_positions, of_blocks, of_output = jax.random.split(key, 4)
+    hidden = 4 * width if hidden is None else hidden
+    blocks = jax.vmap(lambda one: transformer_block_init(one, width, hidden, dtype=dtype))(jax.random.split(of_blocks, depth))
+    deviation = jnp.asarray(POSITION_DEVIATION, dtype)
+    return {
+        "input": linear_init(of_input, n_in, width, dtype=dtype),
+        "positions": deviation * jax.random.normal(of_positions, (time, width), dtype),
+        "blocks": blocks,
+        "norm": scale_and_bias(width, dtype),
+        "output": linear_init(of_output, width, n_out, dtype=dtype),
+    }
+
+
+def transformer_classifier(
+    params: dict[str, Any], x: Float[Array, "batch time n_in"], *, heads: int, pre_norm: bool, normalise: Normalise
+) -> Float[Array, "batch n_out"]:
+    """Logits, before any softmax, from the mean over positions of the last block's output.
+
+    Args:
+      params: of `transformer_init`.
+      x: sequences no longer than the learned positions.
+      heads: attention heads of every block.
+      pre_norm: see `transformer_block`.
+      normalise: `({"scale", "bias"}, [time, width]) -> [time, width]`.
+
+    Raises:
+      TypeError: x is not of a floating type.
+      ValueError: heads does not divide the width, x is not of n_in features, or its time is 0 or beyond the positions.
+    """
+    _check_time(params, x.shape[1])
+    run = partial(_blocks, params, heads=heads, causal=False, pre_norm=pre_norm, normalise=normalise)
+    return linear(params["output"], jax.vmap(run)(linear(params["input"], x)).mean(axis=1))
+
+
+def character_model(
+    params: dict[str, Any], characters: Int[Array, "batch time"], *, heads: int, pre_norm: bool, normalise: Normalise
+) -> Float[Array, "batch time n_out"]:
+    """Logits of the next character at every position, from this and earlier characters alone.
+
+    A character's features are its row of the input weights, plus the bias; arguments as of `transformer_classifier`.
+
+    Raises:
+      TypeError: the characters are not integers.
+      ValueError: heads does not divide the width, or the time is 0 or beyond the positions. A character outside the alphabet
+        makes its example NaN, since a traced value cannot raise.
+    """
+    if not jnp.issubdtype(characters.dtype, jnp.integer):
+        raise TypeError(f"characters have dtype {characters.dtype}; give their integer codes")
+    _check_time(params, characters.shape[1])
+    table = params["input"]["weight"]
+    known = (characters >= 0) & (characters < table.shape[0])
+    rows = jnp.where(known[..., None], table[jnp.where(known, characters, 0)], jnp.nan)
+    run = partial(_blocks, params, heads=heads, causal=True, pre_norm=pre_norm, normalise=normalise)
+    return linear(params["output"], jax.vmap(run)(rows + params["input"]["bias"][None, None]))
+
+
+def _blocks(params: dict[str, Any], h: Array, *, pre_norm: bool, normalise: Normalise, **options: Any) -> Array:
+    """One example through positions and blocks; the last normalisation is the pre-norm stack's (Xiong et al. 2020)."""
+    block = partial(transformer_block, pre_norm=pre_norm, normalise=normalise, **options)
+    h = h + params["positions"][: h.shape[0]]
+    h, _ = jax.lax.scan(lambda h, block_params: (block(block_params, h), None), h, params["blocks"])
+    return normalise(params["norm"], h) if pre_norm else h
+
+
+def _check_time(params: dict[str, Any], time: int) -> None:
+    longest = params["positions"].shape[0]
+    if not 1 <= time <= longest:
+        raise ValueError(f"the sequences have {time} positions; the model takes 1 to {longest}")
