@@ -110,7 +110,7 @@ def test_equal_keys_average_the_values_and_a_large_score_picks_one(key):
     same = jnp.ones((TIME, 1, 4))
     np.testing.assert_allclose(
         dot_product_attention(same, same, value, causal=True)[:, 0],
-        np.cumsum(value[:, 0], axis=0) / np.arange(1, TIME + 1)[:, None],
+        np.cumsum(np.asarray(value[:, 0]), axis=0) / np.arange(1, TIME + 1)[:, None],
         rtol=1e-5,
         atol=1e-6,
     )
