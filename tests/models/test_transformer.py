@@ -10,7 +10,7 @@ import pytest
 from jaxnotes import training
 from jaxnotes.models.transformer import character_model, transformer_classifier, transformer_init
 
-BATCH, TIME, N_IN, WIDTH, DEPTH, CLASSES, HEADS = 3, 6, 4, 8, 3, 5, 2
+BATCH, TIME, N_IN, WIDTH, DEPTH, CLASSES, HEADS = 3, 6, 4, 8, 2, 5, 2
 
 
 def layer_norm(params, x):
@@ -52,9 +52,16 @@ def flax_stack(params, h, pre_norm, causal):
 
 
 def same_value_and_gradient(ours, theirs, params):
-    np.testing.assert_allclose(jax.jit(ours)(params), jax.jit(theirs)(params), rtol=1e-4, atol=2e-5)
-    gradients = [jax.jit(jax.grad(lambda p, f=f: jnp.sum(jnp.sin(f(p)))))(params) for f in (ours, theirs)]
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4), *gradients)
+    def both(f):
+        def loss(p):
+            out = f(p)
+            return jnp.sum(jnp.sin(out)), out
+
+        return jax.jit(jax.grad(loss, has_aux=True))(params)
+
+    (of_ours, out), (of_theirs, expected) = both(ours), both(theirs)
+    np.testing.assert_allclose(out, expected, rtol=1e-4, atol=2e-5)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4), of_ours, of_theirs)
 
 
 @pytest.mark.parametrize("pre_norm", [False, True])
@@ -82,7 +89,7 @@ def test_the_character_model_sees_no_later_character(key):
     params = transformer_init(key, N_IN, WIDTH, DEPTH, N_IN, time=TIME)
     characters = jax.random.randint(key, (1, TIME), 0, N_IN)
     other = characters.at[:, 3:].set((characters[:, 3:] + 1) % N_IN)
-    one, two = (character_model(params, c, **options()) for c in (characters, other))
+    one, two = jax.jit(jax.vmap(lambda c: character_model(params, c, **options())))(jnp.stack([characters, other]))
     np.testing.assert_array_equal(one[:, :3], two[:, :3])
     assert (one[:, 3:] != two[:, 3:]).any(axis=-1).all()
 
@@ -98,8 +105,8 @@ def test_the_character_model_learns_a_cycle(key):
     optimizer = optax.adam(1e-2)
     state = training.init_state(transformer_init(key, 4, WIDTH, DEPTH, 4, time=TIME), optimizer)
     with jax.numpy_dtype_promotion("standard"):  # Optax's Adam mixes a Python float with its integer count
-        _, losses = training.train(loss, optimizer)(state, jnp.broadcast_to(text, (150, *text.shape)))
-    assert losses[0] > 0.7 * np.log(4) and losses[-1] < 0.05
+        _, losses = training.train(loss, optimizer)(state, jnp.broadcast_to(text, (100, *text.shape)))
+    assert losses[0] > 0.7 * np.log(4) and losses[-1] < 0.1
 
 
 def test_depth_is_data_not_program():
@@ -114,9 +121,9 @@ def test_depth_is_data_not_program():
 
 def test_a_character_outside_the_alphabet_makes_its_example_nan(key):
     params = transformer_init(key, N_IN, WIDTH, DEPTH, N_IN, time=TIME)
-    for outside in (-1, N_IN):
-        logits = np.asarray(character_model(params, jnp.asarray([[0, 1, outside], [0, 1, 2]]), **options()))
-        assert np.isnan(logits[0]).all() and np.isfinite(logits[1]).all()
+    characters = jnp.asarray([[0, 1, -1], [0, 1, N_IN], [0, 1, 2]])
+    logits = np.asarray(jax.jit(lambda c: character_model(params, c, **options()))(characters))
+    assert np.isnan(logits[:2]).all() and np.isfinite(logits[2]).all()
 
 
 def test_doors(key, unchecked):
