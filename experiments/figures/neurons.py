@@ -101,7 +101,7 @@ def expressive(evidence: Evidence):
     axes.axhline(0.5, color="#888888", lw=0.6, ls=":")
     axes.set(ylabel="test accuracy", ylim=(0.45, 1.02), xlim=(-0.5, place[-1] + 0.5))
     settings_note(axes, f"n = {evidence['accuracy-xor-relu'].n} seeds, tuned learning rates; dotted: chance of two classes")
-    axes.legend(loc="lower right", title="activation", title_fontsize=7)
+    axes.legend(loc="center right", title="activation", title_fontsize=7)
     return figure
 
 
