@@ -1,0 +1,212 @@
+"""Normalisation: batch, layer, group and root-mean-square, each x̂ = (x − μ) / √(σ² + ε), then scale and shift.
+
+They differ in the axes that μ and σ² are taken over. σ² is the biased variance, in two passes: the mean of squares minus the
+squared mean would cancel where |μ| ≫ σ. 16-bit inputs are normalised in float32 and come back in their own type.
+"""
+
+import math
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+EPSILON = 1e-5
+MOMENTUM = 0.9
+RUNNING_VARIANCES = ("biased", "unbiased")
+
+
+def norm_init(shape: int | Sequence[int], dtype=jnp.float32) -> dict[str, Array]:
+    """{"scale": ones, "shift": zeros} of a shape, [features] for `batch_norm` and `group_norm`.
+
+    Every norm here also takes params without "shift", without "scale" or without either, and then leaves that step out.
+    """
+    return {"scale": jnp.ones(shape, dtype), "shift": jnp.zeros(shape, dtype)}
+
+
+def batch_norm_state(features: int, dtype=jnp.float32) -> dict[str, Array]:
+    """{"mean": zeros, "variance": ones}: running statistics before the first update, with which inference is x / √(1 + ε)."""
+    return {"mean": jnp.zeros(features, dtype), "variance": jnp.ones(features, dtype)}
+
+
+def mean_and_variance(x: Float[Array, "*shape"], axes: int | Sequence[int]) -> tuple[Array, Array]:
+    """Mean and biased variance over axes, which stay with size 1; in two passes; float32 for 16-bit x.
+
+    Squares leave float32 where |x − μ| passes 1.8e19.
+    """
+    x = x.astype(_statistics_dtype(x))
+    mean = x.mean(axes, keepdims=True)
+    return mean, jnp.mean((x - mean) ** 2, axes, keepdims=True)
+
+
+def batch_norm(
+    params: dict[str, Array],
+    state: dict[str, Array],
+    x: Float[Array, "batch *spatial features"],
+    *,
+    train: bool,
+    momentum: float = MOMENTUM,
+    epsilon: float = EPSILON,
+    running_variance: str = "biased",
+) -> tuple[Float[Array, "batch *spatial features"], dict[str, Array]]:
+    """Batch normalisation per feature, over all other axes (Ioffe and Szegedy 2015, algorithms 1 and 2).
+
+    Args:
+      params: {"scale": [features], "shift": [features]}.
+      state: {"mean": [features], "variance": [features]}, from `batch_norm_state` or the last call.
+      x: [batch, ..., features].
+      train: True normalises by the batch's statistics and updates the state; False by the state, which stays as it is.
+      momentum: weight of the old value: running = momentum · running + (1 − momentum) · batch's.
+      epsilon: ε, added to the variance.
+      running_variance: what the state averages: the "biased" variance that also normalises (Flax), or the "unbiased" one
+        (the paper, PyTorch).
+
+    Returns:
+      (y like x, state). A feature that is constant over the batch, as with a single example, gives exactly its shift and
+      passes no gradient.
+
+    Raises:
+      ValueError: shapes that do not fit; in training an empty batch, or "unbiased" from a single value a feature; momentum
+        outside [0, 1], epsilon not positive, or another running_variance.
+      TypeError: x is not of a floating type.
+    """
+    _check_input(x, epsilon)
+    _check_features(x, params | {f"running {name}": value for name, value in state.items()})
+    _check_running(momentum, running_variance)
+    if not train:
+        mean, variance = (_along(state[name], x, (x.ndim - 1,)) for name in ("mean", "variance"))
+        return _finish(params, x, mean, variance, epsilon, (x.ndim - 1,)), state
+    count = math.prod(x.shape[:-1])
+    if count == 0:
+        raise ValueError(f"x has shape {x.shape}: a batch without examples has no statistics to train with")
+    if count == 1 and running_variance == "unbiased":
+        raise ValueError("the unbiased variance of a single value a feature is 0/0; give more examples or 'biased'")
+    mean, variance = mean_and_variance(x, tuple(range(x.ndim - 1)))
+    correction = count / (count - 1) if running_variance == "unbiased" else 1.0
+    seen = {"mean": mean, "variance": variance * correction}
+    new = {name: _average(momentum, old, seen[name].reshape(old.shape)) for name, old in state.items()}
+    return _finish(params, x, mean, variance, epsilon, (x.ndim - 1,)), new
+
+
+def layer_norm(
+    params: dict[str, Array], x: Float[Array, "*shape"], *, axes: int | Sequence[int] = -1, epsilon: float = EPSILON
+) -> Float[Array, "*shape"]:
+    """Layer normalisation over any axes, each example alone when the batch is not among them (Ba, Kiros and Hinton 2016).
+
+    Args:
+      params: {"scale", "shift"}, each with the sizes of x along `axes`, in the order of x's axes.
+      x: any shape.
+      axes: normalised together; the last by default.
+      epsilon: ε, added to the variance.
+
+    Raises:
+      ValueError: an axis that x lacks or that is named twice, params that do not fit, or epsilon not positive.
+      TypeError: x is not of a floating type.
+    """
+    _check_input(x, epsilon)
+    axes = _check_axes(params, x, axes)
+    return _finish(params, x, *mean_and_variance(x, axes), epsilon, axes)
+
+
+def rms_norm(
+    params: dict[str, Array], x: Float[Array, "*shape"], *, axes: int | Sequence[int] = -1, epsilon: float = EPSILON
+) -> Float[Array, "*shape"]:
+    """x / √(mean of x² + ε) over axes, then scale (Zhang and Sennrich 2019): layer normalisation without the mean.
+
+    Arguments and errors as `layer_norm`; params usually hold a scale alone.
+    """
+    _check_input(x, epsilon)
+    axes = _check_axes(params, x, axes)
+    wide = x.astype(_statistics_dtype(x))
+    square = jnp.mean(wide**2, axes, keepdims=True)
+    return _finish(params, x, jnp.zeros_like(square), square, epsilon, axes)
+
+
+def group_norm(
+    params: dict[str, Array], x: Float[Array, "batch *spatial features"], *, groups: int, epsilon: float = EPSILON
+) -> Float[Array, "batch *spatial features"]:
+    """Group normalisation: per example, over space and the features of a group (Wu and He 2018).
+
+    Args:
+      params: {"scale": [features], "shift": [features]}.
+      x: [batch, ..., features]; group g holds the features g · features / groups and on.
+      groups: 1 is layer normalisation over space and features, `features` instance normalisation.
+      epsilon: ε, added to the variance.
+
+    Raises:
+      ValueError: groups below 1 or not a divisor of the features, params that do not fit, or epsilon not positive.
+      TypeError: x is not of a floating type.
+    """
+    _check_input(x, epsilon)
+    _check_features(x, params)
+    features = x.shape[-1]
+    if groups < 1 or features % groups:
+        raise ValueError(f"groups is {groups} with {features} features; give a divisor of {features}")
+    grouped = x.reshape(*x.shape[:-1], groups, features // groups)
+    axes = (*range(1, x.ndim - 1), x.ndim)
+    normalised = _normalise(grouped, *mean_and_variance(grouped, axes), epsilon).reshape(x.shape)
+    return _scale_and_shift(params, normalised, (x.ndim - 1,)).astype(x.dtype)
+
+
+def _finish(params, x: Array, mean: Array, variance: Array, epsilon: float, axes: tuple[int, ...]) -> Array:
+    return _scale_and_shift(params, _normalise(x, mean, variance, epsilon), axes).astype(x.dtype)
+
+
+def _normalise(x: Array, mean: Array, variance: Array, epsilon: float) -> Array:
+    dtype = _statistics_dtype(x)
+    return (x.astype(dtype) - mean.astype(dtype)) * jax.lax.rsqrt(variance.astype(dtype) + epsilon)
+
+
+def _scale_and_shift(params: dict[str, Array], x: Array, axes: tuple[int, ...]) -> Array:
+    if "scale" in params:
+        x = x * _along(params["scale"], x, axes).astype(x.dtype)
+    return x + _along(params["shift"], x, axes).astype(x.dtype) if "shift" in params else x
+
+
+def _along(value: Array, x: Array, axes: tuple[int, ...]) -> Array:
+    """value with the sizes of x along axes and 1 elsewhere, so that it broadcasts against x."""
+    return value.reshape([size if axis in axes else 1 for axis, size in enumerate(x.shape)])
+
+
+def _average(momentum: float, old: Array, new: Array) -> Array:
+    # No gradient flows into what is only remembered.
+    return momentum * old + (1 - momentum) * jax.lax.stop_gradient(new).astype(old.dtype)
+
+
+def _statistics_dtype(x: Array):
+    return x.dtype if jnp.finfo(x.dtype).bits >= 32 else jnp.dtype(jnp.float32)
+
+
+def _check_input(x: Array, epsilon: float) -> None:
+    if not jnp.issubdtype(x.dtype, jnp.floating):
+        raise TypeError(f"x has dtype {x.dtype}; a norm takes floats: convert it with x.astype(float32)")
+    if not isinstance(epsilon, jax.core.Tracer) and not 0 < epsilon < float("inf"):
+        raise ValueError(f"epsilon is {epsilon}; it must be positive and finite, or a constant input divides 0 by 0")
+
+
+def _check_features(x: Array, params: dict[str, Array]) -> None:
+    if x.ndim < 2:
+        raise ValueError(f"x has shape {x.shape}; it must be [batch, ..., features]")
+    for name, value in params.items():
+        if value.shape != x.shape[-1:]:
+            raise ValueError(f"{name} has shape {value.shape} and x {x.shape}; {name} must have shape {x.shape[-1:]}")
+
+
+def _check_axes(params: dict[str, Array], x: Array, axes: int | Sequence[int]) -> tuple[int, ...]:
+    """The axes as positive numbers in order."""
+    given = (axes,) if isinstance(axes, int) else tuple(axes)
+    positive = sorted(axis + x.ndim if axis < 0 else axis for axis in given)
+    if not positive or len(set(positive)) < len(positive) or not 0 <= positive[0] <= positive[-1] < x.ndim:
+        raise ValueError(f"axes is {axes} and x has shape {x.shape}; name one or more different axes of x")
+    sizes = tuple(x.shape[axis] for axis in positive)
+    for name, value in params.items():
+        if value.shape != sizes:
+            raise ValueError(f"{name} has shape {value.shape}; it must have x's sizes along axes {axes}: {sizes}")
+    return tuple(positive)
+
+
+def _check_running(momentum: float, running_variance: str) -> None:
+    if not isinstance(momentum, jax.core.Tracer) and not 0 <= momentum <= 1:
+        raise ValueError(f"momentum is {momentum}; it is the weight of the old value, between 0 and 1")
+    if running_variance not in RUNNING_VARIANCES:
+        raise ValueError(f"running_variance is {running_variance!r}; choose one of {', '.join(RUNNING_VARIANCES)}")
