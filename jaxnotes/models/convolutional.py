@@ -1,0 +1,142 @@
+"""A small convolutional classifier: blocks of convolution, activation and pooling, then a head."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from types import MappingProxyType
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
+
+from jaxnotes.layers.activations import Activation
+from jaxnotes.layers.convolution import convolution, convolution_init
+from jaxnotes.layers.initializers import Initializer, he_normal
+from jaxnotes.layers.linear import linear, linear_init
+from jaxnotes.layers.pooling import average_pool, blur_pool, global_average_pool, global_max_pool, max_blur_pool, max_pool
+
+# Each halves the map, but for `none`; `stride` lets the convolution do it.
+POOLS: Mapping[str, Callable[[Array], Array]] = MappingProxyType(
+    {
+        "max": partial(max_pool, window=2, padding="SAME"),
+        "average": partial(average_pool, window=2, padding="SAME"),
+        "blur": partial(blur_pool, stride=2),
+        "max-blur": partial(max_blur_pool, window=2),
+        "stride": lambda x: x,
+        "none": lambda x: x,
+    }
+)
+HEADS: Mapping[str, Callable[[Array], Array]] = MappingProxyType(
+    {
+        "flatten": lambda x: x.reshape(x.shape[0], -1),
+        "average": global_average_pool,
+        "max": global_max_pool,
+    }
+)
+
+
+def convolutional_init(
+    key: Key[Array, ""],
+    image_shape: Sequence[int],
+    channels: Sequence[int],
+    n_out: int,
+    *,
+    kernel_size: int = 3,
+    pool: str,
+    head: str,
+    initializer: Initializer = he_normal,
+    dtype=jnp.float32,
+) -> dict:
+    """Parameters {"blocks": one dictionary a block, "output"} of a classifier.
+
+    Args:
+      key: random key.
+      image_shape: (height, width, channels), or (length, channels).
+      channels: output channels of each block.
+      n_out: classes.
+      kernel_size: along each axis.
+      pool: of every block, one of POOLS.
+      head: one of HEADS: `flatten` keeps every position, `average` and `max` keep one value a channel.
+      initializer: of the convolutions; the output layer takes LeCun's.
+      dtype: of all parameters.
+
+    Raises:
+      ValueError: an unknown pool or head, no block, or a size below 1.
+    """
+    if not channels:
+        raise ValueError("channels is empty; give the output channels of at least one block, such as (8, 16)")
+    kernel = (kernel_size,) * (len(image_shape) - 1)
+    *of_blocks, of_output = jax.random.split(key, len(channels) + 1)
+    sizes = zip(of_blocks, (image_shape[-1], *channels), channels, strict=False)
+    blocks = [convolution_init(k, n_in, n, kernel, initializer=initializer, dtype=dtype) for k, n_in, n in sizes]
+    image = jax.ShapeDtypeStruct((1, *image_shape), dtype)
+    seen = partial(features, activation=lambda h: h, pool=pool, head=head)
+    n_features = jax.eval_shape(seen, blocks, image).shape[-1]
+    return {"blocks": blocks, "output": linear_init(of_output, n_features, n_out, dtype=dtype)}
+
+
+def block(
+    params: dict[str, Array],
+    x: Float[Array, "batch *spatial n_in"],
+    *,
+    activation: Activation,
+    pool: str,
+    padding: str = "SAME",
+) -> Float[Array, "batch *pooled n_out"]:
+    """One block: pool(activation(convolution(x))).
+
+    Raises:
+      TypeError: x is not of a floating type.
+      ValueError: shapes that do not fit, an unknown pool or padding.
+    """
+    if pool not in POOLS:
+        raise ValueError(f"unknown pool {pool!r}; choose one of {', '.join(POOLS)}")
+    return POOLS[pool](activation(convolution(params, x, stride=2 if pool == "stride" else 1, padding=padding)))
+
+
+def features(
+    blocks: Sequence[dict[str, Array]],
+    x: Float[Array, "batch *spatial n_in"],
+    *,
+    activation: Activation,
+    pool: str,
+    head: str,
+    padding: str = "SAME",
+) -> Float[Array, "batch features"]:
+    """What the output layer reads: all blocks, then the head.
+
+    Raises:
+      TypeError: x is not of a floating type.
+      ValueError: shapes that do not fit, an unknown pool, head or padding.
+    """
+    if head not in HEADS:
+        raise ValueError(f"unknown head {head!r}; choose one of {', '.join(HEADS)}")
+    for params in blocks:  # blocks differ in shape, so that they cannot be stacked for a scan
+        x = block(params, x, activation=activation, pool=pool, padding=padding)
+    return HEADS[head](x)
+
+
+def convolutional(
+    params: dict,
+    x: Float[Array, "batch *spatial n_in"],
+    *,
+    activation: Activation,
+    pool: str,
+    head: str,
+    padding: str = "SAME",
+) -> Float[Array, "batch n_out"]:
+    """Output of the classifier, before any softmax.
+
+    Args:
+      params: from `convolutional_init` with the same pool and head.
+      x: [batch, *spatial, channels].
+      activation: after every convolution.
+      pool: of every block, one of POOLS.
+      head: one of HEADS.
+      padding: of the convolutions.
+
+    Raises:
+      TypeError: x is not of a floating type.
+      ValueError: shapes that do not fit, an unknown pool, head or padding.
+    """
+    seen = features(params["blocks"], x, activation=activation, pool=pool, head=head, padding=padding)
+    return linear(params["output"], seen)
