@@ -10,8 +10,9 @@ from jaxtyping import Array, Float, Key
 from jaxnotes.layers.activations import Activation, gelu
 from jaxnotes.layers.initializers import Initializer, lecun_normal
 from jaxnotes.layers.linear import linear, linear_init
+from jaxnotes.layers.normalization import layer_norm, norm_init
 
-Normalise = Callable[[dict[str, Array], Array], Array]  # ({"scale", "bias"}, [time, width]) -> [time, width]
+Normalise = Callable[[dict[str, Array], Array], Array]  # ({"scale", "shift"}, [time, width]) -> [time, width]
 
 
 def dot_product_attention(
@@ -101,7 +102,7 @@ def transformer_block_init(
 
     Returns:
       {"attention": of `self_attention_init`, "hidden" and "output": linear layers of the feed-forward part,
-      "attention_norm" and "feed_forward_norm": {"scale": ones [width], "bias": zeros [width]}}.
+      "attention_norm" and "feed_forward_norm": of `norm_init`}.
 
     Raises:
       ValueError: a size below 1.
@@ -112,14 +113,9 @@ def transformer_block_init(
         "attention": self_attention_init(of_attention, width, **options),
         "hidden": linear_init(of_hidden, width, hidden, **options),
         "output": linear_init(of_output, hidden, width, **options),
-        "attention_norm": scale_and_bias(width, dtype),
-        "feed_forward_norm": scale_and_bias(width, dtype),
+        "attention_norm": norm_init(width, dtype),
+        "feed_forward_norm": norm_init(width, dtype),
     }
-
-
-def scale_and_bias(width: int, dtype=jnp.float32) -> dict[str, Array]:
-    """Parameters of a normalisation that starts without scale or shift: {"scale": ones [width], "bias": zeros [width]}."""
-    return {"scale": jnp.ones((width,), dtype), "bias": jnp.zeros((width,), dtype)}
 
 
 def transformer_block(
@@ -129,7 +125,7 @@ def transformer_block(
     heads: int,
     causal: bool,
     pre_norm: bool,
-    normalise: Normalise,
+    normalise: Normalise = layer_norm,
     activation: Activation = gelu,
 ) -> Float[Array, "time width"]:
     """Self-attention, then a feed-forward part at every position, each inside a residual connection.
@@ -141,7 +137,7 @@ def transformer_block(
       causal: position t sees positions 0 … t only.
       pre_norm: normalise each branch's input, x + F(norm(x)) (Xiong et al. 2020); else the sum, norm(x + F(x)) (Vaswani et al.
         2017).
-      normalise: `({"scale", "bias"}, [time, width]) -> [time, width]`, layer normalisation as a rule.
+      normalise: `({"scale", "shift"}, [time, width]) -> [time, width]`; layer normalisation unless another is given.
       activation: of the feed-forward part.
 
     Raises:

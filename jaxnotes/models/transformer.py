@@ -7,8 +7,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
-from jaxnotes.layers.attention import Normalise, scale_and_bias, transformer_block, transformer_block_init
+from jaxnotes.layers.attention import Normalise, transformer_block, transformer_block_init
 from jaxnotes.layers.linear import linear, linear_init
+from jaxnotes.layers.normalization import layer_norm, norm_init
 
 POSITION_DEVIATION = 0.02  # standard deviation of learned positions at initialisation (Radford et al. 2018)
 
@@ -53,13 +54,13 @@ def transformer_init(
         "input": linear_init(of_input, n_in, width, dtype=dtype),
         "positions": deviation * jax.random.normal(of_positions, (time, width), dtype),
         "blocks": blocks,
-        "norm": scale_and_bias(width, dtype),
+        "norm": norm_init(width, dtype),
         "output": linear_init(of_output, width, n_out, dtype=dtype),
     }
 
 
 def transformer_classifier(
-    params: dict[str, Any], x: Float[Array, "batch time n_in"], *, heads: int, pre_norm: bool, normalise: Normalise
+    params: dict[str, Any], x: Float[Array, "batch time n_in"], *, heads: int, pre_norm: bool, normalise: Normalise = layer_norm
 ) -> Float[Array, "batch n_out"]:
     """Logits, before any softmax, from the mean over positions of the last block's output.
 
@@ -68,7 +69,8 @@ def transformer_classifier(
       x: sequences no longer than the learned positions.
       heads: attention heads of every block.
       pre_norm: see `transformer_block`.
-      normalise: `({"scale", "bias"}, [time, width]) -> [time, width]`.
+      normalise: `({"scale", "shift"}, [time, width]) -> [time, width]`. The examples are vmapped with axis name "batch", by
+        which a normalisation across them can sum.
 
     Raises:
       TypeError: x is not of a floating type.
@@ -76,11 +78,16 @@ def transformer_classifier(
     """
     _check_time(params, x.shape[1])
     run = partial(_blocks, params, heads=heads, causal=False, pre_norm=pre_norm, normalise=normalise)
-    return linear(params["output"], jax.vmap(run)(linear(params["input"], x)).mean(axis=1))
+    return linear(params["output"], jax.vmap(run, axis_name="batch")(linear(params["input"], x)).mean(axis=1))
 
 
 def character_model(
-    params: dict[str, Any], characters: Int[Array, "batch time"], *, heads: int, pre_norm: bool, normalise: Normalise
+    params: dict[str, Any],
+    characters: Int[Array, "batch time"],
+    *,
+    heads: int,
+    pre_norm: bool,
+    normalise: Normalise = layer_norm,
 ) -> Float[Array, "batch time n_out"]:
     """Logits of the next character at every position, from this and earlier characters alone.
 
@@ -98,7 +105,7 @@ def character_model(
     known = (characters >= 0) & (characters < table.shape[0])
     rows = jnp.where(known[..., None], table[jnp.where(known, characters, 0)], jnp.nan)
     run = partial(_blocks, params, heads=heads, causal=True, pre_norm=pre_norm, normalise=normalise)
-    return linear(params["output"], jax.vmap(run)(rows + params["input"]["bias"][None, None]))
+    return linear(params["output"], jax.vmap(run, axis_name="batch")(rows + params["input"]["bias"][None, None]))
 
 
 def _blocks(params: dict[str, Any], h: Array, *, pre_norm: bool, normalise: Normalise, **options: Any) -> Array:

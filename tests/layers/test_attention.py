@@ -18,8 +18,9 @@ TIME, WIDTH, HEADS, HIDDEN = 6, 8, 2, 12
 
 
 def layer_norm(params, x):
-    """Layer normalisation by Flax, as the block's `normalise`."""
-    return nn.LayerNorm().apply({"params": params}, x)
+    """Layer normalisation by Flax, with the variance in two passes and PyTorch's epsilon as ours."""
+    module = nn.LayerNorm(epsilon=1e-5, use_fast_variance=False)
+    return module.apply({"params": {"scale": params["scale"], "bias": params["shift"]}}, x)
 
 
 def noisy(params, key):
@@ -88,7 +89,7 @@ def test_self_attention_equals_flax(key, causal):
 @pytest.mark.parametrize("pre_norm", [False, True])
 def test_block_equals_flax(key, pre_norm):
     params, x = noisy(transformer_block_init(key, WIDTH, HIDDEN), key), jax.random.normal(key, (TIME, WIDTH))
-    options = {"heads": HEADS, "causal": True, "normalise": layer_norm}
+    options = {"heads": HEADS, "causal": True}
 
     def theirs(p, x):
         dense = lambda name, h: h @ p[name]["weight"] + p[name]["bias"][None]  # noqa: E731
