@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from experiments.measurement import Evidence, Measurement, Part, interval, mean_interval
+from experiments.measurement import Evidence, Measurement, Part, curve, interval
 from experiments.settings import Settings, setting
 from experiments.topics import measure_parts
 from jaxnotes import jacobians, meanfield
@@ -31,6 +31,7 @@ class Causes(Settings):
     depth: int = setting(60, "Layers of a stack.", quick=40, minimum=10)
     batch: int = setting(8, "Examples a seed.", quick=4, minimum=1)
     seeds: int = setting(16, "Independent seeds.", quick=8, minimum=2)
+    forward_seeds: int = setting(48, "Independent seeds of what happens on the way forward.", quick=24, minimum=2)
     deep: int = setting(300, "Layers of the stack of causes.depth.", quick=200, minimum=20)
     deviation: float = setting(0.2, "Distance of the factor χ from 1 in causes.depth.", minimum=1e-3)
     overflow_depth: int = setting(260, "Layers of the stack in which float32 overflows.", minimum=200)
@@ -97,7 +98,7 @@ def forward_statistics(keys: Array, of_weights, of_biases, *, settings: Causes, 
 def forward(settings: Causes, key: Array, activation: Callable, of_weights: float) -> dict[str, np.ndarray]:
     """`forward_statistics` without biases, computed in float64."""
     with jax.enable_x64(True):
-        keys = jax.random.split(key, settings.seeds)
+        keys = jax.random.split(key, settings.forward_seeds)
         return jax.tree.map(np.asarray, forward_statistics(keys, of_weights, 0.0, settings=settings, activation=activation))
 
 
@@ -124,13 +125,6 @@ def forward_slope(logs: np.ndarray) -> np.ndarray:
 def half_log_chi(activation: Callable, of_weights: float, of_biases: float) -> float:
     """Mean-field growth of the gradient a layer, nats."""
     return 0.5 * float(np.log(meanfield.chi(activation, of_weights, of_biases)))
-
-
-def curve(name: str, values: np.ndarray, predicted: np.ndarray | None = None) -> dict[str, np.ndarray]:
-    """Arrays of a figure's curve from values [seeds, points]: mean, interval and, where there is one, prediction."""
-    low, high = mean_interval(values)
-    arrays = {f"{name}-mean": values.mean(0), f"{name}-low": low, f"{name}-high": high}
-    return arrays if predicted is None else arrays | {f"{name}-predicted": predicted}
 
 
 def backward_curve(name: str, log_norms: np.ndarray, slope: float) -> dict[str, np.ndarray]:

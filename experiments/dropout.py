@@ -10,8 +10,9 @@ from jax import Array
 from scipy import stats
 
 from experiments.dropout_ensemble import ensemble
-from experiments.dropout_training import POOL, curve, forward, initialise, train_all, weights_in
-from experiments.measurement import Evidence, Part, exact, interval
+from experiments.dropout_training import POOL, forward, initialise, train_all, weights_in
+from experiments.measurement import Evidence, Part, curve, exact, interval
+from experiments.seeds import over_seeds
 from experiments.settings import Settings, SettingsError, setting
 from experiments.topics import measure_parts
 from jaxnotes.layers.activations import relu
@@ -68,11 +69,6 @@ class Dropout(Settings):
 
 
 SETTINGS = Dropout
-
-
-def over_seeds(function: Callable, key: Array, seeds: int):
-    """Compiles `function(key)` and maps it over the seeds; arrays of NumPy with the seeds in front."""
-    return jax.tree.map(np.asarray, jax.jit(lambda keys: jax.lax.map(function, keys))(jax.random.split(key, seeds)))
 
 
 def mask(settings: Dropout, key: Array) -> dict[str, Evidence]:

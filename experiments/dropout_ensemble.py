@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from experiments.dropout_training import CLASSES, PIXELS, curve, draws_of, load, tuned_arms
-from experiments.measurement import Evidence, interval
+from experiments.dropout_training import CLASSES, PIXELS, draws_of, load, tuned_arms
+from experiments.measurement import Evidence, curve, interval
 from jaxnotes.layers.activations import relu
 from jaxnotes.layers.linear import linear
 

@@ -13,7 +13,7 @@ import numpy as np
 import optax
 from jax import Array
 
-from experiments.measurement import Evidence, exact, interval, mean_interval
+from experiments.measurement import Evidence, curve, exact, interval
 from jaxnotes import datasets, training
 from jaxnotes.layers.activations import relu
 from jaxnotes.layers.dropout import inverted_dropout
@@ -326,9 +326,3 @@ def _correlation(units: Array) -> tuple[Array, Array]:
     count = jnp.sum(alive.astype(jnp.float32))
     pairs = jnp.sum(jnp.abs(matrix)) - jnp.trace(matrix)
     return pairs / (count * (count - 1)), count**2 / jnp.sum(matrix**2)
-
-
-def curve(name: str, values: np.ndarray) -> dict[str, np.ndarray]:
-    """Arrays of a figure's curve: mean over seeds and its 95% interval."""
-    low, high = mean_interval(values)
-    return {f"{name}-mean": np.asarray(values).mean(0), f"{name}-low": low, f"{name}-high": high}

@@ -95,6 +95,14 @@ def mean_interval(samples, axis: int = 0) -> tuple[np.ndarray, np.ndarray]:
     return mean - half, mean + half
 
 
+def curve(name: str, values: np.ndarray, predicted: np.ndarray | None = None) -> dict[str, np.ndarray]:
+    """Arrays of a figure's curve from values [seeds, points]: mean, interval and, where there is one, prediction."""
+    values = np.asarray(values)
+    low, high = mean_interval(values)
+    arrays = {f"{name}-mean": values.mean(0), f"{name}-low": low, f"{name}-high": high}
+    return arrays if predicted is None else arrays | {f"{name}-predicted": predicted}
+
+
 def exact(name: str, value: float, *, unit: str = "", prediction: float | None = None, source: str = "") -> Measurement:
     """A number without randomness: its interval is the number itself."""
     return Measurement(name, float(value), float(value), float(value), 1, unit, _float(prediction), source)

@@ -11,8 +11,9 @@ import numpy as np
 from jax import Array
 from scipy import special
 
-from experiments.measurement import Evidence, Measurement, Part, interval, mean_interval
+from experiments.measurement import Evidence, Measurement, Part, curve, interval
 from experiments.neurons_training import expressive
+from experiments.seeds import over_seeds
 from experiments.settings import Settings, SettingsError, setting
 from experiments.topics import measure_parts
 from jaxnotes.layers.activations import by_name, identity, relu, tanh
@@ -70,11 +71,6 @@ class Neurons(Settings):
 
 
 SETTINGS = Neurons
-
-
-def over_seeds(function: Callable, key: Array, seeds: int):
-    """Compiles `function(key)` and maps it over the seeds; arrays of NumPy with the seeds in front."""
-    return jax.tree.map(np.asarray, jax.jit(lambda keys: jax.lax.map(function, keys))(jax.random.split(key, seeds)))
 
 
 def unit(settings: Neurons, key: Array) -> dict[str, Evidence]:
@@ -176,8 +172,8 @@ def kinds(settings: Neurons, key: Array) -> dict[str, Evidence]:
         with np.errstate(divide="ignore"):
             arrays[name] = np.log10(last[0])
         visible = [k for k in range(settings.positions) if (last[:, lag == k] > 0).all()]
-        curve = np.stack([np.log10(last[:, lag == k]).mean(axis=1) for k in visible], axis=1)
-        arrays |= {f"{name}-lags": np.asarray(visible)} | _curve(f"{name}-decay", curve)
+        decay = np.stack([np.log10(last[:, lag == k]).mean(axis=1) for k in visible], axis=1)
+        arrays |= {f"{name}-lags": np.asarray(visible)} | curve(f"{name}-decay", decay)
     arrays["convolution-reach"] = np.asarray(
         [_reach(norms["convolution"][0, depth] > 0) for depth in range(settings.convolutions)]
     )
@@ -230,12 +226,12 @@ def collapse(settings: Neurons, key: Array) -> dict[str, Evidence]:
             measurements.append(
                 interval(f"error-{dtype}-{name}", errors[:, depth - 1], prediction=0, source=f"{source}; {depth} layers")
             )
-        arrays |= _curve(f"error-{dtype}", np.log10(np.maximum(errors, np.finfo(dtype).tiny)))
+        arrays |= curve(f"error-{dtype}", np.log10(np.maximum(errors, np.finfo(dtype).tiny)))
         if dtype == "float64":
             rank = np.count_nonzero(singular > singular[..., :1] * width * np.finfo(dtype).eps, axis=-1)
             measurements.append(_numerical_rank(width, depths[-1], rank[:, -1]))
             predicted = [predicted_rank(width, depth) for depth in recorded]
-            arrays |= _curve("rank", rank) | {"rank-predicted": np.asarray(predicted)}
+            arrays |= curve("rank", rank) | {"rank-predicted": np.asarray(predicted)}
     measurements += [*_jacobian_changes(settings, of_jacobians), _bottleneck(settings, of_narrow)]
     return {"neurons.linear": Evidence(tuple(measurements), arrays)}
 
@@ -312,11 +308,6 @@ def _bottleneck(settings: Neurons, key: Array) -> Measurement:
     rank = np.count_nonzero(singular > singular[:, :1] * wide * np.finfo(np.float64).eps, axis=1)
     source = f"4 layers of {wide} units with one of {narrow} between them"
     return interval("rank-bottleneck", rank, unit="rank", prediction=narrow, source=source)
-
-
-def _curve(name: str, values: np.ndarray) -> dict[str, np.ndarray]:
-    low, high = mean_interval(values)
-    return {f"{name}-mean": values.mean(0), f"{name}-low": low, f"{name}-high": high}
 
 
 PARTS = (Part(unit, 3), Part(kinds, 4), Part(collapse, 8), Part(expressive, 60))

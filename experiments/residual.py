@@ -11,6 +11,7 @@ from jax import Array
 
 from experiments.measurement import Evidence, Part, interval, mean_interval
 from experiments.residual_training import train_all
+from experiments.seeds import over_seeds
 from experiments.settings import Settings, SettingsError, setting
 from experiments.topics import measure_parts
 from jaxnotes import jacobians, meanfield
@@ -44,7 +45,7 @@ class Residual(Settings):
     train_width: int = setting(32, "Units a layer in training.", minimum=2)
     train_steps: int = setting(400, "Adam steps of every run.", quick=60, minimum=10)
     train_batch: int = setting(64, "Examples a step.", minimum=1)
-    train_seeds: int = setting(6, "Seeds trained at the tuned learning rate.", quick=2, minimum=2)
+    train_seeds: int = setting(12, "Seeds trained at the tuned learning rate.", quick=2, minimum=2)
     learning_rates: tuple[float, ...] = setting(
         (3e-4, 1e-3, 3e-3, 1e-2), "Learning rates tried for each arm and depth.", quick=(1e-3, 3e-3), minimum=1e-12
     )
@@ -70,11 +71,6 @@ def branch_stack(key: Array, depth: int, width: int, of_weights, dtype=jnp.float
 def branch(activation: Callable) -> Callable:
     """F(h) = W φ(h): the branch of a pre-activation block, and, alone, a layer of the plain network."""
     return lambda layer_params, h: linear(layer_params, activation(h))
-
-
-def over_seeds(function: Callable, key: Array, seeds: int):
-    """Compiles `function(key)` and maps it over the seeds; arrays of NumPy with the seeds in front."""
-    return jax.tree.map(np.asarray, jax.jit(lambda keys: jax.lax.map(function, keys))(jax.random.split(key, seeds)))
 
 
 def form(settings: Residual, key: Array) -> dict[str, Evidence]:

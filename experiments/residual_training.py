@@ -1,6 +1,7 @@
 """Plain and residual networks of 20 to 10,000 layers trained on MNIST at equal budget, each at its own best learning rate."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import NamedTuple
 
@@ -10,7 +11,7 @@ import numpy as np
 import optax
 from jax import Array
 
-from experiments.measurement import Evidence, Measurement, exact, interval, mean_interval
+from experiments.measurement import Evidence, Measurement, curve, exact, interval
 from jaxnotes import datasets, training
 from jaxnotes.layers.activations import relu
 from jaxnotes.layers.initializers import he_normal
@@ -55,7 +56,7 @@ def train_arm(settings, arm: str, depth: int, data: datasets.Dataset, key: Array
     """Tunes the learning rate on a seed of its own, at the full budget, then trains the seeds that count with it."""
     of_tuning, of_seeds = jax.random.split(key)
     run = runner(settings, arm, depth, settings.train_steps, data)
-    tuning = np.stack([run(of_tuning, rate)[0] for rate in settings.learning_rates])
+    tuning = np.stack([losses for losses, *_ in _two_at_a_time(run, [(of_tuning, rate) for rate in settings.learning_rates])])
     final = np.nan_to_num(tuning[:, -max(settings.train_steps // 10, 1) :].mean(1), nan=np.inf, posinf=np.inf)
     best = settings.learning_rates[int(final.argmin())]
     return train_seeds(settings, run, best, of_seeds)
@@ -63,8 +64,15 @@ def train_arm(settings, arm: str, depth: int, data: datasets.Dataset, key: Array
 
 def train_seeds(settings, run: Callable, rate: float, key: Array) -> Outcome:
     """Trains every seed at one learning rate."""
-    runs = [run(seed_key, rate) for seed_key in jax.random.split(key, settings.train_seeds)]
+    runs = _two_at_a_time(run, [(seed_key, rate) for seed_key in jax.random.split(key, settings.train_seeds)])
     return Outcome(*(np.stack(values) for values in zip(*runs, strict=True)), rate)
+
+
+def _two_at_a_time(run: Callable, arguments: list[tuple]) -> list[tuple]:
+    """Runs that do not depend on one another; products as small as these leave a second core idle."""
+    first = run(*arguments[0])  # compiles
+    with ThreadPoolExecutor(2) as pool:
+        return [first, *pool.map(lambda each: run(*each), arguments[1:])]
 
 
 def runner(settings, arm: str, depth: int, steps: int, data: datasets.Dataset) -> Callable:
@@ -127,10 +135,10 @@ def _deep(settings, outcomes, extreme) -> Evidence:
             measured = interval(f"accuracy-{arm}-{name}", outcome.test_accuracy, unit="fraction of the test set", source=source)
             measurements.append(measured)
         values = np.stack([outcomes[arm, depth].test_accuracy for depth in settings.train_depths], axis=1)
-        arrays |= _curve(f"accuracy-{arm}", values)
-        measured, curve = _first_steps(settings, arm, extreme[arm])
+        arrays |= curve(f"accuracy-{arm}", values)
+        measured, drawn = _first_steps(settings, arm, extreme[arm])
         measurements.append(measured)
-        arrays |= curve
+        arrays |= drawn
     return Evidence(tuple(measurements), arrays)
 
 
@@ -142,7 +150,7 @@ def _first_steps(settings, arm: str, outcome: Outcome) -> tuple[Measurement, dic
         unit, source = f"of {finite.size} seeds", f"loss not finite within {at}"
         return exact(f"non-finite-{arm}-extreme", np.count_nonzero(~finite), unit=unit, source=source), {}
     drop = interval(f"loss-drop-{arm}-extreme", losses[:, 0] - losses[:, -1], unit="nats", source=f"first minus last of {at}")
-    return drop, _curve(f"loss-{arm}", losses)
+    return drop, curve(f"loss-{arm}", losses)
 
 
 def _degradation(settings, outcomes) -> Evidence:
@@ -152,15 +160,10 @@ def _degradation(settings, outcomes) -> Evidence:
         change = outcomes[arm, deep].train_error - outcomes[arm, shallow].train_error
         measurements.append(_change(arm, change, shallow, deep))
         errors = np.stack([outcomes[arm, depth].train_error for depth in settings.train_depths], axis=1)
-        arrays |= _curve(arm, errors)
+        arrays |= curve(arm, errors)
     return Evidence(tuple(measurements), arrays)
 
 
 def _change(arm: str, change: np.ndarray, shallow: int, deep: int) -> Measurement:
     source = f"training error at {deep} layers minus at {shallow}, equal steps"
     return interval(f"{arm}-change", change, unit="fraction of the training set", source=source)
-
-
-def _curve(name: str, values: np.ndarray) -> dict[str, np.ndarray]:
-    low, high = mean_interval(values)
-    return {f"{name}-mean": values.mean(0), f"{name}-low": low, f"{name}-high": high}
