@@ -41,9 +41,15 @@ def network(arm: str, depth: int) -> Callable:
 
 
 @partial(jax.jit, static_argnames=("n_in", "width", "depth"))
-def initial_params(key: Array, *, n_in: int, width: int, depth: int):
-    """Parameters of a network, compiled once a depth and not once an arm."""
-    return mlp_init(key, n_in, width, depth, CLASSES, initializer=he_normal)
+def initial_params(keys: Array, *, n_in: int, width: int, depth: int):
+    """Parameters of networks, one a key; compiled once a depth and not once an arm."""
+    return jax.vmap(lambda key: mlp_init(key, n_in, width, depth, CLASSES, initializer=he_normal))(keys)
+
+
+@partial(jax.jit, static_argnums=(1, 2, 3))
+def batches(keys: Array, examples: int, batch: int, steps: int) -> Array:
+    """[runs, steps, batch] the examples of each step, one row a key."""
+    return jax.vmap(lambda key: datasets.minibatch_indices(key, examples, batch, steps))(keys)
 
 
 def adam(steps: int) -> optax.GradientTransformation:
@@ -55,46 +61,55 @@ def adam(steps: int) -> optax.GradientTransformation:
 def train_arm(settings, arm: str, depth: int, data: datasets.Dataset, key: Array) -> Outcome:
     """Tunes the learning rate on a seed of its own, at the full budget, then trains the seeds that count with it."""
     of_tuning, of_seeds = jax.random.split(key)
-    run = runner(settings, arm, depth, settings.train_steps, data)
-    tuning = np.stack([losses for losses, *_ in _two_at_a_time(run, [(of_tuning, rate) for rate in settings.learning_rates])])
+    run, rates = runner(settings, arm, depth, settings.train_steps, data), np.asarray(settings.learning_rates)
+    tuning = run_pairs(run, jnp.stack([of_tuning] * len(rates)), rates)[0]
     final = np.nan_to_num(tuning[:, -max(settings.train_steps // 10, 1) :].mean(1), nan=np.inf, posinf=np.inf)
-    best = settings.learning_rates[int(final.argmin())]
-    return train_seeds(settings, run, best, of_seeds)
+    return train_seeds(settings, run, float(rates[final.argmin()]), of_seeds)
 
 
 def train_seeds(settings, run: Callable, rate: float, key: Array) -> Outcome:
     """Trains every seed at one learning rate."""
-    runs = _two_at_a_time(run, [(seed_key, rate) for seed_key in jax.random.split(key, settings.train_seeds)])
-    return Outcome(*(np.stack(values) for values in zip(*runs, strict=True)), rate)
+    keys = jax.random.split(key, settings.train_seeds)
+    return Outcome(*run_pairs(run, keys, np.full(len(keys), rate)), rate)
 
 
-def _two_at_a_time(run: Callable, arguments: list[tuple]) -> list[tuple]:
-    """Runs that do not depend on one another; products as small as these leave a second core idle."""
-    first = run(*arguments[0])  # compiles
+def run_pairs(run: Callable, keys: Array, rates: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Independent runs, two in a program and two programs at a time: products as small as these leave a core idle.
+
+    Of an odd number the last is run twice and counted once.
+    """
+    n, last = len(rates), len(rates) - 1
+    pairs = [np.asarray([i, min(i + 1, last)]) for i in range(0, n, 2)]
+    first = run(keys[pairs[0]], rates[pairs[0]])  # compiles
     with ThreadPoolExecutor(2) as pool:
-        return [first, *pool.map(lambda each: run(*each), arguments[1:])]
+        rest = list(pool.map(lambda pair: run(keys[pair], rates[pair]), pairs[1:]))
+    return tuple(np.concatenate(parts)[:n] for parts in zip(first, *rest, strict=True))
 
 
 def runner(settings, arm: str, depth: int, steps: int, data: datasets.Dataset) -> Callable:
-    """A function of key and learning rate, one whole run: (losses [steps], training error, test accuracy)."""
+    """A function of keys and learning rates, whole runs side by side: (losses [runs, steps], training error, test accuracy)."""
     apply, optimizer, few = network(arm, depth), adam(steps), slice(settings.evaluated)
 
     def loss(params, batch) -> Array:
         images, labels = batch
         return training.cross_entropy(apply(params, images), labels)
 
-    fit = training.train_on(loss, optimizer)
-    score = jax.jit(lambda params, images, labels: training.accuracy(apply(params, images), labels))
+    def score(params, images: Array, labels: Array) -> Array:
+        return training.accuracy(apply(params, images), labels)
 
-    def run(key: Array, rate: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        of_params, of_batches = jax.random.split(key)
+    start = jax.jit(jax.vmap(lambda params: training.init_state(params, optimizer)))
+    fit = jax.jit(jax.vmap(training.train_on(loss, optimizer), in_axes=(0, None, 0)), donate_argnums=0)
+    scores = jax.jit(jax.vmap(score, in_axes=(0, None, None)))
+
+    def run(keys: Array, rates: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        of_params, of_batches = jnp.moveaxis(jax.vmap(jax.random.split)(keys), 1, 0)
         params = initial_params(of_params, n_in=data.train_images.shape[1], width=settings.train_width, depth=depth)
-        state = training.init_state(params, optimizer)
-        state.optimizer_state[-1].hyperparams["step_size"] = jnp.asarray(-rate, jnp.float32)
-        indices = datasets.minibatch_indices(of_batches, len(data.train_labels), settings.train_batch, steps)
+        state = start(params)
+        state.optimizer_state[-1].hyperparams["step_size"] = -jnp.asarray(rates, jnp.float32)
+        indices = batches(of_batches, len(data.train_labels), settings.train_batch, steps)
         state, losses = fit(state, (data.train_images, data.train_labels), indices)
-        train_accuracy = score(state.params, data.train_images[few], data.train_labels[few])
-        test_accuracy = score(state.params, data.test_images[few], data.test_labels[few])
+        train_accuracy = scores(state.params, data.train_images[few], data.train_labels[few])
+        test_accuracy = scores(state.params, data.test_images[few], data.test_labels[few])
         return np.asarray(losses), 1 - np.asarray(train_accuracy), np.asarray(test_accuracy)
 
     return run

@@ -112,13 +112,18 @@ def test_training_reaches_what_the_architecture_allows(key):
         train_images=datasets.standardise(images.train_images), test_images=datasets.standardise(images.test_images)
     )
     run = residual_training.runner(settings, "scaled", 30, 80, data)
-    losses, error, accuracy = run(key, 3e-3)
+    (losses, frozen), error, accuracy = run(jnp.stack([key, key]), np.asarray([3e-3, 0.0]))
     assert losses.shape == (80,) and losses[-10:].mean() < 0.5 * losses[0]
-    assert accuracy > 0.7 and error < 0.3
-    again = run(key, 3e-3)
-    np.testing.assert_array_equal(losses, again[0])
-    frozen = run(key, 0.0)
-    assert abs(frozen[0][-10:].mean() / frozen[0][:10].mean() - 1) < 0.2  # no learning at learning rate 0
+    assert accuracy[0] > 0.7 and error[0] < 0.3
+    assert losses[0] == frozen[0]  # the same key: the same network and first batch
+    assert abs(frozen[-10:].mean() / frozen[:10].mean() - 1) < 0.2  # no learning at learning rate 0
+
+
+def test_pairs_of_runs_come_back_in_order():
+    keys, rates = jax.random.split(jax.random.key(0), 5), np.arange(5.0)
+    found = residual_training.run_pairs(lambda keys, rates: (2 * rates, rates.astype(int)), keys, rates)
+    np.testing.assert_array_equal(found[0], 2 * np.arange(5))
+    np.testing.assert_array_equal(found[1], np.arange(5))
 
 
 def test_the_learning_rate_falls_as_a_cosine():

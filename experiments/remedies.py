@@ -1,0 +1,334 @@
+"""Remedies: initialisation, activation, normalisation, clipping, fewer layers, shortcuts and adaptive optimisers."""
+
+import dataclasses
+from collections.abc import Callable
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from experiments import remedies_gains as gains_of
+from experiments import remedies_training as trained
+from experiments.measurement import Evidence, Measurement, Part, curve, exact, interval
+from experiments.remedies_adaptive import adaptive
+from experiments.remedies_clipping import clip
+from experiments.remedies_gains import VARIANCES, Gains, profile
+from experiments.remedies_network import Choice, choice
+from experiments.settings import Settings, SettingsError, setting
+from experiments.topics import measure_parts
+from jaxnotes import jacobians
+from jaxnotes.layers.activations import tanh
+from jaxnotes.layers.attention import transformer_block, transformer_block_init
+from jaxnotes.layers.normalization import layer_norm
+from jaxnotes.meanfield import chi, fixed_point
+
+RNN_VARIANCES = {"small": 0.25, "large": 9.0}  # σ_w² of the recurrent weights
+RNN_INPUT = 0.1  # variance of what enters at each step
+
+
+@dataclasses.dataclass(frozen=True)
+class Remedies(Settings):
+    """Settings of the topic `remedies`."""
+
+    width: int = setting(128, "Units a layer of the grid.", quick=64, minimum=2)
+    depths: tuple[int, ...] = setting((10, 30, 60), "Depths of the grid.", quick=(10, 30), minimum=2)
+    batch: int = setting(128, "Examples a seed of the grid, which batch normalisation sees.", quick=64, minimum=3)
+    seeds: int = setting(6, "Independent seeds of the grid.", quick=4, minimum=2)
+    he_width: int = setting(256, "Units a layer where He initialisation is measured.", quick=128, minimum=2)
+    he_depth: int = setting(50, "Layers where He initialisation is measured.", quick=30, minimum=2)
+    he_seeds: int = setting(64, "Independent seeds where He initialisation is measured.", quick=32, minimum=2)
+    spread_widths: tuple[int, ...] = setting(
+        (32, 128), "Two widths at which the log-norm's variance is measured.", quick=(32, 64), minimum=2
+    )
+    spread_depth: int = setting(20, "Layers where the log-norm's variance is measured.", minimum=2)
+    spread_groups: int = setting(16, "Groups of networks, one estimate of the variance each.", quick=8, minimum=2)
+    spread_networks: int = setting(64, "Networks a group.", quick=32, minimum=2)
+    phase_points: int = setting(16, "Points a side of the phase diagram.", quick=8, minimum=2)
+    phase_depth: int = setting(40, "Layers of the networks of the phase diagram.", quick=20, minimum=2)
+    rnn_time: int = setting(40, "Steps of the recurrent network whose gradient is followed.", minimum=2)
+    blocks: int = setting(24, "Blocks of the Transformer whose gradient is followed.", quick=12, minimum=2)
+    train_depth: int = setting(30, "Hidden layers of the deep networks that are trained.", minimum=1)
+    train_width: int = setting(48, "Units a layer of the deep networks that are trained.", quick=32, minimum=2)
+    shallow_depth: int = setting(3, "Hidden layers of the shallow networks that are trained.", minimum=1)
+    train_steps: int = setting(300, "Adam steps of every run.", quick=100, minimum=10)
+    train_batch: int = setting(64, "Examples a step.", minimum=3)
+    train_seeds: int = setting(6, "Seeds trained at the tuned learning rate.", quick=3, minimum=2)
+    learning_rates: tuple[float, ...] = setting(
+        (1e-3, 3e-3, 1e-2), "Learning rates tried for each deep network.", quick=(3e-3, 1e-2), minimum=1e-12
+    )
+    clip_limit: float = setting(5.0, "Limit of an entry, or of the norm.", minimum=0.0)
+    clip_gain: float = setting(2.0, "Gain of the orthogonal recurrent weights of the network that explodes.", minimum=1e-3)
+    clip_width: int = setting(64, "Units of the recurrent network.", quick=32, minimum=2)
+    clip_time: int = setting(30, "Length of the adding problem.", quick=20, minimum=2)
+    clip_batch: int = setting(32, "Sequences a step.", minimum=1)
+    clip_steps: int = setting(1000, "Steps of every run on the adding problem.", quick=200, minimum=10)
+    clip_points: int = setting(20, "Points of a drawn loss curve; divides the steps.", minimum=1)
+    clip_test: int = setting(1000, "Test sequences.", minimum=1)
+    clip_seeds: int = setting(8, "Seeds of the adding problem at the tuned learning rate.", quick=3, minimum=2)
+    clip_rates: tuple[float, ...] = setting(
+        (1e-3, 3e-3, 1e-2, 3e-2), "Learning rates tried on the adding problem.", quick=(3e-3, 1e-2), minimum=1e-12
+    )
+    adaptive_width: int = setting(32, "Units a layer of the networks of the optimisers.", minimum=2)
+    adaptive_layers: int = setting(5, "Sigmoid layers whose first updates are compared.", minimum=2)
+    adaptive_steps: int = setting(100, "Steps at each gradient scale.", quick=50, minimum=10)
+    adaptive_seeds: int = setting(6, "Seeds of the optimisers.", quick=3, minimum=2)
+    adaptive_rates: tuple[float, ...] = setting(
+        (1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0), "Learning rates tried for each optimiser at scale 1.", minimum=1e-12
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if len(self.spread_widths) != 2:
+            raise SettingsError(f"--spread_widths={self.spread_widths} must be two widths, such as 32,128")
+        if self.clip_steps % self.clip_points:
+            raise SettingsError(f"--clip_points={self.clip_points} must divide --clip_steps={self.clip_steps}")
+
+
+SETTINGS = Remedies
+
+
+def gains_and_training(settings: Remedies, key: Array) -> dict[str, Evidence]:
+    """Every claim that reads the grid of gains and the trained deep networks."""
+    of_grid, of_deep, of_shallow, of_he, of_phase, of_rnn, of_transformer = jax.random.split(key, 7)
+    gains = Gains(settings, of_grid)
+    deep = trained.train_all(
+        settings, trained.arms(settings.train_depth), of_deep, width=settings.train_width, depth=settings.train_depth
+    )
+    return {
+        "remedies.he": _he(settings, of_he, deep),
+        "remedies.xavier": _xavier(settings, gains, of_phase, deep),
+        "remedies.nonsaturating": _nonsaturating(settings, gains, deep),
+        "remedies.batch-norm": _batch_norm(gains, deep),
+        "remedies.layer-norm": _layer_norm(settings, gains, deep, of_rnn, of_transformer),
+        "remedies.shallower": _shallower(settings, gains, deep, of_shallow),
+        "remedies.residual": _residual(gains, deep),
+    }
+
+
+def _he(settings: Remedies, key: Array, deep) -> Evidence:
+    measurements, arrays = gains_of.he_measurements(settings, key)
+    what = f"He minus Xavier, ReLU, {settings.train_depth} layers"
+    measurements.append(trained.gain("accuracy-gain", deep["relu"], deep["relu-xavier"], what))
+    measurements += [trained.accuracy("accuracy-he", deep["relu"]), trained.accuracy("accuracy-xavier", deep["relu-xavier"])]
+    return Evidence(tuple(measurements), arrays)
+
+
+def _xavier(settings: Remedies, gains: Gains, key: Array, deep) -> Evidence:
+    measurements = [
+        exact("depth", gains.deepest, unit="layers", source="layers the gradient is followed through"),
+        exact("trained-depth", settings.train_depth, unit="layers", source="hidden layers of the trained networks"),
+    ]
+    arrays = gains_of.phase_diagram(settings, key)
+    for name in ("tanh", "sigmoid"):
+        chosen = choice(name, VARIANCES["Xavier"])
+        logs = gains.log_norms(chosen)
+        predicted = gains.prediction(chosen) * gains.deepest / np.log(10)
+        source = f"gradient's norm at the first over that at the last layer; {gains_of.THEORY}"
+        change = (logs[:, 0] - logs[:, -1]) / np.log(10)
+        measurements.append(interval(f"log10-change-{name}", change, unit="decades", prediction=predicted, source=source))
+        measurements.append(gains.slope(f"slope-{name}", chosen))
+        measurements.append(trained.accuracy(f"accuracy-{name}", deep[name]))
+        arrays |= profile(gains, name, chosen)
+    return Evidence(tuple(measurements), arrays)
+
+
+def _nonsaturating(settings: Remedies, gains: Gains, deep) -> Evidence:
+    measurements = [exact("depth", settings.train_depth, unit="layers", source="hidden layers of the trained networks")]
+    for name in ("relu", "leaky-relu", "elu"):
+        for other in ("sigmoid", "tanh"):
+            what = f"{name} in He minus {other} in Xavier initialisation"
+            measurements.append(trained.gain(f"accuracy-gain-{name}-{other}", deep[name], deep[other], what))
+    names = ("relu", "leaky-relu", "elu", "tanh", "sigmoid")
+    measurements += [trained.accuracy(f"accuracy-{name}", deep[name]) for name in names]
+    return Evidence(tuple(measurements), gains.table())
+
+
+def _batch_norm(gains: Gains, deep) -> Evidence:
+    sigmoid, relu, large = (
+        choice("sigmoid", VARIANCES["Xavier"]),
+        choice("relu", VARIANCES["He"]),
+        choice("relu", VARIANCES["8"]),
+    )
+    arms = {
+        "sigmoid": choice("sigmoid", VARIANCES["Xavier"], norm="batch"),
+        "relu": choice("relu", VARIANCES["He"], norm="batch"),
+        "relu-residual": choice("relu", VARIANCES["He"], norm="batch", shortcut=True),
+    }
+    plain = {"sigmoid-plain": sigmoid, "relu-plain": relu}
+    measurements = [gains.slope(f"slope-{name}", chosen) for name, chosen in (arms | plain).items()]
+    measurements += [
+        gains.relief("relief-sigmoid", sigmoid, arms["sigmoid"]),
+        gains.relief("relief-relu-large", large, choice("relu", VARIANCES["8"], norm="batch")),
+        trained.gain("accuracy-gain-sigmoid", deep["sigmoid-batch"], deep["sigmoid"], "with minus without batch normalisation"),
+    ]
+    arrays = {}
+    for name, chosen in (arms | plain).items():
+        arrays |= profile(gains, name, chosen)
+    return Evidence(tuple(measurements), arrays)
+
+
+def _layer_norm(settings: Remedies, gains: Gains, deep, of_rnn: Array, of_transformer: Array) -> Evidence:
+    measurements, arrays = [], {}
+    pairs = {"relu-small": ("relu", "0.5"), "relu-large": ("relu", "8"), "sigmoid": ("sigmoid", "Xavier")}
+    for name, (activation, label) in pairs.items():
+        plain, normalised = (choice(activation, VARIANCES[label], norm=norm) for norm in ("none", "layer"))
+        measurements.append(gains.slope(f"slope-{name}", normalised))
+        measurements.append(gains.relief(f"relief-{name}", plain, normalised))
+        arrays |= profile(gains, f"{name}-layer", normalised) | profile(gains, f"{name}-none", plain)
+    for name, variance in RNN_VARIANCES.items():
+        plain, normalised = rnn_logs(settings, of_rnn, variance)
+        arrays |= backward_curve(f"rnn-{name}-none", plain) | backward_curve(f"rnn-{name}-layer", normalised)
+        measurements.append(_relief(f"relief-rnn-{name}", plain, normalised, f"tanh RNN, σ_w² = {variance:g}, a time step"))
+        prediction = 0.5 * np.log(chi(tanh, variance, RNN_INPUT, q=fixed_point(tanh, variance, RNN_INPUT)))
+        source = "tanh RNN without normalisation; mean field with independent weights at every step"
+        slope = gains_of.slopes(plain)
+        measurements.append(interval(f"slope-rnn-{name}", slope, unit="nats a step", prediction=prediction, source=source))
+        slope, source = gains_of.slopes(normalised), "tanh RNN with layer normalisation of its pre-activations"
+        measurements.append(interval(f"slope-rnn-{name}-layer", slope, unit="nats a step", source=source))
+    plain, normalised = transformer_logs(settings, of_transformer)
+    arrays |= backward_curve("transformer-none", plain) | backward_curve("transformer-layer", normalised)
+    measurements.append(_relief("relief-transformer", plain, normalised, "pre-norm Transformer, a block"))
+    what = "with minus without layer normalisation, σ_w² = 8"
+    measurements.append(trained.gain("accuracy-gain-relu-large", deep["relu-large-layer"], deep["relu-large"], what))
+    what = "with minus without layer normalisation"
+    measurements.append(trained.gain("accuracy-gain-sigmoid", deep["sigmoid-layer"], deep["sigmoid"], what))
+    return Evidence(tuple(measurements), arrays)
+
+
+def _relief(name: str, plain: np.ndarray, normalised: np.ndarray, what: str) -> Measurement:
+    fall = np.abs(gains_of.slopes(plain)) - np.abs(gains_of.slopes(normalised))
+    return interval(name, fall, unit="nats", source=f"|growth| without minus with layer normalisation; {what}")
+
+
+def backward_curve(name: str, logs: np.ndarray) -> dict[str, np.ndarray]:
+    """log10 of the gradient's norm against the layers, steps or blocks passed on the way back."""
+    return curve(name, (logs[:, ::-1] - logs[:, -1:]) / np.log(10))
+
+
+def with_and_without(of_seed: Callable, key: Array, seeds: int) -> np.ndarray:
+    """[2, seeds, ...] of `of_seed(key, normalise)`, first without and then with normalisation, on the same keys."""
+    run = jax.jit(
+        lambda keys: jax.lax.map(lambda flag: jax.lax.map(lambda k: of_seed(k, flag), keys), jnp.asarray([False, True]))
+    )
+    return np.asarray(run(jax.random.split(key, seeds)))
+
+
+def rnn_logs(settings: Remedies, key: Array, of_weights: float) -> np.ndarray:
+    """[2, seeds, time + 1] log gradient norms over time of an RNN h ← tanh(norm(h W + x_t)), the same W at every step."""
+
+    def of_seed(seed_key: Array, normalise: Array) -> Array:
+        of_matrix, of_x, of_direction = jax.random.split(seed_key, 3)
+        width, time = settings.width, settings.rnn_time
+        weight = jax.random.normal(of_matrix, (width, width)) * (of_weights / width) ** 0.5
+        inputs = jax.random.normal(of_x, (time, settings.batch, width)) * RNN_INPUT**0.5
+        direction = jax.random.normal(of_direction, (settings.batch, width))
+
+        def step(params: dict[str, Array], h: Array) -> Array:
+            z = h @ params["weight"] + params["x"]
+            return tanh(jnp.where(normalise, layer_norm({}, z), z))
+
+        params = {"weight": jnp.broadcast_to(weight, (time, width, width)), "x": inputs}
+        start = jnp.zeros((settings.batch, width))
+        return jacobians.log_gradient_norms(step, params, start, lambda h: jnp.sum(h * direction))
+
+    return with_and_without(of_seed, key, settings.seeds)
+
+
+def transformer_logs(settings: Remedies, key: Array) -> np.ndarray:
+    """[2, seeds, blocks + 1] log gradient norms over the blocks of a Transformer in LeCun initialisation."""
+
+    def of_seed(seed_key: Array, normalise: Array) -> Array:
+        of_blocks, of_x, of_direction = jax.random.split(seed_key, 3)
+        width, shape = 64, (2, 16, 64)
+        keys = jax.random.split(of_blocks, settings.blocks)
+        params = jax.vmap(lambda k: transformer_block_init(k, width, 4 * width))(keys)
+        norm = lambda params, h: jnp.where(normalise, layer_norm(params, h), h)  # noqa: E731
+        block = partial(transformer_block, heads=4, causal=False, pre_norm=True, normalise=norm)
+        direction = jax.random.normal(of_direction, shape)
+        step, x = jax.vmap(block, in_axes=(None, 0)), jax.random.normal(of_x, shape)
+        return jacobians.log_gradient_norms(step, params, x, lambda h: jnp.sum(h * direction))
+
+    return with_and_without(of_seed, key, settings.seeds)
+
+
+def equal_parameters(n_in: int, n_out: int, width: int, depth: int, other_depth: int) -> int:
+    """The width at which a network of `other_depth` hidden layers has as many parameters as one of `width` and `depth`."""
+    total = parameters(n_in, n_out, width, depth)
+    widths = np.arange(1, total)
+    return int(widths[np.abs(parameters(n_in, n_out, widths, other_depth) - total).argmin()])
+
+
+def parameters(n_in: int, n_out: int, width, depth: int):
+    """Number of weights and biases of an MLP with an input layer, so many hidden ones and an output layer."""
+    return (n_in + 1) * width + depth * (width + 1) * width + (width + 1) * n_out
+
+
+def _shallower(settings: Remedies, gains: Gains, deep, key: Array) -> Evidence:
+    sizes = (trained.SIDE**2, trained.CLASSES)
+    depth = settings.shallow_depth
+    width = equal_parameters(*sizes, settings.train_width, settings.train_depth, depth)
+    names = ("sigmoid", "relu", "relu-residual")
+    choices: dict[str, Choice] = {name: trained.arms(depth)[name] for name in names}
+    shallow = trained.train_all(settings, choices, key, width=width, depth=depth)
+    between = f"{max(settings.depths)} minus {min(settings.depths)} layers of equal width at initialisation"
+    counts = (parameters(*sizes, width, depth), parameters(*sizes, settings.train_width, settings.train_depth))
+    sigmoid = choice("sigmoid", VARIANCES["Xavier"])
+    changes = [np.abs(gains.changes(sigmoid, layers)) for layers in (max(settings.depths), min(settings.depths))]
+    measurements = [
+        exact("layers-shallow", depth, unit="layers", source=f"hidden layers of {width} units, {counts[0]} parameters"),
+        exact(
+            "layers-deep",
+            settings.train_depth,
+            unit="layers",
+            source=f"of {settings.train_width} units, {counts[1]} parameters",
+        ),
+        interval(
+            "relief",
+            fall / np.log(10),
+            unit="decades",
+            source="|change of the gradient, first to last layer|, deep minus shallow",
+        ),
+    ]
+    for name in names:
+        short = name.removeprefix("relu-")
+        what = f"{depth} minus {settings.train_depth} layers at equal parameters"
+        measurements += [
+            trained.gain(f"accuracy-gain-{short}", shallow[name], deep[name], what),
+            trained.accuracy(f"accuracy-{short}-shallow", shallow[name]),
+            trained.accuracy(f"accuracy-{short}-deep", deep[name]),
+        ]
+    return Evidence(tuple(measurements), {"names": np.asarray([name.removeprefix("relu-") for name in names])})
+
+
+def _residual(gains: Gains, deep) -> Evidence:
+    small, large = (choice("relu", VARIANCES[label]) for label in ("0.5", "8"))
+    with_shortcut = {name: c._replace(shortcut=1.0) for name, c in (("small", small), ("large", large))}
+    scaled = gains.choices[-1]
+    arms = {"small-plain": small, "small": with_shortcut["small"], "large-plain": large, "large": with_shortcut["large"]}
+    measurements = [gains.slope(f"slope-{name}", chosen) for name, chosen in (arms | {"scaled": scaled}).items()]
+    measurements += [
+        gains.relief("relief-small", small, with_shortcut["small"]),
+        gains.relief("relief-large", large, with_shortcut["large"]),
+        gains.relief("relief-scaled", large, scaled),
+        trained.gain("accuracy-gain-sigmoid", deep["sigmoid-residual"], deep["sigmoid"], "with minus without shortcuts"),
+    ]
+    arrays = {}
+    for name, chosen in (arms | {"scaled": scaled}).items():
+        arrays |= profile(gains, name, chosen)
+    return Evidence(tuple(measurements), arrays)
+
+
+PARTS = (Part(gains_and_training, 70), Part(clip, 25), Part(adaptive, 15))
+
+
+def measure(settings: Remedies, key: Array, on_part: Callable = lambda part: None) -> dict[str, Evidence]:
+    """Measures every claim of the topic; computes only."""
+    return measure_parts(PARTS, settings, key, on_part)
+
+
+if __name__ == "__main__":
+    from experiments import script
+
+    script.run_topic("remedies", Remedies, __doc__)

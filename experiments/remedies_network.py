@@ -1,0 +1,115 @@
+"""A deep network whose every choice is data: activation, normalisation, shortcut, scale of branch and weights.
+
+One compiled program then serves the whole grid. A layer is h ← shortcut · h + s (φ(norm(h)) W + b).
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from jaxnotes import meanfield
+from jaxnotes.layers.activations import by_name
+from jaxnotes.layers.initializers import weight_variance
+from jaxnotes.layers.linear import linear, linear_init
+from jaxnotes.layers.normalization import batch_norm, batch_norm_state, layer_norm
+from jaxnotes.models.mlp import stack_init
+
+ACTIVATIONS = ("sigmoid", "tanh", "relu", "leaky_relu", "elu")
+NORMS = ("none", "batch", "layer")
+
+
+class Choice(NamedTuple):
+    """What a network is made of; numbers, so that it can be an argument of a compiled function.
+
+    Attributes:
+      activation: index in ACTIVATIONS.
+      norm: index in NORMS; batch statistics are always those of the batch, without scale and shift.
+      shortcut: 1 for a residual network, 0 for a plain one.
+      branch_scale: s.
+      weight_variance: σ_w²; weights are N(0, σ_w² / n_in).
+    """
+
+    activation: int | Array
+    norm: int | Array
+    shortcut: float | Array
+    branch_scale: float | Array
+    weight_variance: float | Array
+
+
+def choice(
+    activation: str, of_weights: float, *, norm: str = "none", shortcut: bool = False, branch_scale: float = 1.0
+) -> Choice:
+    """A choice by names."""
+    return Choice(ACTIVATIONS.index(activation), NORMS.index(norm), float(shortcut), branch_scale, of_weights)
+
+
+def stacked(choices) -> Choice:
+    """Choices as arrays, one entry each."""
+    dtypes = Choice(np.int32, np.int32, np.float32, np.float32, np.float32)
+    return Choice(*(jnp.asarray(column, dtype) for column, dtype in zip(zip(*choices, strict=True), dtypes, strict=True)))
+
+
+def units(chosen: Choice, h: Array) -> Array:
+    """φ(norm(h)), what the next weights see. h: [batch, width]."""
+    width = h.shape[-1]
+
+    def batch(h: Array) -> Array:
+        return batch_norm({}, batch_norm_state(width), h, train=True)[0]
+
+    normalised = jax.lax.switch(chosen.norm, (lambda h: h, batch, lambda h: layer_norm({}, h)), h)
+    return jax.lax.switch(chosen.activation, [by_name(name) for name in ACTIVATIONS], normalised)
+
+
+def layer(chosen: Choice) -> Callable:
+    """f(layer_params, h) of the choice, with layer_params = {"weight", "bias"}."""
+    return lambda params, h: chosen.shortcut * h + chosen.branch_scale * linear(params, units(chosen, h))
+
+
+def stack(key: Array, chosen: Choice, width: int, depth: int) -> dict[str, Array]:
+    """Stacked parameters of the layers; biases 0."""
+    params = stack_init(key, width, depth, initializer=weight_variance(1.0), bias_variance=0.0)
+    return {**params, "weight": params["weight"] * jnp.sqrt(chosen.weight_variance)}
+
+
+def classifier_init(key: Array, chosen: Choice, n_in: int, width: int, depth: int, n_out: int) -> dict:
+    """Parameters {"input", "hidden", "output"}; the first layer keeps the variance of standardised inputs."""
+    of_input, of_hidden, of_output = jax.random.split(key, 3)
+    return {
+        "input": linear_init(of_input, n_in, width),
+        "hidden": stack(of_hidden, chosen, width, depth),
+        "output": linear_init(of_output, width, n_out),
+    }
+
+
+def classifier(chosen: Choice, params: dict, x: Array) -> Array:
+    """Logits [batch, n_out]."""
+    step, h = layer(chosen), linear(params["input"], x)
+    h, _ = jax.lax.scan(lambda h, layer_params: (step(layer_params, h), None), h, params["hidden"])
+    return linear(params["output"], units(chosen, h))
+
+
+def predicted_gain(chosen: Choice, depth: int) -> np.ndarray:
+    """[depth + 1] natural log of the SQUARED gradient's gain across the first l layers, from inputs of variance 1.
+
+    Infinite width and batch. Without normalisation `meanfield.log_gradient_gain`. A normalised unit has variance 1, so that a
+    layer's local gain is σ_w² E φ'(z)² over the variance v of its input: layer normalisation divides by E h², batch
+    normalisation by the variance over the batch, to which the units add σ_w² E φ² or σ_w² Var φ (Yang et al. 2019).
+    """
+    activation, norm = by_name(ACTIVATIONS[chosen.activation]), NORMS[chosen.norm]
+    weights, scale, shortcut = float(chosen.weight_variance), float(chosen.branch_scale), float(chosen.shortcut)
+    if norm == "none":
+        branch_scale = scale if shortcut else None
+        return meanfield.log_gradient_gain(activation, 1.0, weights, 0.0, depth, branch_scale=branch_scale)
+    slope = meanfield.chi(activation, 1.0, 0.0, q=1.0)
+    passed = (
+        slope / meanfield.batch_norm_gain(activation) if norm == "batch" else meanfield.variance_map(activation, 1.0, 1.0, 0.0)
+    )
+    variance, logs = 1.0, []
+    for _ in range(depth):
+        logs.append(np.log(shortcut + scale**2 * weights * slope / variance))
+        variance = shortcut * variance + scale**2 * weights * passed
+    return np.concatenate([[0.0], np.cumsum(logs)])

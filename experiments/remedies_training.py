@@ -1,0 +1,120 @@
+"""Deep networks of every kind trained on MNIST at equal budget, each at its own best learning rate."""
+
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax import Array
+
+from experiments import remedies_network as network
+from experiments.measurement import Measurement, interval
+from experiments.remedies_network import Choice, choice, stacked
+from jaxnotes import datasets, training
+
+SIDE, CLASSES = 14, 10
+SHARE = "fraction of the test set"
+
+
+class Outcome(NamedTuple):
+    """Results of trained networks, one a seed.
+
+    Attributes:
+      accuracy: on the test set; batch normalisation takes the test set's statistics.
+      losses: [seeds, steps] training loss at each step, nats.
+      learning_rate: the one tuned for this arm.
+    """
+
+    accuracy: np.ndarray
+    losses: np.ndarray
+    learning_rate: float
+
+
+def arms(depth: int) -> dict[str, Choice]:
+    """The deep networks that the claims compare, by name."""
+    return {
+        "relu": choice("relu", 2.0),
+        "relu-xavier": choice("relu", 1.0),
+        "relu-large": choice("relu", 8.0),
+        "relu-large-layer": choice("relu", 8.0, norm="layer"),
+        "relu-residual": choice("relu", 2.0, shortcut=True, branch_scale=depth**-0.5),
+        "leaky-relu": choice("leaky_relu", 2.0),
+        "elu": choice("elu", 2.0),
+        "tanh": choice("tanh", 1.0),
+        "sigmoid": choice("sigmoid", 1.0),
+        "sigmoid-batch": choice("sigmoid", 1.0, norm="batch"),
+        "sigmoid-layer": choice("sigmoid", 1.0, norm="layer"),
+        "sigmoid-residual": choice("sigmoid", 1.0, shortcut=True),
+    }
+
+
+def load() -> datasets.Dataset:
+    """MNIST averaged to 14 × 14 pixels, as vectors."""
+    images = datasets.mnist()
+
+    def vectors(x: Array) -> Array:
+        return datasets.standardise(x.reshape(len(x), SIDE, 2, SIDE, 2).mean((2, 4)))
+
+    return images._replace(train_images=vectors(images.train_images), test_images=vectors(images.test_images))
+
+
+def adam(steps: int) -> optax.GradientTransformation:
+    """Adam whose learning rate, part of its state, falls to 0 as a cosine over the run."""
+    decay = optax.scale_by_schedule(optax.cosine_decay_schedule(1.0, steps))
+    return optax.chain(optax.scale_by_adam(), decay, optax.inject_hyperparams(optax.scale)(step_size=0.0))
+
+
+@partial(jax.jit, static_argnames=("width", "depth", "batch", "steps"))
+def run(chosen: Choice, rate: Array, key: Array, data: datasets.Dataset, *, width: int, depth: int, batch: int, steps: int):
+    """One whole run: (test accuracy, losses [steps])."""
+    of_params, of_batches = jax.random.split(key)
+    optimizer, apply = adam(steps), partial(network.classifier, chosen)
+
+    def loss(params, examples) -> Array:
+        return training.cross_entropy(apply(params, examples[0]), examples[1])
+
+    params = network.classifier_init(of_params, chosen, data.train_images.shape[1], width, depth, CLASSES)
+    indices = datasets.minibatch_indices(of_batches, len(data.train_labels), batch, steps)
+    state = training.init_state(params, optimizer)
+    state.optimizer_state[-1].hyperparams["step_size"] = -rate
+    state, losses = training.train_on(loss, optimizer)(state, (data.train_images, data.train_labels), indices)
+    return training.accuracy(apply(state.params, data.test_images), data.test_labels), losses
+
+
+def train_all(settings, choices: dict[str, Choice], key: Array, *, width: int, depth: int) -> dict[str, Outcome]:
+    """Every arm: the learning rate by the last losses on a seed of its own, then the seeds that count, paired over arms."""
+    data, size = load(), {"width": width, "depth": depth, "batch": settings.train_batch, "steps": settings.train_steps}
+    rates = np.asarray(settings.learning_rates, np.float32)
+    of_tuning, *of_seeds = jax.random.split(key, 1 + settings.train_seeds)
+    singles = {name: jax.tree.map(lambda a: a[0], stacked([chosen])) for name, chosen in choices.items()}
+
+    def once(item) -> tuple:
+        name, rate, run_key = item
+        return jax.tree.map(np.asarray, run(singles[name], jnp.asarray(rate), run_key, data, **size))
+
+    def all_of(items: list) -> list:
+        with ThreadPoolExecutor(2) as pool:  # products this small leave a second core idle
+            return list(pool.map(once, items))
+
+    once((next(iter(choices)), rates[0], of_tuning))  # compiles
+    tried = all_of([(name, rate, of_tuning) for name in choices for rate in rates])
+    tail = np.asarray([losses[-max(settings.train_steps // 10, 1) :].mean() for _, losses in tried])
+    best = np.nan_to_num(tail, nan=np.inf, posinf=np.inf).reshape(len(choices), -1).argmin(1)
+    counted = all_of([(name, rates[i], k) for name, i in zip(choices, best, strict=True) for k in of_seeds])
+    by_arm = [counted[i : i + len(of_seeds)] for i in range(0, len(counted), len(of_seeds))]
+    columns = ([np.stack(values) for values in zip(*found, strict=True)] for found in by_arm)
+    return {name: Outcome(*column, float(rates[i])) for name, column, i in zip(choices, columns, best, strict=True)}
+
+
+def accuracy(name: str, outcome: Outcome) -> Measurement:
+    """Test accuracy of an arm."""
+    return interval(name, outcome.accuracy, unit=SHARE, source=f"Adam at its tuned learning rate {outcome.learning_rate:.1g}")
+
+
+def gain(name: str, outcome: Outcome, over: Outcome, what: str) -> Measurement:
+    """Difference of the test accuracy between two arms, seeds paired; `what` says which."""
+    rates = f"tuned learning rates {outcome.learning_rate:.1g} and {over.learning_rate:.1g}"
+    return interval(name, outcome.accuracy - over.accuracy, unit=SHARE, source=f"{what}, seeds paired; {rates}")
