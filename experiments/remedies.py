@@ -284,12 +284,7 @@ def _shallower(settings: Remedies, gains: Gains, deep, key: Array) -> Evidence:
             unit="layers",
             source=f"of {settings.train_width} units, {counts[1]} parameters",
         ),
-        interval(
-            "relief",
-            fall / np.log(10),
-            unit="decades",
-            source="|change of the gradient, first to last layer|, deep minus shallow",
-        ),
+        interval("relief", changes[0] - changes[1], unit="decades", source=f"|change of the gradient|, sigmoid, {between}"),
     ]
     for name in names:
         short = name.removeprefix("relu-")

@@ -8,15 +8,16 @@ import numpy as np
 import optax
 from jax import Array
 
-from experiments import remedies_network as network
-from experiments.measurement import Evidence, curve, interval
-from experiments.remedies_network import choice
+from experiments.measurement import Evidence, Measurement, curve, interval
 from experiments.remedies_training import CLASSES, load
 from jaxnotes import datasets, training
+from jaxnotes.layers.activations import sigmoid, tanh
+from jaxnotes.layers.initializers import xavier_normal
+from jaxnotes.models.mlp import mlp, mlp_init
 
 EPSILON = 1e-8
 SLACK = 1.1  # a scale counts as trained where the loss is at most this times the loss at scale 1
-CHOSEN = choice("tanh", 1.0)
+EXPONENTS = np.arange(-12, 13)  # of the gradient scales
 
 
 def optimizers() -> dict[str, optax.GradientTransformation]:
@@ -31,38 +32,35 @@ def optimizers() -> dict[str, optax.GradientTransformation]:
 def adaptive(settings, key: Array) -> dict[str, Evidence]:
     """remedies.adaptive: over how many decades of gradient scale each trains, and how far early layers' updates fall behind."""
     of_scales, of_layers = jax.random.split(key)
-    of_tuning, of_seeds = jax.random.split(of_scales)
-    keys = jax.random.split(of_seeds, settings.adaptive_seeds)
-    exponents = np.arange(-12, 13)
-    measurements, arrays = [], {"exponents": exponents}
-    data = load()
+    measurements, arrays, gradients = [], {"exponents": EXPONENTS}, _sigmoid_gradients(settings, of_layers)
     for name, optimizer in optimizers().items():
-        train = partial(_final_losses, name, data=data, settings=settings)
-        rates = jnp.asarray(settings.adaptive_rates, jnp.float32)
-        tuning = np.asarray(train(jnp.stack([of_tuning] * len(rates)), rates, jnp.zeros(len(rates))))
-        rate = rates[np.nan_to_num(tuning[:, 0], nan=np.inf).argmin()]
-        pairs = len(keys) * len(exponents)
-        losses, sizes = np.asarray(
-            train(jnp.repeat(keys, len(exponents)), jnp.full(pairs, rate), np.tile(exponents, len(keys)))
-        ).T
-        losses = np.where(np.isfinite(losses), losses, np.inf).reshape(len(keys), -1)
-        low, high = zip(*(trained_range(row, exponents) for row in losses), strict=True)
-        tuned = (
-            f"of 24, loss after {settings.adaptive_steps} steps at most {SLACK} times that at scale 1; learning rate {rate:.1g}"
-        )
-        measurements.append(interval(f"decades-{name}", np.subtract(high, low), unit="decades", source=tuned))
-        if name != "sgd":
-            root = np.log10(np.median(sizes.reshape(len(keys), -1)[:, 12]))
-            source = "log10 of the smallest scale trained; prediction: the scale at which the gradient's root mean square is ε"
-            measurements.append(
-                interval(f"onset-{name}", low, unit="decades", prediction=np.log10(EPSILON) - root, source=source)
-            )
+        measured, losses = _scales(settings, name, of_scales)
         arrays |= curve(f"loss-{name}", np.log10(np.minimum(losses, 100.0)))
-        ratios = _update_ratios(optimizer, settings, of_layers)
-        source = f"log10 RMS of the first step's update of the first over that of the last of {settings.adaptive_layers} sigmoid layers"
-        measurements.append(interval(f"update-ratio-{name}", ratios[:, -1], unit="decades", source=source))
-        arrays |= curve(f"update-{name}", ratios[:, ::-1])
+        ratios = _update_ratios(optimizer, gradients)
+        source = f"RMS of the first step's update, first over last of {settings.adaptive_layers} sigmoid layers"
+        measurements += [*measured, interval(f"update-ratio-{name}", ratios[:, 0], unit="decades", source=source)]
+        arrays |= curve(f"update-{name}", ratios)
     return {"remedies.adaptive": Evidence(tuple(measurements), arrays)}
+
+
+def _scales(settings, name: str, key: Array) -> tuple[list[Measurement], np.ndarray]:
+    """(measurements, [seeds, exponents] losses), at the learning rate that is best at scale 1 on a seed of its own."""
+    of_tuning, *of_seeds = jax.random.split(key, 1 + settings.adaptive_seeds)
+    data, tried = load(), np.resize(np.asarray(settings.adaptive_rates, np.float32), len(EXPONENTS))
+    train = partial(_final_losses, name, data=data, settings=settings)
+    tuning = np.asarray(train(of_tuning, tried, np.zeros(len(tried), np.float32)))[:, 0]
+    rate = tried[np.nan_to_num(tuning, nan=np.inf).argmin()]
+    rates, exponents = np.full(len(EXPONENTS), rate), EXPONENTS.astype(np.float32)
+    losses, sizes = np.moveaxis(np.asarray([train(k, rates, exponents) for k in of_seeds]), 2, 0)
+    losses = np.where(np.isfinite(losses), losses, np.inf)
+    low, high = np.asarray([trained_range(row, EXPONENTS) for row in losses]).T
+    source = f"of 24 decades; loss after {settings.adaptive_steps} steps at most {SLACK} times that at scale 1, rate {rate:.1g}"
+    measurements = [interval(f"decades-{name}", high - low, unit="decades", source=source)]
+    if name != "sgd":
+        predicted = np.log10(EPSILON / np.median(sizes[:, EXPONENTS == 0]))
+        source = "log10 of the smallest scale trained; prediction: the scale at which the gradient's root mean square is ε"
+        measurements.append(interval(f"onset-{name}", low, unit="decades", prediction=predicted, source=source))
+    return measurements, losses
 
 
 def trained_range(losses: np.ndarray, exponents: np.ndarray) -> tuple[int, int]:
@@ -77,47 +75,54 @@ def trained_range(losses: np.ndarray, exponents: np.ndarray) -> tuple[int, int]:
 
 
 @partial(jax.jit, static_argnames=("name", "settings"))
-def _final_losses(name: str, keys: Array, rates: Array, exponents: Array, *, data: datasets.Dataset, settings) -> Array:
-    """[runs, 2] means over the last tenth of the steps: the loss, and the gradient's root mean square, both without the scale."""
-    optimizer = optimizers()[name]
+def _final_losses(name: str, key: Array, rates: Array, exponents: Array, *, data: datasets.Dataset, settings) -> Array:
+    """[runs, 2] means over the last tenth of the steps: loss and root mean square of the gradient, without the scale.
+
+    All runs start from one key and differ in learning rate and exponent of the gradient's scale.
+    """
+    of_params, of_batches = jax.random.split(key)
+    optimizer, apply = optimizers()[name], partial(mlp, activation=tanh)
+    n_in, tail = data.train_images.shape[1], max(settings.adaptive_steps // 10, 1)
+    params = mlp_init(of_params, n_in, settings.adaptive_width, 1, CLASSES, initializer=xavier_normal)
+    indices = datasets.minibatch_indices(of_batches, len(data.train_labels), settings.train_batch, settings.adaptive_steps)
+    entries = sum(leaf.size for leaf in jax.tree.leaves(params))
+
+    def loss(params, batch) -> Array:
+        return training.cross_entropy(apply(params, batch[0]), batch[1])
 
     def one(item) -> Array:
-        key, rate, exponent = item
-        of_params, of_batches = jax.random.split(key)
-        scale = 10.0**exponent
-
-        def loss(params, batch) -> Array:
-            return training.cross_entropy(network.classifier(CHOSEN, params, batch[0]), batch[1])
-
-        params = network.classifier_init(of_params, CHOSEN, data.train_images.shape[1], settings.adaptive_width, 1, CLASSES)
-        indices = datasets.minibatch_indices(of_batches, len(data.train_labels), settings.train_batch, settings.adaptive_steps)
+        rate, exponent = item
 
         def step(carry, chosen: Array):
             params, state = carry
             value, gradient = jax.value_and_grad(loss)(params, (data.train_images[chosen], data.train_labels[chosen]))
-            updates, state = optimizer.update(jax.tree.map(lambda g: scale * g, gradient), state)
+            updates, state = optimizer.update(jax.tree.map(lambda g: 10.0**exponent * g, gradient), state)
             moved = jax.tree.map(lambda p, u: p - rate * u, params, updates)
             return (moved, state), (value, optax.global_norm(gradient))
 
         _, (losses, sizes) = jax.lax.scan(step, (params, optimizer.init(params)), indices)
-        tail, entries = max(settings.adaptive_steps // 10, 1), sum(leaf.size for leaf in jax.tree.leaves(params))
         return jnp.stack([losses[-tail:].mean(), sizes[-tail:].mean() / entries**0.5])
 
-    return jax.lax.map(one, (keys, rates, jnp.asarray(exponents, jnp.float32)))
+    return jax.lax.map(one, (rates, exponents))
 
 
-def _update_ratios(optimizer: optax.GradientTransformation, settings, key: Array) -> np.ndarray:
-    """[seeds, layers] log10 RMS of each hidden layer's first update over that of the last; the network is of sigmoids."""
-    chosen, data = choice("sigmoid", 1.0), load()
+def _sigmoid_gradients(settings, key: Array) -> Array:
+    """[seeds, layers, width, width] gradients of the hidden weights of a sigmoid MLP in Xavier initialisation."""
+    data = load()
     images, labels = data.train_images[: settings.train_batch], data.train_labels[: settings.train_batch]
 
     def of_seed(seed_key: Array, images: Array, labels: Array) -> Array:
-        width, layers = settings.adaptive_width, settings.adaptive_layers
-        params = network.classifier_init(seed_key, chosen, images.shape[1], width, layers, CLASSES)
-        gradient = jax.grad(lambda p: training.cross_entropy(network.classifier(chosen, p, images), labels))(params)
-        updates, _ = optimizer.update(gradient, optimizer.init(params))
-        return 0.5 * jnp.log10(jnp.mean(updates["hidden"]["weight"] ** 2, axis=(1, 2)))
+        size = (images.shape[1], settings.adaptive_width, settings.adaptive_layers, CLASSES)
+        params = mlp_init(seed_key, *size, initializer=xavier_normal)
+        loss = lambda params: training.cross_entropy(mlp(params, images, activation=sigmoid), labels)  # noqa: E731
+        return jax.grad(loss)(params)["hidden"]["weight"]
 
     keys = jax.random.split(key, settings.adaptive_seeds)
-    logs = np.asarray(jax.jit(lambda keys, *data: jax.lax.map(lambda k: of_seed(k, *data), keys))(keys, images, labels))
-    return (logs - logs[:, -1:])[:, ::-1]
+    return jax.jit(lambda keys, *batch: jax.lax.map(lambda k: of_seed(k, *batch), keys))(keys, images, labels)
+
+
+def _update_ratios(optimizer: optax.GradientTransformation, gradients: Array) -> np.ndarray:
+    """[seeds, layers] log10 RMS of each layer's first update over that of the last."""
+    updates = np.asarray(jax.vmap(lambda g: optimizer.update(g, optimizer.init(g))[0])(gradients), np.float64)
+    logs = 0.5 * np.log10(np.mean(updates**2, axis=(2, 3)))
+    return logs - logs[:, -1:]

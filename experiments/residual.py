@@ -50,6 +50,7 @@ class Residual(Settings):
         (3e-4, 1e-3, 3e-3, 1e-2), "Learning rates tried for each arm and depth.", quick=(1e-3, 3e-3), minimum=1e-12
     )
     extreme_depth: int = setting(10_000, "Layers of the network trained for a few steps only.", quick=1000, minimum=1)
+    extreme_seeds: int = setting(4, "Seeds at the extreme depth.", quick=2, minimum=2)
     extreme_steps: int = setting(10, "Steps at the extreme depth, at the deepest network's learning rate.", quick=4, minimum=2)
     evaluated: int = setting(2000, "Examples of either set on which a trained network is evaluated.", quick=500, minimum=1)
 

@@ -64,12 +64,11 @@ def train_arm(settings, arm: str, depth: int, data: datasets.Dataset, key: Array
     run, rates = runner(settings, arm, depth, settings.train_steps, data), np.asarray(settings.learning_rates)
     tuning = run_pairs(run, jnp.stack([of_tuning] * len(rates)), rates)[0]
     final = np.nan_to_num(tuning[:, -max(settings.train_steps // 10, 1) :].mean(1), nan=np.inf, posinf=np.inf)
-    return train_seeds(settings, run, float(rates[final.argmin()]), of_seeds)
+    return train_seeds(run, float(rates[final.argmin()]), jax.random.split(of_seeds, settings.train_seeds))
 
 
-def train_seeds(settings, run: Callable, rate: float, key: Array) -> Outcome:
-    """Trains every seed at one learning rate."""
-    keys = jax.random.split(key, settings.train_seeds)
+def train_seeds(run: Callable, rate: float, keys: Array) -> Outcome:
+    """Trains a seed for each key at one learning rate."""
     return Outcome(*run_pairs(run, keys, np.full(len(keys), rate)), rate)
 
 
@@ -128,7 +127,8 @@ def train_all(settings, key: Array) -> dict[str, Evidence]:
             outcomes[arm, depth] = train_arm(settings, arm, depth, data, of_arm)
         key, of_arm = jax.random.split(key)
         run = runner(settings, arm, settings.extreme_depth, settings.extreme_steps, data)
-        extreme[arm] = train_seeds(settings, run, outcomes[arm, settings.train_depths[-1]].learning_rate, of_arm)
+        rate = outcomes[arm, settings.train_depths[-1]].learning_rate
+        extreme[arm] = train_seeds(run, rate, jax.random.split(of_arm, settings.extreme_seeds))
     return {
         "residual.deep": _deep(settings, outcomes, extreme),
         "residual.degradation": _degradation(settings, outcomes),
