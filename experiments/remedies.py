@@ -66,7 +66,7 @@ class Remedies(Settings):
     clip_steps: int = setting(1000, "Steps of every run on the adding problem.", quick=200, minimum=10)
     clip_points: int = setting(20, "Points of a drawn loss curve; divides the steps.", minimum=1)
     clip_test: int = setting(1000, "Test sequences.", minimum=1)
-    clip_seeds: int = setting(8, "Seeds of the adding problem at the tuned learning rate.", quick=3, minimum=2)
+    clip_seeds: int = setting(16, "Seeds of the adding problem at the tuned learning rate.", quick=3, minimum=2)
     clip_rates: tuple[float, ...] = setting(
         (1e-3, 3e-3, 1e-2, 3e-2), "Learning rates tried on the adding problem.", quick=(3e-3, 1e-2), minimum=1e-12
     )

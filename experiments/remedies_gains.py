@@ -200,7 +200,7 @@ def phase_diagram(settings, key: Array) -> dict[str, np.ndarray]:
     points = jnp.asarray(np.column_stack([pairs, starts]), jnp.float32)
     keys = jax.random.split(key, len(points))
     found = _phase_slopes(keys, points, width=settings.width, depth=settings.phase_depth)
-    line = np.linspace(0.0, biases[-1], 26)
+    line = biases[-1] * np.linspace(0.0, 1.0, 26) ** 3  # the line leaves σ_b² = 0 with a slope of 0
     return {
         "phase-weights": weights,
         "phase-biases": biases,

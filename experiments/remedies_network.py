@@ -20,6 +20,8 @@ from jaxnotes.models.mlp import stack_init
 
 ACTIVATIONS = ("sigmoid", "tanh", "relu", "leaky_relu", "elu")
 NORMS = ("none", "batch", "layer")
+HOMOGENEOUS = ("relu", "leaky_relu")  # φ(λx) = λ φ(x) for λ > 0
+HUGE = 1e20  # a variance at which ELU's negative part no longer counts
 
 
 class Choice(NamedTuple):
@@ -95,21 +97,29 @@ def classifier(chosen: Choice, params: dict, x: Array) -> Array:
 def predicted_gain(chosen: Choice, depth: int) -> np.ndarray:
     """[depth + 1] natural log of the SQUARED gradient's gain across the first l layers, from inputs of variance 1.
 
-    Infinite width and batch. Without normalisation `meanfield.log_gradient_gain`. A normalised unit has variance 1, so that a
+    Infinite width and batch. A normalised unit has variance 1, so that a
     layer's local gain is σ_w² E φ'(z)² over the variance v of its input: layer normalisation divides by E h², batch
     normalisation by the variance over the batch, to which the units add σ_w² E φ² or σ_w² Var φ (Yang et al. 2019).
     """
-    activation, norm = by_name(ACTIVATIONS[chosen.activation]), NORMS[chosen.norm]
+    name, norm = ACTIVATIONS[chosen.activation], NORMS[chosen.norm]
     weights, scale, shortcut = float(chosen.weight_variance), float(chosen.branch_scale), float(chosen.shortcut)
-    if norm == "none":
-        branch_scale = scale if shortcut else None
-        return meanfield.log_gradient_gain(activation, 1.0, weights, 0.0, depth, branch_scale=branch_scale)
-    slope = meanfield.chi(activation, 1.0, 0.0, q=1.0)
-    passed = (
-        slope / meanfield.batch_norm_gain(activation) if norm == "batch" else meanfield.variance_map(activation, 1.0, 1.0, 0.0)
-    )
-    variance, logs = 1.0, []
+    variance, logs, moments = 1.0, [], None
     for _ in range(depth):
-        logs.append(np.log(shortcut + scale**2 * weights * slope / variance))
-        variance = shortcut * variance + scale**2 * weights * passed
+        # A positively homogeneous activation, and any that is nearly so at this size, has the same moments relative to v.
+        if moments is None or (norm == "none" and name not in HOMOGENEOUS and variance < HUGE):
+            seen = variance if norm == "none" else 1.0
+            moments = _moments(name, norm, seen)
+        slope, passed = moments
+        divided = 1.0 if norm == "none" else variance
+        logs.append(np.log(shortcut + scale**2 * weights * slope / divided))
+        variance = shortcut * variance + scale**2 * weights * passed * (variance if norm == "none" else 1.0)
     return np.concatenate([[0.0], np.cumsum(logs)])
+
+
+def _moments(name: str, norm: str, variance: float) -> tuple[float, float]:
+    """E φ'² at units of this variance, and what their φ passes on relative to it: E φ², or Var φ after batch normalisation."""
+    activation = by_name(name)
+    slope = meanfield.chi(activation, 1.0, 0.0, q=variance)
+    if norm == "batch":
+        return slope, slope / meanfield.batch_norm_gain(activation)
+    return slope, meanfield.variance_map(activation, variance, 1.0, 0.0) / variance

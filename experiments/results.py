@@ -75,11 +75,13 @@ def _judged(claims: Mapping[str, Evidence]) -> dict[str, Any]:
     known = rules.load_claims()
     judged = {}
     for identifier, evidence in claims.items():
-        verdict, condition, outcomes = rules.judge(known[identifier], evidence.measurements)
+        verdict, condition, counterexample, outcomes = rules.judge(known[identifier], evidence.measurements)
         judged[identifier] = {
             "verdict": verdict,
             "condition": condition.get("en"),
             "condition_zh": condition.get("zh"),
+            "counterexample": counterexample.get("en"),
+            "counterexample_zh": counterexample.get("zh"),
             "rule": known[identifier].rule,
             "outcomes": outcomes,
             "measurements": [asdict(measurement) for measurement in evidence.measurements],

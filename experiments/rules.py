@@ -23,6 +23,7 @@ class Claim(NamedTuple):
     holds: Sequence[str]
     holds_if: Sequence[str]
     condition: Mapping[str, str]
+    counterexample: Mapping[str, str] = {}
 
     @property
     def topic(self) -> str:
@@ -38,10 +39,14 @@ class Claim(NamedTuple):
 
 
 class Judgement(NamedTuple):
-    """A verdict, the condition by language (empty unless `holds-if`), and each criterion's outcome."""
+    """A verdict, texts by language, and each criterion's outcome.
+
+    The condition is empty unless the verdict is `holds-if`, the counterexample unless it is `fails` and one was written.
+    """
 
     verdict: str
     condition: Mapping[str, str]
+    counterexample: Mapping[str, str]
     outcomes: Mapping[str, str]
 
 
@@ -64,6 +69,7 @@ def load_claims(path: Path = CLAIMS_FILE) -> dict[str, Claim]:
             entry["holds"],
             entry.get("holds-if", ()),
             entry.get("condition", {}),
+            entry.get("counterexample", {}),
         )
         for criterion in (*claim.holds, *claim.holds_if):
             _parse(criterion)
@@ -80,11 +86,10 @@ def judge(claim: Claim, measurements: Sequence[Measurement]) -> Judgement:
     by_name = {measurement.name: measurement for measurement in measurements}
     outcomes = {criterion: decide(criterion, by_name) for criterion in (*claim.holds, *claim.holds_if)}
     if all(outcomes[criterion] == "met" for criterion in claim.holds):
-        return Judgement("holds", {}, outcomes)
+        return Judgement("holds", {}, {}, outcomes)
     if claim.holds_if and all(outcomes[criterion] == "met" for criterion in claim.holds_if):
-        condition = {language: _fill(text, by_name) for language, text in claim.condition.items()}
-        return Judgement("holds-if", condition, outcomes)
-    return Judgement("fails", {}, outcomes)
+        return Judgement("holds-if", _filled(claim.condition, by_name), {}, outcomes)
+    return Judgement("fails", {}, _filled(claim.counterexample, by_name), outcomes)
 
 
 def decide(criterion: str, by_name: Mapping[str, Measurement]) -> str:
@@ -134,6 +139,10 @@ def _named(name: str, by_name: Mapping[str, Measurement], criterion: str) -> Mea
     if name not in by_name:
         raise ValueError(f"criterion {criterion!r} names {name!r}, which was not measured; there are {sorted(by_name)}")
     return by_name[name]
+
+
+def _filled(texts: Mapping[str, str], by_name: Mapping[str, Measurement]) -> dict[str, str]:
+    return {language: _fill(text, by_name) for language, text in texts.items()}
 
 
 def _fill(text: str, by_name: Mapping[str, Measurement]) -> str:

@@ -108,7 +108,7 @@ def init_large(evidence: Evidence):
     left.set(xlabel="layer", ylabel=r"log$_{10}$ RMS activation")
     right.set(xlabel=_PASSED, ylabel=_GRADIENT)
     settings_note(left, f"forward; {_seeds(evidence)}")
-    settings_note(right, "backward; line: mean-field theory")
+    settings_note(right, f"backward; line: mean-field theory; n = {evidence['gradient-slope-tanh'].n}")
     left.legend(loc="upper left")
     return figure
 

@@ -59,6 +59,6 @@ def measured(axes, x, mean, low, high, *, series: int = 0, label: str | None = N
     axes.errorbar(x, mean, error, **{"label": label, "zorder": 2, **look, **options})
 
 
-def settings_note(axes, text: str) -> None:
-    """The settings behind a panel, small above its axes, broken into lines that fit a column."""
-    axes.set_title(textwrap.fill(text, 56), fontsize=6.5, color="#444444", loc="left")
+def settings_note(axes, text: str, columns: int = 56) -> None:
+    """The settings behind a panel, small above its axes, broken into lines of so many characters: 56 fill a column."""
+    axes.set_title(textwrap.fill(text, columns), fontsize=6.5, color="#444444", loc="left")

@@ -31,6 +31,7 @@ WORDS = {
     "en": {
         "title": "Deep-learning interview notes, put to the test",
         "claim": "Claim", "verdict": "Verdict", "rule": "Rule, fixed before the measurement", "condition": "Condition",
+        "counterexample": "Counterexample",
         "name": "Measurement", "value": "Value [95% interval]", "n": "Seeds", "unit": "Unit", "prediction": "Predicted",
         "source": "Source", "command": "Command", "made_with": "Made with", "undecided": "Undecided at this sample size",
         "holds": "holds", "holds-if": "holds if", "fails": "fails", "other": "中文", "all": "All topics", "seconds": "seconds",
@@ -38,6 +39,7 @@ WORDS = {
     "zh": {
         "title": "深度学习面试笔记：逐条检验",
         "claim": "论断", "verdict": "结论", "rule": "判定规则（测量之前确定）", "condition": "成立条件",
+        "counterexample": "反例",
         "name": "测量量", "value": "数值 [95% 区间]", "n": "种子数", "unit": "单位", "prediction": "预测值",
         "source": "来源", "command": "命令", "made_with": "运行环境", "undecided": "样本量不足以判定",
         "holds": "成立", "holds-if": "有条件成立", "fails": "不成立", "other": "English", "all": "全部主题", "seconds": "秒",

@@ -63,6 +63,14 @@ def test_the_condition_quotes_what_was_measured_and_is_empty_otherwise():
     assert rules.judge(claim(), [number("a", 2.0), number("b", 0.0)]).condition == {}
 
 
+def test_the_counterexample_is_said_where_the_verdict_is_fails_and_only_there():
+    rule = claim(counterexample={"en": "a is only {a}", "zh": "a 只有 {a}"})
+    failed = rules.judge(rule, [number("a", 0.25), number("b", 0.0)])
+    assert failed.counterexample == {"en": "a is only 0.25", "zh": "a 只有 0.25"} and failed.condition == {}
+    for a, b in ((2.0, 0.0), (0.0, 2.0)):
+        assert rules.judge(rule, [number("a", a), number("b", b)]).counterexample == {}
+
+
 @pytest.mark.parametrize(
     "criterion, message",
     [
