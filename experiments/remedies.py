@@ -33,9 +33,9 @@ class Remedies(Settings):
     """Settings of the topic `remedies`."""
 
     width: int = setting(128, "Units a layer of the grid.", quick=64, minimum=2)
-    depths: tuple[int, ...] = setting((10, 30, 60), "Depths of the grid.", quick=(10, 30), minimum=2)
+    depths: tuple[int, ...] = setting((10, 60), "Depths of the grid.", quick=(10, 30), minimum=2)
     batch: int = setting(128, "Examples a seed of the grid, which batch normalisation sees.", quick=64, minimum=3)
-    seeds: int = setting(6, "Independent seeds of the grid.", quick=4, minimum=2)
+    seeds: int = setting(10, "Independent seeds of the grid.", quick=4, minimum=2)
     he_width: int = setting(256, "Units a layer where He initialisation is measured.", quick=128, minimum=2)
     he_depth: int = setting(50, "Layers where He initialisation is measured.", quick=30, minimum=2)
     he_seeds: int = setting(64, "Independent seeds where He initialisation is measured.", quick=32, minimum=2)

@@ -45,7 +45,7 @@ def batch_norm(
     x: Float[Array, "batch *spatial features"],
     *,
     train: bool,
-    momentum: float = MOMENTUM,
+    momentum: float | Float[Array, ""] = MOMENTUM,
     epsilon: float = EPSILON,
     running_variance: str = "biased",
 ) -> tuple[Float[Array, "batch *spatial features"], dict[str, Array]]:
@@ -168,7 +168,7 @@ def _along(value: Array, x: Array, axes: tuple[int, ...]) -> Array:
     return value.reshape([size if axis in axes else 1 for axis, size in enumerate(x.shape)])
 
 
-def _average(momentum: float, old: Array, new: Array) -> Array:
+def _average(momentum: float | Array, old: Array, new: Array) -> Array:
     # No gradient flows into what is only remembered.
     return momentum * old + (1 - momentum) * jax.lax.stop_gradient(new).astype(old.dtype)
 
@@ -205,7 +205,7 @@ def _check_axes(params: dict[str, Array], x: Array, axes: int | Sequence[int]) -
     return tuple(positive)
 
 
-def _check_running(momentum: float, running_variance: str) -> None:
+def _check_running(momentum: float | Array, running_variance: str) -> None:
     if not isinstance(momentum, jax.core.Tracer) and not 0 <= momentum <= 1:
         raise ValueError(f"momentum is {momentum}; it is the weight of the old value, between 0 and 1")
     if running_variance not in RUNNING_VARIANCES:
