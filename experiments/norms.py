@@ -36,7 +36,7 @@ class Norms(Settings):
         (0.0, 0.5, 0.9, 0.99, 0.999), "Momenta of the running statistics, rising; 0.9 among them.", minimum=0.0
     )
     momentum_steps: int = setting(100, "Steps after which the momenta are compared.", minimum=1)
-    train_seeds: int = setting(8, "Seeds trained at the tuned learning rate.", quick=3, minimum=2)
+    train_seeds: int = setting(6, "Seeds trained at the tuned learning rate.", quick=3, minimum=2)
     learning_rates: tuple[float, ...] = setting(
         (3e-4, 1e-3, 3e-3, 1e-2), "Learning rates tried for each arm.", quick=(1e-3, 1e-2), minimum=1e-12
     )

@@ -109,4 +109,4 @@ def test_the_data_are_mnist_in_three_parts():
     assert [len(labels) for _, labels in data] == [6000, 2000, 2000]
     whole = datasets.mnist()
     np.testing.assert_array_equal(data.test[1], whole.test_labels)
-    assert abs(np.concatenate([data.train[0], data.validation[0]]).mean()) < 1e-3
+    assert abs(np.concatenate([data.train[0], data.validation[0]]).mean()) < 0.01
