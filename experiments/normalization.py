@@ -1,0 +1,257 @@
+"""What normalisation does: its formula and moments, the scales and gradients of deep stacks, and training with it."""
+
+import dataclasses
+from collections.abc import Callable
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from experiments import normalization_gradients, normalization_shift, normalization_training
+from experiments.measurement import Evidence, Part, interval
+from experiments.normalization_training import curve
+from experiments.settings import Settings, SettingsError, setting
+from experiments.topics import measure_parts
+from jaxnotes import jacobians
+from jaxnotes.layers.activations import relu
+from jaxnotes.layers.initializers import weight_variance
+from jaxnotes.layers.linear import linear
+from jaxnotes.layers.normalization import EPSILON, MOMENTUM, batch_norm, batch_norm_state, mean_and_variance, norm_init
+from jaxnotes.models.mlp import stack_init
+
+FEATURES = 2048
+HE = 2.0  # critical σ_w² of ReLU
+
+
+@dataclasses.dataclass(frozen=True)
+class Normalization(Settings):
+    """Settings of the topic `normalization`."""
+
+    seeds: int = setting(8, "Independent seeds of what is measured without training.", quick=6, minimum=2)
+    drift_depth: int = setting(50, "Layers of the stacks of normalization.drift.", quick=30, minimum=4)
+    drift_width: int = setting(256, "Units a layer there.", quick=128, minimum=2)
+    drift_batch: int = setting(64, "Examples there.", quick=32, minimum=4)
+    gain_width: int = setting(1024, "Units a layer of normalization.gradients.", quick=256, minimum=8)
+    gain_batch: int = setting(1024, "Examples a batch there.", quick=256, minimum=8)
+    gain_depth: int = setting(24, "Layers of the stacks there.", minimum=6)
+    gain_window: tuple[int, ...] = setting((8, 16), "First and last layer between which the gain is measured.", minimum=0)
+    gain_seeds: int = setting(4, "Independent seeds there: a wide layer averages by itself.", minimum=2)
+    residual_depth: int = setting(64, "Blocks of the residual stack whose last quarter is measured there.", minimum=8)
+    sweep: tuple[int, ...] = setting(
+        (16, 32, 64, 128, 256, 512), "Widths at the last batch, and batches at the last width.", quick=(16, 64, 128), minimum=8
+    )
+    train_width: int = setting(64, "Units a layer in training.", minimum=2)
+    train_depth: int = setting(6, "Hidden layers after the first, in training.", minimum=1)
+    train_batch: int = setting(128, "Examples a step.", minimum=2)
+    train_steps: int = setting(300, "SGD steps of every run.", quick=80, minimum=20)
+    points: int = setting(20, "Points of training at which readings are taken.", quick=8, minimum=2)
+    train_seeds: int = setting(6, "Seeds that count.", quick=3, minimum=2)
+    tuning_seeds: int = setting(2, "Seeds on which the learning rate is chosen.", quick=1, minimum=1)
+    learning_rates: tuple[float, ...] = setting(
+        (0.01, 0.03, 0.1, 0.3, 1.0, 3.0), "Learning rates tried for each arm.", quick=(0.03, 0.1, 0.3, 1.0), minimum=1e-9
+    )
+    large_variance: float = setting(100.0, "σ_w² of the sigmoid networks of normalization.range.", minimum=1e-6)
+    rate_depth: int = setting(2, "Hidden layers after the first in normalization.learning-rate.", minimum=1)
+    rate_grid: tuple[float, ...] = setting(
+        tuple(float(10 ** (k / 4)) for k in range(-6, 9)),
+        "Learning rates of normalization.learning-rate.",
+        quick=tuple(float(10 ** (k / 2)) for k in range(-3, 5)),
+        minimum=1e-9,
+    )
+    target_loss: float = setting(0.5, "Training loss to reach, nats.", quick=1.0, minimum=0.0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        window = self.gain_window
+        if len(window) != 2 or not window[0] < window[1] <= self.gain_depth:
+            raise SettingsError(
+                f"--gain_window={window} must be two layers in rising order, up to --gain_depth={self.gain_depth}"
+            )
+        if self.train_steps % self.points:
+            raise SettingsError(f"--train_steps={self.train_steps} must be a multiple of --points={self.points}")
+
+
+SETTINGS = Normalization
+
+
+def over_seeds(function: Callable, key: Array, seeds: int):
+    """Compiles `function(key)` and maps it over the seeds; arrays of NumPy with the seeds in front."""
+    return jax.tree.map(np.asarray, jax.jit(lambda keys: jax.lax.map(function, keys))(jax.random.split(key, seeds)))
+
+
+def normalise(x: Array, params=None, **options) -> Array:
+    """Batch normalisation by the batch's own statistics."""
+    return batch_norm({} if params is None else params, batch_norm_state(x.shape[-1], x.dtype), x, train=True, **options)[0]
+
+
+def drift(settings: Normalization, key: Array) -> dict[str, Evidence]:
+    """normalization.drift: ReLU stacks with too small, critical and too large weights, and with normalisation."""
+    depth, measurements, arrays = settings.drift_depth, [], {}
+    arms = {"small": (HE / 2, False), "he": (HE, False), "large": (2 * HE, False), "normalised": (2 * HE, True)}
+    for arm_key, (name, (of_weights, normalised)) in zip(jax.random.split(key, len(arms)), arms.items(), strict=True):
+        logs = over_seeds(partial(_scales, settings, of_weights, normalised), arm_key, settings.seeds)
+        slope = None if normalised else 0.5 * np.log10(of_weights / HE)
+        for kind, values in zip(("activation", "gradient"), logs, strict=True):
+            values = values / np.log(10)
+            law = f"(layers / 2) |log10(σ_w²/2)|, He et al. (2015); σ_w² = {of_weights:g}"
+            expected = None if slope in (None, 0) else abs(slope) * (depth - 1)
+            far = np.abs(values[:, -1] - values[:, 0])
+            unit = f"|log10| of the change over {depth - 1} layers"
+            found = interval(
+                f"{kind}-drift-{name}", far, unit=unit, prediction=expected, source="" if expected is None else law
+            )
+            measurements.append(found)
+            passed = values - values[:, :1] if kind == "activation" else values - values[:, -1:]
+            arrays |= curve(f"{kind}-{name}", passed)
+            if slope is not None:
+                layers = np.arange(depth)
+                arrays[f"{kind}-{name}-predicted"] = slope * (layers if kind == "activation" else layers[::-1])
+        arrays[f"variance-{name}"] = np.asarray(of_weights)
+    return {"normalization.drift": Evidence(tuple(measurements), arrays)}
+
+
+def _scales(settings: Normalization, of_weights: float, normalised: bool, key: Array) -> tuple[Array, Array]:
+    """[depth] natural log of the RMS activation after each layer, and of the gradient's norm there."""
+    of_stack, of_input, of_loss = jax.random.split(key, 3)
+    params = stack_init(of_stack, settings.drift_width, settings.drift_depth, initializer=weight_variance(of_weights))
+    x, direction = (jax.random.normal(k, (settings.drift_batch, settings.drift_width)) for k in (of_input, of_loss))
+
+    def layer(layer_params, h: Array) -> Array:
+        z = linear(layer_params, h)
+        return relu(normalise(z) if normalised else z)
+
+    def step(h: Array, layer_params) -> tuple[Array, Array]:
+        h = layer(layer_params, h)
+        return h, 0.5 * jnp.log(jnp.mean(h**2))
+
+    log_norms = jacobians.log_gradient_norms(layer, params, x, lambda h: jnp.sum(h * direction))
+    return jax.lax.scan(step, x, params)[1], log_norms[1:]
+
+
+def formula(settings: Normalization, key: Array) -> dict[str, Evidence]:
+    """normalization.formula: against NumPy, and what the running variance settles at."""
+    of_errors, of_running, of_large = jax.random.split(key, 3)
+    measurements = []
+    for name in ("float64", "float32"):
+        with jax.enable_x64(True):
+            errors = np.asarray([_errors(k, jnp.dtype(name)) for k in jax.random.split(of_errors, settings.seeds)])
+        source = "largest relative to the largest output, against NumPy in float64; rounding only"
+        measurements.append(interval(f"error-{name}", errors[:, 0], prediction=0, source=source))
+        measurements.append(interval(f"inference-error-{name}", errors[:, 1], prediction=0, source=source))
+    batch, updates = 8, 100
+    seen = over_seeds(partial(_running, batch, updates), of_running, settings.seeds)
+    names = ("normalising-variance", "running-variance-biased", "running-variance-unbiased")
+    expected = ((batch - 1) / batch, (batch - 1) / batch, 1.0)
+    arrays = {"momentum": np.asarray(MOMENTUM), "batch": np.asarray(batch)}
+    for name, values, limit in zip(names, seen, expected, strict=True):
+        source = f"variance 1, batches of {batch}: {'(B − 1)/B' if limit < 1 else 'the variance itself'}"
+        values_at_end = values.mean(1) if name == names[0] else values[:, updates // 2 :].mean(1)
+        measurements.append(interval(name, values_at_end, prediction=limit, source=source))
+        arrays |= curve(name, values)
+        start = limit if name == names[0] else 1.0
+        arrays[f"{name}-predicted"] = limit + (start - limit) * MOMENTUM ** np.arange(1, updates + 1)
+    x = 100 + 0.01 * jax.random.normal(of_large, (settings.seeds, 400_000))
+    two, one = mean_and_variance(x, 1)[1][:, 0], jnp.mean(x**2, 1) - jnp.mean(x, 1) ** 2
+    measurements.append(interval("two-pass-variance", two, prediction=1e-4, source="100 + 0.01 × standard normal, float32"))
+    measurements.append(
+        interval("one-pass-variance", one, prediction=1e-4, source="mean of squares minus squared mean, float32")
+    )
+    return {"normalization.formula": Evidence(tuple(measurements), arrays)}
+
+
+def _errors(key: Array, dtype) -> tuple[float, float]:
+    """Largest error of training output and inference output, relative to the largest output."""
+    of_x, of_params, of_state = jax.random.split(key, 3)
+    x = (3 + 2 * jax.random.normal(of_x, (64, 32), jnp.float64)).astype(dtype)
+    scale, shift = jax.random.normal(of_params, (2, 32), jnp.float64).astype(dtype)
+    mean, variance = (jax.random.uniform(of_state, (2, 32), jnp.float64) + 0.5).astype(dtype)
+    params, state = {"scale": scale, "shift": shift}, {"mean": mean, "variance": variance}
+    wide = [np.asarray(a, np.float64) for a in (x, scale, shift, mean, variance)]
+    found = []
+    for train in (True, False):
+        center, width = (wide[0].mean(0), wide[0].var(0)) if train else wide[3:]
+        exactly = wide[1] * (wide[0] - center) / np.sqrt(width + EPSILON) + wide[2]
+        ours = np.asarray(batch_norm(params, state, x, train=train)[0], np.float64)
+        found.append(float(np.abs(ours - exactly).max() / np.abs(exactly).max()))
+    return found[0], found[1]
+
+
+def _running(batch: int, updates: int, key: Array) -> tuple[Array, Array, Array]:
+    """[updates] mean over the features of the normalising variance and of the running variance, biased and unbiased."""
+    kinds = ("biased", "unbiased")
+
+    def update(states, step_key: Array):
+        x = jax.random.normal(step_key, (batch, FEATURES))
+        new = [batch_norm({}, s, x, train=True, running_variance=kind)[1] for s, kind in zip(states, kinds, strict=True)]
+        normalising = (x - x.mean(0, keepdims=True)).std(0) / normalise(x).std(0)
+        return new, (jnp.mean(normalising**2 - EPSILON), *(s["variance"].mean() for s in new))
+
+    return jax.lax.scan(update, [batch_norm_state(FEATURES) for _ in kinds], jax.random.split(key, updates))[1]
+
+
+def moments(settings: Normalization, key: Array) -> dict[str, Evidence]:
+    """normalization.moments: mean and variance of the output by input variance, after scale and shift, and at inference."""
+    variances, batch = np.logspace(-9, 3, 25), 256
+
+    def of_seed(seed_key: Array) -> dict[str, Array]:
+        of_x, of_means, of_batches = jax.random.split(seed_key, 3)
+        noise = jax.random.normal(of_x, (batch, FEATURES))
+        x = noise + 3 * jax.random.normal(of_means, (1, FEATURES))
+        y = normalise(x)
+        small = normalise(noise * jnp.sqrt(EPSILON))
+        affine = norm_init(FEATURES) | {"scale": jnp.full(FEATURES, 3.0), "shift": jnp.full(FEATURES, 2.0)}
+        swept = jax.lax.map(lambda v: normalise(noise * jnp.sqrt(v)).var(0).mean(), jnp.asarray(variances, jnp.float32))
+
+        def update(state, step_key):
+            return batch_norm({}, state, jax.random.normal(step_key, x.shape), train=True)[1], None
+
+        state = jax.lax.scan(update, batch_norm_state(FEATURES), jax.random.split(of_batches, 100))[0]
+        later = batch_norm({}, state, noise, train=False)[0].var(0)
+        return {
+            "mean": jnp.abs(y.mean(0)).max(),
+            "variance": y.var(0).mean(),
+            "small": small.var(0).mean(),
+            "scaled": normalise(x, affine).var(0).mean(),
+            "swept": swept,
+            "training": y.var(0),
+            "inference": later,
+        }
+
+    found = over_seeds(of_seed, key, settings.seeds)
+    ratio = "σ²/(σ² + ε)"
+    measurements = (
+        interval("mean-ordinary", found["mean"], prediction=0, source=f"largest of {FEATURES} features, σ² = 1, training"),
+        interval("variance-ordinary", found["variance"], prediction=1 / (1 + EPSILON), source=f"{ratio}, σ² = 1"),
+        interval("variance-small", found["small"], prediction=0.5, source=f"{ratio}, σ² = ε"),
+        interval("variance-scaled", found["scaled"], prediction=9, source="the scale squared, scale 3"),
+        interval(
+            "variance-inference", found["inference"].max(1), source=f"largest of {FEATURES} features of a new batch of {batch}"
+        ),
+    )
+    arrays = curve("swept", found["swept"]) | {"variances": variances, "predicted": variances / (variances + EPSILON)}
+    arrays |= {name: found[name][0] for name in ("training", "inference")}
+    return {"normalization.moments": Evidence(measurements, arrays)}
+
+
+PARTS = (
+    Part(drift, 6),
+    Part(formula, 4),
+    Part(moments, 3),
+    Part(normalization_training.saturation, 12),
+    Part(normalization_gradients.gradients, 25),
+    Part(normalization_shift.shift, 20),
+    Part(normalization_training.rate_limits, 25),
+)
+
+
+def measure(settings: Normalization, key: Array, on_part: Callable = lambda part: None) -> dict[str, Evidence]:
+    """Measures every claim of the topic; computes only."""
+    return measure_parts(PARTS, settings, key, on_part)
+
+
+if __name__ == "__main__":
+    from experiments import script
+
+    script.run_topic("normalization", Normalization, __doc__)
