@@ -10,8 +10,8 @@ import numpy as np
 from jax import Array
 
 from experiments import normalization_gradients, normalization_shift, normalization_training
-from experiments.measurement import Evidence, Part, interval
-from experiments.normalization_training import curve
+from experiments.measurement import Evidence, Part, curve, interval
+from experiments.seeds import over_seeds
 from experiments.settings import Settings, SettingsError, setting
 from experiments.topics import measure_parts
 from jaxnotes import jacobians
@@ -74,11 +74,6 @@ class Normalization(Settings):
 
 
 SETTINGS = Normalization
-
-
-def over_seeds(function: Callable, key: Array, seeds: int):
-    """Compiles `function(key)` and maps it over the seeds; arrays of NumPy with the seeds in front."""
-    return jax.tree.map(np.asarray, jax.jit(lambda keys: jax.lax.map(function, keys))(jax.random.split(key, seeds)))
 
 
 def normalise(x: Array, params=None, **options) -> Array:

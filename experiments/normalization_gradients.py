@@ -7,8 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from experiments.measurement import Evidence, Measurement, interval
-from experiments.normalization_training import curve
+from experiments.measurement import Evidence, Measurement, curve, interval
 from jaxnotes import jacobians, meanfield
 from jaxnotes.layers.activations import identity, relu, sigmoid, tanh
 from jaxnotes.layers.initializers import weight_variance

@@ -13,7 +13,7 @@ import numpy as np
 from jax import Array
 
 from experiments import normalization_training as runs
-from experiments.measurement import Evidence, Measurement, exact, interval
+from experiments.measurement import Evidence, Measurement, curve, exact, interval
 from jaxnotes.layers.activations import relu
 
 ARMS = {
@@ -87,10 +87,10 @@ def shift(settings, key: Array) -> dict[str, Evidence]:
     arrays = {"steps": runs.point_steps(settings)}
     for name, outcome in outcomes.items():
         measurements += _readings(name, outcome)
-        arrays |= runs.curve(f"loss-{name}", runs.smooth(outcome.losses, settings.points))
+        arrays |= curve(f"loss-{name}", runs.smooth(outcome.losses, settings.points))
         for quantity in ("input_drift", "gradient_change"):
             values = np.log10(getattr(outcome.readings, quantity)).mean(2)
-            arrays |= runs.curve(f"{quantity.replace('_', '-')}-{name}", values)
+            arrays |= curve(f"{quantity.replace('_', '-')}-{name}", values)
     return {"normalization.shift": Evidence((*measurements, *_changes(outcomes)), arrays)}
 
 

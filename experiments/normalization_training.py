@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from experiments.measurement import Evidence, Measurement, exact, interval, mean_interval
+from experiments.measurement import Evidence, Measurement, curve, exact, interval
 from jaxnotes import datasets, training
 from jaxnotes.layers.activations import relu, saturated_fraction, sigmoid
 from jaxnotes.layers.initializers import weight_variance
@@ -205,12 +205,6 @@ def smooth(losses: np.ndarray, points: int) -> np.ndarray:
 def point_steps(settings) -> np.ndarray:
     """The step at which each stretch starts."""
     return np.arange(settings.points) * (settings.train_steps // settings.points)
-
-
-def curve(name: str, values: np.ndarray) -> dict[str, np.ndarray]:
-    """Mean and interval of values [seeds, points], for a figure."""
-    low, high = mean_interval(values)
-    return {f"{name}-mean": values.mean(0), f"{name}-low": low, f"{name}-high": high}
 
 
 def rate_limits(settings, key: Array) -> dict[str, Evidence]:
