@@ -33,7 +33,7 @@ def drift(evidence: Evidence):
         axes.set(xlabel="layer", ylabel=rf"log$_{{10}}$ {label}")
     settings_note(panels[0], f"ReLU, line: σ_w²/2 a layer; n = {evidence['activation-drift-he'].n} seeds")
     settings_note(panels[1], "relative to the last layer")
-    panels[0].legend(loc="upper left", fontsize=6)
+    panels[0].legend(loc="lower left", fontsize=6)
     return figure
 
 
@@ -123,7 +123,7 @@ def gradients(evidence: Evidence):
     middle.axhline(limit, color=COLORS[0], lw=0.8)
     first, last = arrays["window"]
     middle.axvspan(first, last, color="#dddddd", zorder=0)
-    middle.set(xlabel="layer", ylabel="gain of the squared gradient")
+    middle.set(xlabel="layer", ylabel="gain of the squared gradient", ylim=(0.8 * limit, 1.25 * limit))
     settings_note(middle, "by layer; line: π/(π − 1); grey: the window measured", _THIRD)
     sizes = arrays["sizes"]
     for series, (name, label) in enumerate(
@@ -163,7 +163,7 @@ def shift(evidence: Evidence):
 
 def learning_rate(evidence: Evidence):
     """Final loss and steps to the target against the learning rate."""
-    figure, panels = new_figure(2, height=2.5)
+    figure, panels = new_figure(2, height=2.8)
     rates = evidence.arrays["rates"]
     series = 0
     for name, label in (("relu", "ReLU"), ("sigmoid", "sigmoid")):
@@ -176,7 +176,7 @@ def learning_rate(evidence: Evidence):
     panels[1].set(xscale="log", xlabel="learning rate", ylabel="steps to the target loss")
     settings_note(panels[0], f"SGD on MNIST, capped at 10; n = {evidence['rate-change-relu'].n} seeds")
     settings_note(panels[1], "all steps where the target is not reached")
-    panels[0].legend(loc="lower left", fontsize=6)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return figure
 
 
