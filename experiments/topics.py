@@ -10,7 +10,7 @@ import jax
 
 from experiments.measurement import Evidence, Part
 
-TOPICS = ("causes", "remedies", "residual", "normalization", "saturation", "norms", "dropout", "neurons")
+TOPICS = ("causes", "remedies", "residual", "normalization", "saturation", "norms", "dropout", "neurons", "pooling")
 
 
 def load(topic: str) -> ModuleType:
