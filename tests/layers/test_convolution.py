@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.test_util import check_grads
 
 from jaxnotes.layers.convolution import convolution, convolution_init
 
@@ -60,7 +61,7 @@ def test_derivatives_equal_finite_differences_in_both_modes(key, n_in):
     with jax.enable_x64(True):
         params, x = example(key, (5, 4), (3, 2), n_in, jnp.float64)
         f = lambda p, x: jnp.sin(convolution(p, x, stride=(2, 1)))  # noqa: E731
-        jax.test_util.check_grads(f, (params, x), order=2, modes=("fwd", "rev"))
+        check_grads(f, (params, x), order=2, modes=("fwd", "rev"))
 
 
 def test_a_hand_computed_row():
