@@ -10,7 +10,18 @@ import jax
 
 from experiments.measurement import Evidence, Part
 
-TOPICS = ("causes", "remedies", "residual", "normalization", "saturation", "norms", "dropout", "neurons", "pooling")
+TOPICS = (
+    "causes",
+    "remedies",
+    "residual",
+    "normalization",
+    "saturation",
+    "norms",
+    "dropout",
+    "neurons",
+    "pooling",
+    "invariance",
+)
 
 
 def load(topic: str) -> ModuleType:

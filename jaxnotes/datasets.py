@@ -1,6 +1,7 @@
 """Data sets that the package ships or takes from installed packages; nothing is fetched at run time."""
 
 import math
+import random
 import zipfile
 import zlib
 from importlib import resources
@@ -52,6 +53,34 @@ def _read(source: Traversable) -> tuple[np.ndarray, np.ndarray]:
             return stored["images"], stored["labels"]
     except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"{source} is damaged ({error}); reinstall jaxnotes, which ships it") from error
+
+
+def mnist1d(*, shuffled: bool) -> Dataset:
+    """MNIST-1D (Greydanus and Kobak 2020) as the package `mnist1d` generates it: 4,000 sequences to train, 1,000 to test.
+
+    Args:
+      shuffled: one fixed permutation of the 40 cells for all sequences, which destroys their order.
+
+    Returns:
+      float32 sequences [n, 40] of mean 0 and variance 1, and int32 labels; always the same ones.
+
+    Raises:
+      ModuleNotFoundError: the package is not installed.
+    """
+    try:
+        from mnist1d.data import get_dataset_args, make_dataset
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(f"MNIST-1D needs the package mnist1d ({error}); run: pip install mnist1d") from error
+    arguments = get_dataset_args()
+    arguments.shuffle_seq = shuffled
+    states = random.getstate(), np.random.get_state()  # the package seeds the global generators
+    try:
+        made = make_dataset(arguments)
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])
+    x, x_test = (jnp.asarray(made[name], jnp.float32) for name in ("x", "x_test"))
+    return Dataset(x, jnp.asarray(made["y"], jnp.int32), x_test, jnp.asarray(made["y_test"], jnp.int32))
 
 
 def standardise(images: Float[Array, "n *shape"]) -> Float[Array, "n features"]:

@@ -1,0 +1,187 @@
+"""Digits on a larger canvas: networks trained on centred ones, or everywhere, and tested at every position."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax import Array
+
+from experiments.measurement import Evidence, Measurement, interval
+from jaxnotes import datasets, training
+from jaxnotes.layers.activations import relu
+from jaxnotes.layers.initializers import he_normal
+from jaxnotes.layers.pooling import average_pool
+from jaxnotes.models.convolutional import convolutional, convolutional_init
+from jaxnotes.models.mlp import mlp, mlp_init
+
+DIGIT, MARGIN, CLASSES = 14, 4, 10
+CANVAS = DIGIT + 2 * MARGIN
+VALIDATION = 1000  # training digits held out for choosing learning rates
+# name: (pool, head, whether it is trained on all positions); no pool is the MLP
+ARMS = {
+    "mlp": (None, None, False),
+    "flatten": ("max", "flatten", False),
+    "global": ("max", "average", False),
+    "max-global": ("max", "max", False),
+    "blur": ("blur", "average", False),
+    "max-blur": ("max-blur", "average", False),
+    "trained": ("max", "flatten", True),
+}
+
+
+class Run(NamedTuple):
+    """What a trained network shows; seeds in front."""
+
+    validation: np.ndarray  # accuracy on held-out digits, placed as those trained on
+    accuracy: np.ndarray  # [9, 9] test accuracy by vertical and horizontal shift from the centre
+    consistency: np.ndarray  # share of test predictions, at the centre, that a shift by one pixel leaves as they are
+
+
+class Outcome(NamedTuple):
+    """The tuned learning rate of an arm and the runs with it."""
+
+    learning_rate: float
+    runs: Run
+
+
+def digits() -> datasets.Dataset:
+    """MNIST halved to 14 × 14, from 0 to 1, on a canvas of 22 × 22 in the centre: [n, 22, 22, 1]."""
+    data, pad = datasets.mnist(), ((0, 0), (MARGIN, MARGIN), (MARGIN, MARGIN), (0, 0))
+    place = lambda images: jnp.pad(average_pool(images[..., None], 2), pad)  # noqa: E731
+    return data._replace(train_images=place(data.train_images), test_images=place(data.test_images))
+
+
+def network(arm: str, settings) -> tuple[Callable, Callable]:
+    """(init(key), apply(params, images)) of an arm."""
+    pool, head, _ = ARMS[arm]
+    if pool is None:
+        init = partial(mlp_init, n_in=CANVAS**2, width=settings.mlp_width, depth=1, n_out=CLASSES, initializer=he_normal)
+        return init, lambda params, x: mlp(params, x.reshape(len(x), -1), activation=relu)
+    shape = (CANVAS, CANVAS, 1)
+    init = partial(convolutional_init, image_shape=shape, channels=settings.channels, n_out=CLASSES, pool=pool, head=head)
+    return init, partial(convolutional, activation=relu, pool=pool, head=head)
+
+
+def shifted(images: Array, shifts: Array) -> Array:
+    """Every image moved by its own [n, 2] shift; the margin is empty, so that nothing wraps around up to 4 cells."""
+    return jax.vmap(lambda image, shift: jnp.roll(image, shift, (0, 1)))(images, shifts)
+
+
+@partial(jax.jit, static_argnames=("settings", "arm"))
+def run(rate: Array, key: Array, data: datasets.Dataset, *, settings, arm: str) -> Run:
+    """One whole run of Adam, the rate falling to 0 as a cosine."""
+    init, apply = network(arm, settings)
+    anywhere = ARMS[arm][2]
+    of_params, of_batches, of_places = jax.random.split(key, 3)
+    decay = optax.cosine_decay_schedule(1.0, settings.train_steps)
+    optimizer = optax.chain(optax.scale_by_adam(), optax.scale_by_schedule(decay))
+
+    def placed(images: Array, key: Array) -> Array:
+        places = jax.random.randint(key, (len(images), 2), -MARGIN, MARGIN + 1)
+        return shifted(images, places) if anywhere else images
+
+    def step(carry, item):
+        params, state = carry
+        chosen, place_key = item
+        x, labels = placed(data.train_images[chosen], place_key), data.train_labels[chosen]
+        gradient = jax.grad(lambda p: training.cross_entropy(apply(p, x), labels))(params)
+        updates, state = optimizer.update(gradient, state)
+        return (jax.tree.map(lambda p, u: p - rate * u, params, updates), state), None
+
+    params = init(of_params)
+    n = len(data.train_labels) - VALIDATION
+    indices = datasets.minibatch_indices(of_batches, n, settings.train_batch, settings.train_steps)
+    keys = jax.random.split(of_places, settings.train_steps)
+    (params, _), _ = jax.lax.scan(step, (params, optimizer.init(params)), (indices, keys))
+    images, labels = data.test_images[: settings.evaluated], data.test_labels[: settings.evaluated]
+    moves = jnp.arange(-MARGIN, MARGIN + 1)
+    grid = jnp.stack(jnp.meshgrid(moves, moves, indexing="ij"), -1).reshape(-1, 2)
+    predictions = jax.lax.map(lambda move: jnp.argmax(apply(params, jnp.roll(images, move, (1, 2))), 1), grid)
+    right = jnp.mean(predictions == labels[None], 1, dtype=jnp.float32).reshape(len(moves), len(moves))
+    held = placed(data.train_images[n:], keys[0])
+    side = len(moves)
+    centre, around = side * MARGIN + MARGIN, jnp.asarray([-1, 1, -side, side])
+    same = jnp.mean(predictions[centre + around] == predictions[centre][None], dtype=jnp.float32)
+    return Run(training.accuracy(apply(params, held), data.train_labels[n:]), right, same)
+
+
+def train_arm(settings, arm: str, data: datasets.Dataset, key: Array) -> Outcome:
+    """The rate by validation accuracy on a seed of its own, then the seeds that count, paired over the arms."""
+    of_tuning, *of_seeds = jax.random.split(key, 1 + settings.train_seeds)
+    rates = settings.learning_rates
+    once = lambda rate, k: jax.tree.map(np.asarray, run(jnp.float32(rate), k, data, settings=settings, arm=arm))  # noqa: E731
+    first = once(rates[0], of_tuning)  # compiles
+    with ThreadPoolExecutor(2) as pool:  # networks this small leave a second core idle
+        tried = [first, *pool.map(lambda rate: once(rate, of_tuning), rates[1:])]
+        best = rates[int(np.argmax([found.validation for found in tried]))]
+        counted = list(pool.map(lambda k: once(best, k), of_seeds))
+    return Outcome(best, jax.tree.map(lambda *leaves: np.stack(leaves), *counted))
+
+
+def train_all(settings, key: Array) -> dict[str, Outcome]:
+    """Every arm on the same seeds."""
+    data = digits()
+    return {arm: train_arm(settings, arm, data, key) for arm in ARMS}
+
+
+def centred(outcome: Outcome) -> np.ndarray:
+    """[seeds] test accuracy at the centre."""
+    return outcome.runs.accuracy[:, MARGIN, MARGIN]
+
+
+def drop(outcome: Outcome) -> np.ndarray:
+    """[seeds] accuracy at the centre minus its mean over all positions at the largest shift."""
+    edge = np.ones((2 * MARGIN + 1,) * 2, bool)
+    edge[1:-1, 1:-1] = False
+    return centred(outcome) - outcome.runs.accuracy[:, edge].mean(1)
+
+
+def worst(outcome: Outcome) -> np.ndarray:
+    """[seeds] accuracy at the position where its mean over seeds is lowest."""
+    by_place = outcome.runs.accuracy.reshape(len(outcome.runs.accuracy), -1)
+    return by_place[:, by_place.mean(0).argmin()]
+
+
+def generalises(settings, outcomes: dict[str, Outcome]) -> Evidence:
+    """invariance.generalises: trained at the centre, tested at the rim."""
+    measurements, arrays = [], {"shifts": np.arange(-MARGIN, MARGIN + 1)}
+    for arm in ("flatten", "global", "mlp"):
+        source = f"centre minus mean over the positions {MARGIN} cells off; {_budget(settings, outcomes[arm])}"
+        measurements.append(interval(f"drop-{arm}", drop(outcomes[arm]), unit="fraction of the test set", source=source))
+        arrays[f"accuracy-{arm}"] = outcomes[arm].runs.accuracy
+    measurements += [_accuracy(f"centred-{arm}", centred(outcomes[arm])) for arm in ("flatten", "global", "mlp")]
+    return Evidence(tuple(measurements), arrays)
+
+
+def anywhere(settings, outcomes: dict[str, Outcome]) -> tuple[list[Measurement], dict[str, np.ndarray]]:
+    """The worst position of each network, for invariance.cnn."""
+    arms = ("flatten", "global", "max-global", "trained")
+    measurements = [_accuracy(f"worst-{arm}", worst(outcomes[arm]), _budget(settings, outcomes[arm])) for arm in arms]
+    measurements += [_accuracy(f"centred-{arm}", centred(outcomes[arm])) for arm in arms]
+    return measurements, {f"map-{arm}": outcomes[arm].runs.accuracy.mean(0) for arm in arms}
+
+
+def consistencies(settings, outcomes: dict[str, Outcome]) -> list[Measurement]:
+    """How many predictions survive a shift by one pixel behind each kind of pooling, for invariance.max-pool."""
+    plain, measurements = outcomes["global"].runs.consistency, []
+    for arm in ("blur", "max-blur"):
+        change = outcomes[arm].runs.consistency - plain
+        source = f"minus max pooling, paired by seed; {_budget(settings, outcomes[arm])}"
+        measurements.append(interval(f"consistency-change-{arm}", change, unit="of the predictions", source=source))
+    for name, arm in (("max", "global"), ("blur", "blur"), ("max-blur", "max-blur")):
+        measured = interval(f"consistency-{name}", outcomes[arm].runs.consistency, unit="of the predictions")
+        measurements += [measured, _accuracy(f"accuracy-{name}", centred(outcomes[arm]))]
+    return measurements
+
+
+def _accuracy(name: str, values: np.ndarray, source: str = "at the centre") -> Measurement:
+    return interval(name, values, unit="fraction of the test set", source=source)
+
+
+def _budget(settings, outcome: Outcome) -> str:
+    return f"{settings.train_steps} Adam steps at a tuned learning rate {outcome.learning_rate:.1g}"
