@@ -45,8 +45,8 @@ class Normalization(Settings):
     train_width: int = setting(64, "Units a layer in training.", minimum=2)
     train_depth: int = setting(6, "Hidden layers after the first, in training.", minimum=1)
     train_batch: int = setting(128, "Examples a step.", minimum=2)
-    train_steps: int = setting(300, "SGD steps of every run.", quick=80, minimum=20)
-    points: int = setting(20, "Points of training at which readings are taken.", quick=8, minimum=2)
+    train_steps: int = setting(240, "SGD steps of every run.", quick=80, minimum=20)
+    points: int = setting(10, "Points of training at which readings are taken.", quick=8, minimum=2)
     train_seeds: int = setting(6, "Seeds that count.", quick=3, minimum=2)
     tuning_seeds: int = setting(2, "Seeds on which the learning rate is chosen.", quick=1, minimum=1)
     learning_rates: tuple[float, ...] = setting(
@@ -55,7 +55,7 @@ class Normalization(Settings):
     large_variance: float = setting(100.0, "σ_w² of the sigmoid networks of normalization.range.", minimum=1e-6)
     rate_depth: int = setting(2, "Hidden layers after the first in normalization.learning-rate.", minimum=1)
     rate_grid: tuple[float, ...] = setting(
-        tuple(float(10 ** (k / 4)) for k in range(-6, 9)),
+        tuple(float(10 ** (k / 3)) for k in range(-5, 7)),
         "Learning rates of normalization.learning-rate.",
         quick=tuple(float(10 ** (k / 2)) for k in range(-3, 5)),
         minimum=1e-9,

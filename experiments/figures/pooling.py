@@ -3,7 +3,7 @@
 import numpy as np
 
 from experiments.figures.style import COLORS, MARKERS, measured, new_figure, settings_note, theory
-from experiments.measurement import Evidence
+from experiments.measurement import Evidence, mean_interval
 
 _COST_ARMS = ("none", "max", "average", "stride")
 _NAMES = {
@@ -97,8 +97,7 @@ def features(evidence: Evidence):
 
 def _curve(axes, x, runs, series: int, label: str) -> None:
     mean = runs.mean(0)
-    half = 1.96 * runs.std(0, ddof=1) / np.sqrt(len(runs))
-    measured(axes, x, mean, mean - half, mean + half, series=series, label=label)
+    measured(axes, x, mean, *mean_interval(runs), series=series, label=label)
 
 
 def invariance(evidence: Evidence):
@@ -186,12 +185,14 @@ def not_convolution(evidence: Evidence):
         limit = np.nanmax(np.abs(tiled))
         axes.imshow(tiled, cmap="RdBu_r", vmin=-limit, vmax=limit)
         axes.set_axis_off()
-        settings_note(axes, f"first layer's kernels, {name}")
+        settings_note(axes, f"first layer's kernels, {name}", 36)
     arms = ("max", "frozen", "none")
     _dots(panels[2], evidence, [f"test-{arm}" for arm in arms], ("learned,\npooled", "fixed,\npooled", "learned,\nno pooling"))
     panels[2].set(xlabel="test accuracy")
     added = evidence["parameters-pooling"].value, evidence["parameters-convolution"].value
-    settings_note(panels[2], f"parameters: pooling {added[0]:g}, a convolution {added[1]:g}; n = {evidence['learned-gain'].n}")
+    settings_note(
+        panels[2], f"parameters: pooling {added[0]:g}, a convolution {added[1]:g}; n = {evidence['learned-gain'].n}", 36
+    )
     return figure
 
 
