@@ -1,7 +1,6 @@
 """MNIST-1D, original and with its cells shuffled: the four models of Greydanus and Kobak (2020) beside their numbers."""
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import jax
@@ -11,6 +10,7 @@ import optax
 from jax import Array
 
 from experiments.measurement import Measurement, interval
+from experiments.seeds import two_at_a_time
 from jaxnotes import datasets, training
 from jaxnotes.layers.activations import relu
 from jaxnotes.layers.convolution import convolution, convolution_init
@@ -129,8 +129,5 @@ def _tuned(settings, model: str, data: datasets.Dataset, of_tuning: Array, of_se
     """The rate that is best on held-out sequences, and the test accuracies of the seeds with it."""
     rates = settings.order_rates
     once = lambda rate, k: np.asarray(run(jnp.float32(rate), k, data, settings=settings, model=model))  # noqa: E731
-    first = once(rates[0], of_tuning)  # compiles
-    with ThreadPoolExecutor(2) as pool:
-        tried = [first, *pool.map(lambda rate: once(rate, of_tuning), rates[1:])]
-        best = rates[int(np.argmax([held_out for held_out, _ in tried]))]
-        return best, np.asarray([test for _, test in pool.map(lambda k: once(best, k), of_seeds)])
+    best = rates[int(np.argmax([held_out for held_out, _ in two_at_a_time(lambda rate: once(rate, of_tuning), rates)]))]
+    return best, np.asarray([test for _, test in two_at_a_time(lambda k: once(best, k), of_seeds)])

@@ -1,7 +1,6 @@
 """Digits on a larger canvas: networks trained on centred ones, or everywhere, and tested at every position."""
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import NamedTuple
 
@@ -12,10 +11,10 @@ import optax
 from jax import Array
 
 from experiments.measurement import Evidence, Measurement, interval
+from experiments.seeds import two_at_a_time
 from jaxnotes import datasets, training
 from jaxnotes.layers.activations import relu
 from jaxnotes.layers.initializers import he_normal
-from jaxnotes.layers.pooling import average_pool
 from jaxnotes.models.convolutional import convolutional, convolutional_init
 from jaxnotes.models.mlp import mlp, mlp_init
 
@@ -52,7 +51,7 @@ class Outcome(NamedTuple):
 def digits() -> datasets.Dataset:
     """MNIST halved to 14 × 14, from 0 to 1, on a canvas of 22 × 22 in the centre: [n, 22, 22, 1]."""
     data, pad = datasets.mnist(), ((0, 0), (MARGIN, MARGIN), (MARGIN, MARGIN), (0, 0))
-    place = lambda images: jnp.pad(average_pool(images[..., None], 2), pad)  # noqa: E731
+    place = lambda images: jnp.pad(datasets.halved(images)[..., None], pad)  # noqa: E731
     return data._replace(train_images=place(data.train_images), test_images=place(data.test_images))
 
 
@@ -115,11 +114,9 @@ def train_arm(settings, arm: str, data: datasets.Dataset, key: Array) -> Outcome
     of_tuning, *of_seeds = jax.random.split(key, 1 + settings.train_seeds)
     rates = settings.learning_rates
     once = lambda rate, k: jax.tree.map(np.asarray, run(jnp.float32(rate), k, data, settings=settings, arm=arm))  # noqa: E731
-    first = once(rates[0], of_tuning)  # compiles
-    with ThreadPoolExecutor(2) as pool:  # networks this small leave a second core idle
-        tried = [first, *pool.map(lambda rate: once(rate, of_tuning), rates[1:])]
-        best = rates[int(np.argmax([found.validation for found in tried]))]
-        counted = list(pool.map(lambda k: once(best, k), of_seeds))
+    tried = two_at_a_time(lambda rate: once(rate, of_tuning), rates)
+    best = rates[int(np.argmax([found.validation for found in tried]))]
+    counted = two_at_a_time(lambda k: once(best, k), of_seeds)
     return Outcome(best, jax.tree.map(lambda *leaves: np.stack(leaves), *counted))
 
 

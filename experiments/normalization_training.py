@@ -42,10 +42,7 @@ class Run(NamedTuple):
 def mnist_vectors() -> datasets.Dataset:
     """MNIST averaged over 2×2 pixels to 14×14, standardised, as vectors of 196 numbers."""
     data = datasets.mnist()
-
-    def shrink(images: Array) -> Array:
-        return datasets.standardise(images.reshape(-1, 14, 2, 14, 2).mean((2, 4)))
-
+    shrink = lambda images: datasets.standardise(datasets.halved(images))  # noqa: E731
     return data._replace(train_images=shrink(data.train_images), test_images=shrink(data.test_images))
 
 
@@ -137,15 +134,17 @@ def trainer(settings, arm: Arm, depth: int, points: int, read: Callable) -> Call
         return Run(losses.ravel(), readings)
 
     mapped = jax.jit(lambda keys, rates, data: jax.lax.map(lambda both: run(*both, data), (keys, rates)))
+    programs = []  # the compiled one, before the threads that share it
     size = -(-settings.train_seeds // 2)  # runs a program: one size, so one compilation, for tuning and for what counts
 
     def train(keys: Array, rates, data: datasets.Dataset) -> Run:
         n, rates = len(rates), np.asarray(rates, np.float32)
         chunks = np.resize(np.arange(n), (-(-n // size), size))  # the last is filled up with runs that are not counted
-        compiled = mapped.lower(keys[chunks[0]], rates[chunks[0]], data).compile()
+        if not programs:
+            programs.append(mapped.lower(keys[chunks[0]], rates[chunks[0]], data).compile())
 
         def of_chunk(chunk: np.ndarray) -> Run:
-            return jax.tree.map(np.asarray, compiled(keys[chunk], rates[chunk], data))
+            return jax.tree.map(np.asarray, programs[0](keys[chunk], rates[chunk], data))
 
         with ThreadPoolExecutor(2) as pool:  # products this small leave a second core idle
             return jax.tree.map(lambda *parts: np.concatenate(parts)[:n], *pool.map(of_chunk, chunks))

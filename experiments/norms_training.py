@@ -1,7 +1,6 @@
 """Networks with batch or layer normalisation trained on MNIST, each at its own best learning rate, at every batch size."""
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import NamedTuple
 
@@ -11,7 +10,8 @@ import numpy as np
 import optax
 from jax import Array
 
-from experiments.norms_networks import NETWORKS, NORMS, SIDE, Network
+from experiments.norms_networks import NETWORKS, NORMS, Network
+from experiments.seeds import two_at_a_time
 from jaxnotes import datasets, training
 
 VALIDATION = 2000  # training examples held out for choosing learning rates
@@ -45,7 +45,7 @@ def load() -> Data:
     images = datasets.mnist()
 
     def small(x: Array) -> Array:
-        halved = x.reshape(len(x), SIDE, 2, SIDE, 2).mean((2, 4))
+        halved = datasets.halved(x)
         return datasets.standardise(halved).reshape(halved.shape)
 
     x, labels = small(images.train_images), images.train_labels
@@ -116,11 +116,9 @@ def search(
         index, rate = jnp.asarray(NORMS.index(norm), jnp.int32), jnp.asarray(rate, jnp.float32)
         return tuple(map(float, run(index, rate, run_key, data, name=name, batch=batch, steps=steps, by_batch=by_batch)))
 
-    once((NORMS[0], rates[0], of_tuning))  # compiles
-    with ThreadPoolExecutor(2) as pool:  # products this small leave a second core idle
-        tried = np.asarray(list(pool.map(once, [(norm, rate, of_tuning) for norm in NORMS for rate in rates])))
-        best = tried[:, 0].reshape(len(NORMS), -1).argmax(1)
-        counted = list(pool.map(once, [(norm, rates[i], k) for norm, i in zip(NORMS, best, strict=True) for k in of_seeds]))
+    tried = np.asarray(two_at_a_time(once, [(norm, rate, of_tuning) for norm in NORMS for rate in rates]))
+    best = tried[:, 0].reshape(len(NORMS), -1).argmax(1)
+    counted = two_at_a_time(once, [(norm, rates[i], k) for norm, i in zip(NORMS, best, strict=True) for k in of_seeds])
     _, inference, in_training = np.moveaxis(np.asarray(counted).reshape(len(NORMS), len(of_seeds), 3), 2, 0)
     return {norm: Outcome(inference[i], in_training[i], rates[best[i]]) for i, norm in enumerate(NORMS)}
 

@@ -1,7 +1,6 @@
 """Classifiers of 14×14 digits with and without pooling, each at its own best learning rate, and what their maps hold."""
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import NamedTuple
 
@@ -13,6 +12,7 @@ from jax import Array
 
 from experiments.measurement import Evidence, exact, interval
 from experiments.pooling_readout import features, map_changes
+from experiments.seeds import two_at_a_time
 from jaxnotes import datasets, training
 from jaxnotes.layers.activations import relu
 from jaxnotes.layers.convolution import convolution, convolution_init
@@ -57,7 +57,7 @@ class Outcome(NamedTuple):
 def digits(settings) -> datasets.Dataset:
     """MNIST halved to [n, 14, 14, 1] by 2×2 means, shifted and scaled to the mean and variance of its pixels."""
     data = datasets.mnist()
-    halved = lambda images: (average_pool(images[..., None], 2) - 0.1307) / 0.3081  # noqa: E731
+    halved = lambda images: (datasets.halved(images)[..., None] - 0.1307) / 0.3081  # noqa: E731
     few = slice(settings.evaluated)
     return datasets.Dataset(halved(data.train_images), data.train_labels, halved(data.test_images[few]), data.test_labels[few])
 
@@ -68,12 +68,10 @@ def train_arm(settings, arm: str, data: datasets.Dataset, key: Array) -> Outcome
     of_tuning, of_seeds = jax.random.split(key)
     run = lambda key, rate: _run(settings, pool, head, key, jnp.float32(rate), jnp.float32(learned), data)  # noqa: E731
     rates = settings.learning_rates
-    validation = [float(run(of_tuning, rates[0]).validation_accuracy)]  # compiles
-    with ThreadPoolExecutor(2) as pool_of_two:  # a network this small leaves a second core idle
-        validation += pool_of_two.map(lambda rate: float(run(of_tuning, rate).validation_accuracy), rates[1:])
-        best = rates[int(np.argmax(validation))]
-        seeds = jax.random.split(of_seeds, settings.train_seeds)
-        runs = list(pool_of_two.map(lambda key: jax.tree.map(np.asarray, run(key, best)), seeds))
+    validation = two_at_a_time(lambda rate: float(run(of_tuning, rate).validation_accuracy), rates)
+    best = rates[int(np.argmax(validation))]
+    seeds = jax.random.split(of_seeds, settings.train_seeds)
+    runs = two_at_a_time(lambda key: jax.tree.map(np.asarray, run(key, best)), seeds)
     return Outcome(best, jax.tree.map(lambda *leaves: np.stack(leaves), *runs))
 
 

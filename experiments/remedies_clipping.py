@@ -1,6 +1,5 @@
 """Clipping: a recurrent network whose gradient explodes on the adding problem, with no clipping, by value and by norm."""
 
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import jax
@@ -10,6 +9,7 @@ import optax
 from jax import Array
 
 from experiments.measurement import Evidence, curve, exact, interval
+from experiments.seeds import two_at_a_time
 from jaxnotes.layers.clipping import clip_by_global_norm, clip_by_value, direction_cosine, global_norm
 from jaxnotes.layers.initializers import orthogonal
 from jaxnotes.layers.linear import linear, linear_init
@@ -87,12 +87,10 @@ def clip(settings, key: Array) -> dict[str, Evidence]:
         index = jnp.asarray(FORMS.index(form), jnp.int32)
         return jax.tree.map(np.asarray, run(index, limit, jnp.asarray(rate, jnp.float32), run_key, settings=settings))
 
-    once((FORMS[0], settings.clip_rates[0], of_tuning))  # compiles
-    with ThreadPoolExecutor(2) as pool:
-        tried = list(pool.map(once, [(form, rate, of_tuning) for form in FORMS for rate in settings.clip_rates]))
-        tuned = np.asarray([found["test"] for found in tried]).reshape(len(FORMS), -1).argmin(1)
-        rates = {form: settings.clip_rates[i] for form, i in zip(FORMS, tuned, strict=True)}
-        counted = list(pool.map(once, [(form, rates[form], k) for form in FORMS for k in of_seeds]))
+    tried = two_at_a_time(once, [(form, rate, of_tuning) for form in FORMS for rate in settings.clip_rates])
+    tuned = np.asarray([found["test"] for found in tried]).reshape(len(FORMS), -1).argmin(1)
+    rates = {form: settings.clip_rates[i] for form, i in zip(FORMS, tuned, strict=True)}
+    counted = two_at_a_time(once, [(form, rates[form], k) for form in FORMS for k in of_seeds])
     n = len(of_seeds)
     found = {
         form: {name: np.stack([one[name] for one in counted[i * n : (i + 1) * n]]) for name in counted[0]}

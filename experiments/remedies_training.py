@@ -1,18 +1,18 @@
 """Deep networks of every kind trained on MNIST at equal budget, each at its own best learning rate."""
 
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jax import Array
 
 from experiments import remedies_network as network
 from experiments.measurement import Measurement, interval
 from experiments.remedies_network import Choice, choice, stacked
+from experiments.residual_training import adam
+from experiments.seeds import two_at_a_time
 from jaxnotes import datasets, training
 
 SIDE, CLASSES = 14, 10
@@ -54,17 +54,8 @@ def arms(depth: int) -> dict[str, Choice]:
 def load() -> datasets.Dataset:
     """MNIST averaged to 14 × 14 pixels, as vectors."""
     images = datasets.mnist()
-
-    def vectors(x: Array) -> Array:
-        return datasets.standardise(x.reshape(len(x), SIDE, 2, SIDE, 2).mean((2, 4)))
-
+    vectors = lambda x: datasets.standardise(datasets.halved(x))  # noqa: E731
     return images._replace(train_images=vectors(images.train_images), test_images=vectors(images.test_images))
-
-
-def adam(steps: int) -> optax.GradientTransformation:
-    """Adam whose learning rate, part of its state, falls to 0 as a cosine over the run."""
-    decay = optax.scale_by_schedule(optax.cosine_decay_schedule(1.0, steps))
-    return optax.chain(optax.scale_by_adam(), decay, optax.inject_hyperparams(optax.scale)(step_size=0.0))
 
 
 @partial(jax.jit, static_argnames=("width", "depth", "batch", "steps"))
@@ -95,15 +86,10 @@ def train_all(settings, choices: dict[str, Choice], key: Array, *, width: int, d
         name, rate, run_key = item
         return jax.tree.map(np.asarray, run(singles[name], jnp.asarray(rate), run_key, data, **size))
 
-    def all_of(items: list) -> list:
-        with ThreadPoolExecutor(2) as pool:  # products this small leave a second core idle
-            return list(pool.map(once, items))
-
-    once((next(iter(choices)), rates[0], of_tuning))  # compiles
-    tried = all_of([(name, rate, of_tuning) for name in choices for rate in rates])
+    tried = two_at_a_time(once, [(name, rate, of_tuning) for name in choices for rate in rates])
     tail = np.asarray([losses[-max(settings.train_steps // 10, 1) :].mean() for _, losses in tried])
     best = np.nan_to_num(tail, nan=np.inf, posinf=np.inf).reshape(len(choices), -1).argmin(1)
-    counted = all_of([(name, rates[i], k) for name, i in zip(choices, best, strict=True) for k in of_seeds])
+    counted = two_at_a_time(once, [(name, rates[i], k) for name, i in zip(choices, best, strict=True) for k in of_seeds])
     by_arm = [counted[i : i + len(of_seeds)] for i in range(0, len(counted), len(of_seeds))]
     columns = ([np.stack(values) for values in zip(*found, strict=True)] for found in by_arm)
     return {name: Outcome(*column, float(rates[i])) for name, column, i in zip(choices, columns, best, strict=True)}

@@ -1,7 +1,6 @@
 """Plain and residual networks of 20 to 10,000 layers trained on MNIST at equal budget, each at its own best learning rate."""
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import NamedTuple
 
@@ -12,6 +11,7 @@ import optax
 from jax import Array
 
 from experiments.measurement import Evidence, Measurement, curve, exact, interval
+from experiments.seeds import two_at_a_time
 from jaxnotes import datasets, training
 from jaxnotes.layers.activations import relu
 from jaxnotes.layers.initializers import he_normal
@@ -73,16 +73,14 @@ def train_seeds(run: Callable, rate: float, keys: Array) -> Outcome:
 
 
 def run_pairs(run: Callable, keys: Array, rates: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Independent runs, two in a program and two programs at a time: products as small as these leave a core idle.
+    """Independent runs, two in a program and two programs at a time.
 
     Of an odd number the last is run twice and counted once.
     """
     n, last = len(rates), len(rates) - 1
     pairs = [np.asarray([i, min(i + 1, last)]) for i in range(0, n, 2)]
-    first = run(keys[pairs[0]], rates[pairs[0]])  # compiles
-    with ThreadPoolExecutor(2) as pool:
-        rest = list(pool.map(lambda pair: run(keys[pair], rates[pair]), pairs[1:]))
-    return tuple(np.concatenate(parts)[:n] for parts in zip(first, *rest, strict=True))
+    found = two_at_a_time(lambda pair: run(keys[pair], rates[pair]), pairs)
+    return tuple(np.concatenate(parts)[:n] for parts in zip(*found, strict=True))
 
 
 def runner(settings, arm: str, depth: int, steps: int, data: datasets.Dataset) -> Callable:

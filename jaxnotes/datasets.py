@@ -83,6 +83,18 @@ def mnist1d(*, shuffled: bool) -> Dataset:
     return Dataset(x, jnp.asarray(made["y"], jnp.int32), x_test, jnp.asarray(made["y_test"], jnp.int32))
 
 
+def halved(images: Float[Array, "n height width"]) -> Float[Array, "n half_height half_width"]:
+    """Images of half the height and width, each pixel the mean of 2 × 2.
+
+    Raises:
+      ValueError: an odd height or width.
+    """
+    n, height, width = images.shape
+    if height % 2 or width % 2:
+        raise ValueError(f"images have {height} × {width} pixels; both must be even to be halved")
+    return images.reshape(n, height // 2, 2, width // 2, 2).mean((2, 4))
+
+
 def standardise(images: Float[Array, "n *shape"]) -> Float[Array, "n features"]:
     """Images as vectors of mean 0 and variance 1 over all pixels of MNIST's training set (0.1307 and 0.3081)."""
     return (images.reshape(images.shape[0], math.prod(images.shape[1:])) - 0.1307) / 0.3081

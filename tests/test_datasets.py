@@ -86,3 +86,12 @@ def test_a_damaged_file_is_named_in_one_line(monkeypatch, tmp_path, damage):
 def test_indices_differ_by_key():
     a, b = (minibatch_indices(jax.random.key(seed), 100, 10, 5) for seed in (0, 1))
     assert not np.array_equal(a, b)
+
+
+def test_halved_images_are_means_of_four(unchecked):
+    images = jnp.arange(48.0).reshape(2, 4, 6)
+    found = datasets.halved(images)
+    assert found.shape == (2, 2, 3)
+    np.testing.assert_array_equal(found[1, 0, 2], np.mean([28.0, 29.0, 34.0, 35.0]))
+    with pytest.raises(ValueError, match="4 × 5 pixels"):
+        datasets.halved(jnp.ones((1, 4, 5)))

@@ -1,0 +1,31 @@
+"""Repetition over seeds equals the loop, in one program and on two threads."""
+
+import threading
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments.seeds import over_seeds, two_at_a_time
+
+
+def test_over_seeds_is_the_loop(key):
+    f = lambda key: {"a": jax.random.normal(key, (3,)), "b": jnp.float32(2)}  # noqa: E731
+    found = over_seeds(f, key, 4)
+    expected = np.stack([jax.random.normal(k, (3,)) for k in jax.random.split(key, 4)])
+    np.testing.assert_allclose(found["a"], expected, rtol=1e-6)
+    assert found["b"].tolist() == [2.0] * 4
+
+
+def test_two_at_a_time_keeps_the_order_and_runs_the_first_alone():
+    meeting, alone = threading.Barrier(2, timeout=10), threading.main_thread()
+
+    def run(i):
+        if i == 0:
+            assert threading.current_thread() is alone
+        else:
+            meeting.wait()  # passes only where two are under way
+        return 10 * i
+
+    assert two_at_a_time(run, [0, 1, 2, 3, 4]) == [0, 10, 20, 30, 40]
+    assert two_at_a_time(run, [0]) == [0]
