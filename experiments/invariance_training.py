@@ -56,14 +56,14 @@ def digits() -> datasets.Dataset:
 
 
 def network(arm: str, settings) -> tuple[Callable, Callable]:
-    """(init(key), apply(params, images)) of an arm."""
+    """(init(key), apply(params, images)) of an arm; circular padding, so that the border of the canvas plays no part."""
     pool, head, _ = ARMS[arm]
     if pool is None:
         init = partial(mlp_init, n_in=CANVAS**2, width=settings.mlp_width, depth=1, n_out=CLASSES, initializer=he_normal)
         return init, lambda params, x: mlp(params, x.reshape(len(x), -1), activation=relu)
     shape = (CANVAS, CANVAS, 1)
     init = partial(convolutional_init, image_shape=shape, channels=settings.channels, n_out=CLASSES, pool=pool, head=head)
-    return init, partial(convolutional, activation=relu, pool=pool, head=head)
+    return init, partial(convolutional, activation=relu, pool=pool, head=head, padding="CIRCULAR")
 
 
 def shifted(images: Array, shifts: Array) -> Array:
