@@ -219,7 +219,7 @@ def lee_documents() -> tuple[tuple[str, ...], Float[np.ndarray, "documents docum
       MissingPackageError: gensim is not installed.
     """
     upper = np.triu(np.loadtxt(_gensim("similarities0-1.txt").splitlines()))
-    return tuple(_gensim("lee.cor").splitlines()), upper + np.triu(upper, 1).T
+    return tuple(_gensim("lee.cor", "latin-1").splitlines()), upper + np.triu(upper, 1).T
 
 
 def wikipedia_articles() -> dict[str, list[str]]:
@@ -281,5 +281,5 @@ def _gensim_file(name: str) -> Path:
     return _package("gensim") / "test" / "test_data" / name
 
 
-def _gensim(name: str) -> str:
-    return _gensim_file(name).read_text(encoding="utf-8")
+def _gensim(name: str, encoding: str = "utf-8") -> str:
+    return _gensim_file(name).read_text(encoding)
