@@ -4,11 +4,8 @@ import bz2
 import html
 import importlib.util
 import math
-<<<<<<< HEAD
 import random
-=======
 import re
->>>>>>> 844af24 (Optional extra glove in project file and lock; its data sets)
 import zipfile
 import zlib
 from importlib import resources
@@ -236,7 +233,9 @@ def wikipedia_articles() -> dict[str, list[str]]:
 
 def _words_of(markup: str) -> list[str]:
     """The words of a page's running text: no comments, references, tables, templates, links' targets or headings."""
-    text = re.sub(r"<!--.*?-->|<ref[^>]*/>|<ref.*?</ref>|<math.*?</math>|^=+.*?=+\s*$", " ", markup, flags=re.DOTALL | re.MULTILINE)
+    text = re.sub(
+        r"<!--.*?-->|<ref[^>]*/>|<ref.*?</ref>|<math.*?</math>|^=+.*?=+\s*$", " ", markup, flags=re.DOTALL | re.MULTILINE
+    )
     nested = 1
     while nested:  # the innermost first
         text, nested = re.subn(r"\{\{[^{}]*\}\}|\{\|[^{}]*?\|\}", " ", text)
