@@ -21,6 +21,7 @@ TOPICS = (
     "neurons",
     "pooling",
     "invariance",
+    "embedding",
 )
 
 

@@ -57,7 +57,9 @@ def test_a_nan_in_one_row_stays_there(params):
     assert np.isfinite(embedding({"table": table}, INDICES)).all()
 
 
-@pytest.mark.parametrize("indices", [jnp.asarray(4), jnp.zeros((0,), int), jnp.zeros((2, 0, 3), int), jnp.asarray([6], "uint8")])
+@pytest.mark.parametrize(
+    "indices", [jnp.asarray(4), jnp.zeros((0,), int), jnp.zeros((2, 0, 3), int), jnp.asarray([6], "uint8")]
+)
 def test_odd_shapes_and_integer_types(params, indices):
     rows = embedding(params, indices)
     assert rows.shape == (*indices.shape, 4)
