@@ -11,6 +11,8 @@ from typing import Any
 
 import jax
 
+from jaxnotes import datasets
+
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("experiments", "jaxnotes")
 _VERSIONED = ("jax", "jaxlib", "numpy", "scipy", "optax")
@@ -18,7 +20,8 @@ _VERSIONED = ("jax", "jaxlib", "numpy", "scipy", "optax")
 
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that results depend on."""
-    return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in _VERSIONED}
+    absent = dict.fromkeys(datasets.missing_packages(), "not installed")  # a topic then leaves claims out
+    return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in _VERSIONED} | absent
 
 
 def device() -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import jax
 
 from experiments import figures, fingerprint, paper_numbers, results, rules, topics, writeup
+from jaxnotes import datasets
 
 
 def use_compilation_cache() -> None:
@@ -30,14 +31,16 @@ def measure_topic(
     """Measures a topic and saves its results, whole; earlier ones stay until then.
 
     Raises:
-      ValueError: the topic did not measure exactly the claims that `claims.toml` has for it.
+      ValueError: the topic did not measure exactly the claims that `claims.toml` has for it; without an optional data package
+        it may leave some out.
     """
     module = topics.load(topic)
     key = fingerprint.of_run(module.__name__, dataclasses.asdict(settings), seed)  # before: the code may change meanwhile
     start = time.monotonic()
     claims = module.measure(settings, topics.topic_key(topic, seed), on_part)
     expected = {claim for claim, entry in rules.load_claims().items() if entry.topic == topic}
-    if claims.keys() != expected:
+    complete = claims.keys() == expected or (claims.keys() < expected and datasets.missing_packages())
+    if not complete:
         raise ValueError(f"topic {topic!r} measured {sorted(claims)}; claims.toml has {sorted(expected)}")
     header = {
         "topic": topic,

@@ -7,8 +7,10 @@ from types import ModuleType
 from typing import Any
 
 import jax
+from absl import logging
 
 from experiments.measurement import Evidence, Part
+from jaxnotes.datasets import MissingPackageError
 
 TOPICS = (
     "causes",
@@ -36,10 +38,17 @@ def topic_key(topic: str, seed: int) -> jax.Array:
 
 
 def measure_parts(parts: Sequence[Part], settings: Any, key: jax.Array, on_part: Callable[[Part], None]) -> dict[str, Evidence]:
-    """Measures part after part, each with a key of its own, and tells `on_part` of each one done."""
+    """Measures part after part, each with a key of its own, and tells `on_part` of each one done.
+
+    A part whose data are in a package that is not installed is left out, with a warning that names the package.
+    """
     evidence: dict[str, Evidence] = {}
     for part, part_key in zip(parts, jax.random.split(key, len(parts)), strict=True):
-        measured: Mapping[str, Evidence] = part.function(settings, part_key)
+        try:
+            measured: Mapping[str, Evidence] = part.function(settings, part_key)
+        except MissingPackageError as error:
+            logging.warning("left out %s: %s", part.function.__name__, error)
+            continue
         evidence.update(measured)
         on_part(part)
     return evidence

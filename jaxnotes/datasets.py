@@ -131,6 +131,11 @@ class MissingPackageError(ImportError):
     """An optional package that holds a data set is not installed; the message says how to install it."""
 
 
+def missing_packages() -> tuple[str, ...]:
+    """The optional data packages that are not installed."""
+    return tuple(name for name, module in _OPTIONAL.items() if importlib.util.find_spec(module) is None)
+
+
 def _package(distribution: str) -> Path:
     """The folder of an optional package, found without importing it."""
     specification = importlib.util.find_spec(_OPTIONAL[distribution])
