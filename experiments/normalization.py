@@ -85,8 +85,9 @@ def drift(settings: Normalization, key: Array) -> dict[str, Evidence]:
     """normalization.drift: ReLU stacks with too small, critical and too large weights, and with normalisation."""
     depth, measurements, arrays = settings.drift_depth, [], {}
     arms = {"small": (HE / 2, False), "he": (HE, False), "large": (2 * HE, False), "normalised": (2 * HE, True)}
+    run = jax.jit(lambda keys, *arm: jax.lax.map(partial(_scales, settings, *arm), keys))  # one program for all arms
     for arm_key, (name, (of_weights, normalised)) in zip(jax.random.split(key, len(arms)), arms.items(), strict=True):
-        logs = over_seeds(partial(_scales, settings, of_weights, normalised), arm_key, settings.seeds)
+        logs = map(np.asarray, run(jax.random.split(arm_key, settings.seeds), jnp.float32(of_weights), jnp.asarray(normalised)))
         slope = None if normalised else 0.5 * np.log10(of_weights / HE)
         for kind, values in zip(("activation", "gradient"), logs, strict=True):
             values = values / np.log(10)
@@ -107,15 +108,14 @@ def drift(settings: Normalization, key: Array) -> dict[str, Evidence]:
     return {"normalization.drift": Evidence(tuple(measurements), arrays)}
 
 
-def _scales(settings: Normalization, of_weights: float, normalised: bool, key: Array) -> tuple[Array, Array]:
+def _scales(settings: Normalization, of_weights: Array, normalised: Array, key: Array) -> tuple[Array, Array]:
     """[depth] natural log of the RMS activation after each layer, and of the gradient's norm there."""
     of_stack, of_input, of_loss = jax.random.split(key, 3)
     params = stack_init(of_stack, settings.drift_width, settings.drift_depth, initializer=weight_variance(of_weights))
     x, direction = (jax.random.normal(k, (settings.drift_batch, settings.drift_width)) for k in (of_input, of_loss))
 
     def layer(layer_params, h: Array) -> Array:
-        z = linear(layer_params, h)
-        return relu(normalise(z) if normalised else z)
+        return relu(jax.lax.cond(normalised, normalise, lambda z: z, linear(layer_params, h)))
 
     def step(h: Array, layer_params) -> tuple[Array, Array]:
         h = layer(layer_params, h)
@@ -131,10 +131,10 @@ def formula(settings: Normalization, key: Array) -> dict[str, Evidence]:
     measurements = []
     for name in ("float64", "float32"):
         with jax.enable_x64(True):
-            errors = np.asarray([_errors(k, jnp.dtype(name)) for k in jax.random.split(of_errors, settings.seeds)])
+            errors = _errors(*over_seeds(partial(_outputs, jnp.dtype(name)), of_errors, settings.seeds))
         source = "largest relative to the largest output, against NumPy in float64; rounding only"
-        measurements.append(interval(f"error-{name}", errors[:, 0], prediction=0, source=source))
-        measurements.append(interval(f"inference-error-{name}", errors[:, 1], prediction=0, source=source))
+        measurements.append(interval(f"error-{name}", errors[0], prediction=0, source=source))
+        measurements.append(interval(f"inference-error-{name}", errors[1], prediction=0, source=source))
     batch, updates = 8, 100
     seen = over_seeds(partial(_running, batch, updates), of_running, settings.seeds)
     names = ("normalising-variance", "running-variance-biased", "running-variance-unbiased")
@@ -156,21 +156,28 @@ def formula(settings: Normalization, key: Array) -> dict[str, Evidence]:
     return {"normalization.formula": Evidence(tuple(measurements), arrays)}
 
 
-def _errors(key: Array, dtype) -> tuple[float, float]:
-    """Largest error of training output and inference output, relative to the largest output."""
+def _outputs(dtype, key: Array) -> tuple[tuple[Array, ...], tuple[Array, Array]]:
+    """Random (x, scale, shift, running mean, running variance), and what comes out in training and at inference."""
     of_x, of_params, of_state = jax.random.split(key, 3)
     x = (3 + 2 * jax.random.normal(of_x, (64, 32), jnp.float64)).astype(dtype)
     scale, shift = jax.random.normal(of_params, (2, 32), jnp.float64).astype(dtype)
     mean, variance = (jax.random.uniform(of_state, (2, 32), jnp.float64) + 0.5).astype(dtype)
     params, state = {"scale": scale, "shift": shift}, {"mean": mean, "variance": variance}
-    wide = [np.asarray(a, np.float64) for a in (x, scale, shift, mean, variance)]
-    found = []
-    for train in (True, False):
-        center, width = (wide[0].mean(0), wide[0].var(0)) if train else wide[3:]
-        exactly = wide[1] * (wide[0] - center) / np.sqrt(width + EPSILON) + wide[2]
-        ours = np.asarray(batch_norm(params, state, x, train=train)[0], np.float64)
-        found.append(float(np.abs(ours - exactly).max() / np.abs(exactly).max()))
-    return found[0], found[1]
+    outputs = tuple(batch_norm(params, state, x, train=train)[0] for train in (True, False))
+    return (x, scale, shift, mean, variance), outputs
+
+
+def _errors(inputs: tuple[np.ndarray, ...], outputs: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """[seeds] largest error in training and at inference against NumPy in float64, relative to the largest output."""
+    x, *features = (a.astype(np.float64) for a in inputs)
+    scale, shift, *running = (a[:, None] for a in features)
+    exactly = [
+        scale * (x - mean) / np.sqrt(variance + EPSILON) + shift
+        for mean, variance in ((x.mean(1, keepdims=True), x.var(1, keepdims=True)), running)
+    ]
+    largest = [np.abs(y).max((1, 2)) for y in exactly]
+    found = (np.abs(y - e).max((1, 2)) / most for y, e, most in zip(outputs, exactly, largest, strict=True))
+    return tuple(found)
 
 
 def _running(batch: int, updates: int, key: Array) -> tuple[Array, Array, Array]:

@@ -1,6 +1,8 @@
 """Gain of the squared gradient a layer at initialisation, by normalisation, activation, width, batch and layers measured."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
+from types import MappingProxyType
 
 import jax
 import jax.numpy as jnp
@@ -10,10 +12,8 @@ from jax import Array
 from experiments.measurement import Evidence, Measurement, curve, interval
 from jaxnotes import jacobians, meanfield
 from jaxnotes.layers.activations import identity, relu, sigmoid, tanh
-from jaxnotes.layers.initializers import weight_variance
 from jaxnotes.layers.linear import linear
 from jaxnotes.layers.normalization import batch_norm, batch_norm_state, layer_norm
-from jaxnotes.models.mlp import stack_init
 
 YANG = "E φ′² / Var φ at infinite width and batch, Yang et al. (2019)"
 HE = 2.0
@@ -43,16 +43,45 @@ def plain_sigmoid(layer_params, h: Array) -> Array:
     return sigmoid(linear(layer_params, h))
 
 
-def log_norms(layer: Callable, of_weights: float, width: int, batch: int, depth: int, keys: Array) -> np.ndarray:
-    """[seeds, depth + 1] natural log of the gradient's norm at each layer, from Gaussian inputs and a Gaussian end gradient."""
+LAYERS: Mapping[str, Callable] = MappingProxyType(
+    {
+        "relu": batch_normalised(relu),
+        "linear": batch_normalised(identity),
+        "tanh": batch_normalised(tanh),
+        "sigmoid": batch_normalised(sigmoid),
+        "residual": residual_block,
+        "layer-norm": layer_normalised,
+        "plain-sigmoid": plain_sigmoid,
+    }
+)
+
+
+def log_norms(
+    layer: str, of_weights: float, width: int, batch: int, depth: int, keys: Array, among: tuple[str, ...] | None = None
+) -> np.ndarray:
+    """[seeds, depth + 1] natural log of the gradient's norm at each layer, from Gaussian inputs and a Gaussian end gradient.
+
+    among: names in LAYERS that share one compiled program; the layer alone where None.
+    """
+    among = (layer,) if among is None else among
+    index, of_weights = jnp.asarray(among.index(layer)), jnp.asarray(of_weights, jnp.float32)
+    return np.asarray(_log_norms(index, of_weights, keys, among=among, width=width, batch=batch, depth=depth))
+
+
+@partial(jax.jit, static_argnames=("among", "width", "batch", "depth"))
+def _log_norms(index: Array, of_weights: Array, keys: Array, *, among: tuple[str, ...], width: int, batch: int, depth: int):
+    def layer(layer_params, h: Array) -> Array:
+        return jax.lax.switch(index, [LAYERS[name] for name in among], layer_params, h)
 
     def of_seed(key: Array) -> Array:
-        of_stack, of_input, of_loss = jax.random.split(key, 3)
-        params = stack_init(of_stack, width, depth, initializer=weight_variance(of_weights))
-        x, direction = (jax.random.normal(k, (batch, width)) for k in (of_input, of_loss))
+        # All from one draw: each further one would take half as long to compile as the two passes do.
+        drawn = jax.random.normal(key, (depth * width + 2 * batch, width))
+        x, direction = drawn[depth * width :].reshape(2, batch, width)
+        weight = jnp.sqrt(of_weights / width) * drawn[: depth * width].reshape(depth, width, width)
+        params = {"weight": weight, "bias": jnp.zeros((depth, width))}
         return jacobians.log_gradient_norms(layer, params, x, lambda h: jnp.sum(h * direction))
 
-    return np.asarray(jax.jit(lambda keys: jax.lax.map(of_seed, keys))(keys))
+    return jax.lax.map(of_seed, keys)
 
 
 def gain(logs: np.ndarray, window: tuple[int, ...]) -> np.ndarray:
@@ -75,27 +104,14 @@ def gradients(settings, key: Array) -> dict[str, Evidence]:
     window, depth = settings.gain_window, settings.gain_depth
     large = (settings.gain_width, settings.gain_batch)
     small = (min(settings.gain_width, 256), min(settings.gain_batch, 256))
-    chi = meanfield.chi(sigmoid, 1.0, 0.0)
-    arms = {
-        "relu": (batch_normalised(relu), HE, large, meanfield.batch_norm_gain(relu), YANG),
-        "tanh": (batch_normalised(tanh), 1.0, small, meanfield.batch_norm_gain(tanh), YANG),
-        "sigmoid": (batch_normalised(sigmoid), 1.0, small, meanfield.batch_norm_gain(sigmoid), YANG),
-        "linear": (batch_normalised(identity), 1.0, small, meanfield.batch_norm_gain(identity), YANG),
-        "residual": (
-            residual_block,
-            HE,
-            small,
-            residual_prediction(window),
-            "variance of the stream, after De and Smith (2020)",
-        ),
-        "layer-norm": (layer_normalised, HE, small, 1.0, "E φ′² / E φ² at infinite width"),
-        "plain-sigmoid": (plain_sigmoid, 1.0, small, chi, "χ, Schoenholz et al. (2017)"),
-    }
+    arms = {name: (HE if name in ("residual", "layer-norm") else 1.0, small, *_prediction(name, window)) for name in LAYERS}
+    arms["relu"] = (HE, large, *_prediction("relu", window))
     measurements, arrays = [], {"window": np.asarray(window)}
     for arm_key, (name, arm) in zip(jax.random.split(key, len(arms)), arms.items(), strict=True):
-        layer, of_weights, (width, batch), prediction, law = arm
+        of_weights, (width, batch), prediction, law = arm
         keys = jax.random.split(arm_key, settings.gain_seeds)
-        logs = log_norms(layer, of_weights, width, batch, depth, keys)
+        among = tuple(LAYERS) if (width, batch) == small else None
+        logs = log_norms(name, of_weights, width, batch, depth, keys, among)
         source = f"{law}; layers {window[0]} to {window[1]} of {depth}, width {width}, batch {batch}"
         measurements.append(_gain(f"gain-{name}", gain(logs, window), prediction, source))
         arrays |= curve(name, (logs - logs[:, -1:]) / np.log(10))
@@ -107,6 +123,18 @@ def gradients(settings, key: Array) -> dict[str, Evidence]:
     return {"normalization.gradients": Evidence((*measurements, *found), arrays | more)}
 
 
+def _prediction(name: str, window: tuple[int, ...]) -> tuple[float, str]:
+    """The gain that theory expects of a layer, and whose theory."""
+    if name == "residual":
+        return residual_prediction(window), "variance of the stream, after De and Smith (2020)"
+    if name == "layer-norm":
+        return 1.0, "E φ′² / E φ² at infinite width"
+    if name == "plain-sigmoid":
+        return meanfield.chi(sigmoid, 1.0, 0.0), "χ, Schoenholz et al. (2017)"
+    activation = {"relu": relu, "linear": identity, "tanh": tanh, "sigmoid": sigmoid}[name]
+    return meanfield.batch_norm_gain(activation), YANG
+
+
 def _gain(name: str, samples: np.ndarray, prediction: float | None, source: str) -> Measurement:
     return interval(name, samples, unit="times a layer", prediction=prediction, source=source)
 
@@ -115,19 +143,27 @@ def _deep_residual(settings, key: Array, size: tuple[int, int]) -> Measurement:
     """The gain of the last quarter of a deep residual stack, where the shortcut outweighs the branch."""
     depth, keys = settings.residual_depth, jax.random.split(key, settings.gain_seeds)
     window = (3 * depth // 4, depth)
-    samples = gain(log_norms(residual_block, HE, *size, depth, keys), window)
+    samples = gain(log_norms("residual", HE, *size, depth, keys), window)
     source = f"variance of the stream, after De and Smith (2020); blocks {window[0]} to {window[1]}"
     return _gain("gain-residual-deep", samples, residual_prediction(window), source)
 
 
 def _by_window(logs: np.ndarray, depth: int) -> list[Measurement]:
-    """The same runs over other layers."""
+    """The same runs over other layers.
+
+    Layer 0 sees the Gaussian input itself, of variance 1 and not ReLU's (1 − 1/π)/2, and so passes only E φ′² = 1/2: this one
+    layer is what moves the gain of a window that has it.
+    """
     third = depth // 3
     limit = meanfield.batch_norm_gain(relu)
-    windows = {"first": (0, third), "last": (depth - third, depth)}
+    first = (0.5 * limit ** (third - 1)) ** (1 / third)
+    windows = {
+        "first": (0, third, first, "layer 0 passes E φ′² = 1/2 of a Gaussian input of variance 1, the others as YANG"),
+        "last": (depth - third, depth, limit, YANG),
+    }
     return [
-        _gain(f"gain-window-{name}", gain(logs, (a, b)), limit, f"{YANG}; ReLU, layers {a} to {b}")
-        for name, (a, b) in windows.items()
+        _gain(f"gain-window-{name}", gain(logs, (a, b)), expected, f"{law}; ReLU, layers {a} to {b}".replace("YANG", YANG))
+        for name, (a, b, expected, law) in windows.items()
     ]
 
 
@@ -135,18 +171,19 @@ def _sweeps(settings, key: Array) -> tuple[list[Measurement], dict[str, np.ndarr
     """ReLU by width at one batch and by batch at one width, and the linear network by batch against its exact gain."""
     sizes, most = settings.sweep, settings.sweep[-1]
     sweeps = {
-        "width": (relu, [(size, most) for size in sizes]),
-        "batch": (relu, [(most, size) for size in sizes]),
-        "linear-batch": (identity, [(most, size) for size in sizes]),
+        "width": ("relu", [(size, most) for size in sizes]),
+        "batch": ("relu", [(most, size) for size in sizes]),
+        "linear-batch": ("linear", [(most, size) for size in sizes]),
     }
     measurements, arrays = [], {"sizes": np.asarray(sizes)}
-    for sweep_key, (name, (activation, shapes)) in zip(jax.random.split(key, len(sweeps)), sweeps.items(), strict=True):
+    for sweep_key, (name, (layer, shapes)) in zip(jax.random.split(key, len(sweeps)), sweeps.items(), strict=True):
         keys = jax.random.split(sweep_key, settings.gain_seeds)
-        layer, values = batch_normalised(activation), []
+        values = []
         for width, batch in shapes:
-            logs = log_norms(layer, HE, width, batch, settings.gain_depth, keys)
+            among = ("relu", "linear") if width == most else None
+            logs = log_norms(layer, HE, width, batch, settings.gain_depth, keys, among)
             values.append(gain(logs, settings.gain_window))
-            limit, law = meanfield.batch_norm_gain(activation), YANG
+            limit, law = _prediction(layer, settings.gain_window)
             if name == "linear-batch":
                 limit, law = (batch - 2) / (batch - 3), "(B − 2)/(B − 3), Yang et al. (2019), infinite width"
             size = width if name == "width" else batch

@@ -5,7 +5,8 @@ gradient moves when the earlier layers take their step (Santurkar et al. 2018, d
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,11 +17,7 @@ from experiments import normalization_training as runs
 from experiments.measurement import Evidence, Measurement, curve, exact, interval
 from jaxnotes.layers.activations import relu
 
-ARMS = {
-    "plain": runs.Arm(relu, 2.0, normalised=False),
-    "normalised": runs.Arm(relu, 2.0, normalised=True),
-    "noisy": runs.Arm(relu, 2.0, normalised=True, noisy=True),
-}
+ARMS = {kind: runs.arm(relu, 2.0, kind) for kind in runs.KINDS}
 
 
 class Shift(NamedTuple):
@@ -31,13 +28,14 @@ class Shift(NamedTuple):
     cosine: Array  # of the angle between G and G′
 
 
-def read_shift(arm: runs.Arm, params: Any, gradients: Any, rate: Array, batch: Any, keys: Array, next_keys: Array) -> Shift:
+def read_shift(arm: runs.Arm, moment: runs.Moment) -> Shift:
     """The shift of the step that the network is about to take, all seen through the same batch.
 
     The noisy arm's noise counts as part of what the earlier layers do: it is another one after the step.
     """
-    moved = jax.tree.map(lambda p, g: p - rate * g, params, gradients)
-    before, after = (runs.forward(arm, p, batch[0], k).inputs for p, k in ((params, keys), (moved, next_keys)))
+    params, batch, keys, next_keys = moment.params, moment.batch, moment.keys, moment.next_keys
+    moved = jax.tree.map(lambda p, g: p - moment.rate * g, params, moment.gradients)
+    before, after = moment.passed.inputs, runs.forward(arm, moved, batch[0], next_keys).inputs
     depth = before.shape[0]
 
     def gradient_after(layer: Array) -> Array:
@@ -50,9 +48,9 @@ def read_shift(arm: runs.Arm, params: Any, gradients: Any, rate: Array, batch: A
         both = {"input": moved["input"], "output": params["output"]}
         both["hidden"] = jax.tree.map(mixed, params["hidden"], moved["hidden"])
         chosen = jnp.where(jnp.arange(depth + 1) <= layer, next_keys, keys)
-        return jax.grad(lambda p: runs.loss_of(arm, p, batch, chosen))(both)["hidden"]["weight"][layer]
+        return jax.grad(lambda p: runs.loss_of(arm, p, batch, chosen)[0])(both)["hidden"]["weight"][layer]
 
-    now = gradients["hidden"]["weight"]
+    now = moment.gradients["hidden"]["weight"]
     changed = jax.lax.map(gradient_after, jnp.arange(depth))
     norm = lambda a: jnp.linalg.norm(a, axis=(1, 2))  # noqa: E731
     tiny = jnp.finfo(now.dtype).tiny
@@ -77,8 +75,9 @@ def shift(settings, key: Array) -> dict[str, Evidence]:
     of_tuning, of_seeds = jax.random.split(key)
     keys = jax.random.split(of_seeds, settings.train_seeds)
     outcomes, rates = {}, {}
+    train_arm = runs.trainer(settings, settings.train_depth, read_shift, noisy=True)
     for name, arm in ARMS.items():
-        train = runs.trainer(settings, arm, settings.train_depth, settings.points, read_shift)
+        train = partial(train_arm, arm)
         rates[name] = runs.tuned_rate(train, of_tuning, settings, data)
         outcomes[name] = train(keys, np.full(len(keys), rates[name]), data)
         if name != "plain":

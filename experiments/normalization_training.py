@@ -18,18 +18,27 @@ from jaxnotes.layers.linear import linear
 from jaxnotes.layers.normalization import batch_norm, batch_norm_state, norm_init
 from jaxnotes.models.mlp import mlp_init
 
+ACTIVATIONS = (relu, sigmoid)
+KINDS = ("plain", "normalised", "noisy")
 CLASSES = 10
 DECADES = "log10"
 MINIMUM_TRAINED = 0.5 * np.log(CLASSES)  # nats: a run whose last losses are below half of chance has trained
 
 
 class Arm(NamedTuple):
-    """A kind of network: linear maps, each followed by the normalisation and the activation; a linear output."""
+    """A kind of network, as numbers so that one compiled program trains every arm: see `arm`."""
 
-    activation: Callable
-    weight_variance: float
-    normalised: bool
-    noisy: bool = False  # noise after the normalisation, of another distribution at each step
+    activation: np.int32  # index into ACTIVATIONS
+    weight_variance: np.float32
+    kind: np.int32  # index into KINDS
+
+
+def arm(activation: Callable, weight_variance: float, kind: str) -> Arm:
+    """Linear maps, each followed by what `kind` says and by the activation; a linear output.
+
+    kind: "plain", "normalised", or "noisy": normalised, then noise of another distribution at each step.
+    """
+    return Arm(np.int32(ACTIVATIONS.index(activation)), np.float32(weight_variance), np.int32(KINDS.index(kind)))
 
 
 class Run(NamedTuple):
@@ -42,16 +51,15 @@ class Run(NamedTuple):
 def mnist_vectors() -> datasets.Dataset:
     """MNIST averaged over 2×2 pixels to 14×14, standardised, as vectors of 196 numbers."""
     data = datasets.mnist()
-    shrink = lambda images: datasets.standardise(datasets.halved(images))  # noqa: E731
+    shrink = jax.jit(lambda images: datasets.standardise(datasets.halved(images)))
     return data._replace(train_images=shrink(data.train_images), test_images=shrink(data.test_images))
 
 
 def init(arm: Arm, key: Array, n_in: int, width: int, depth: int) -> dict[str, Any]:
-    """Parameters of a first layer, `depth` stacked hidden layers and the output layer."""
+    """Parameters of a first layer, `depth` stacked hidden layers and the output layer; scale and shift rest in plain arms."""
     params = mlp_init(key, n_in, width, depth, CLASSES, initializer=weight_variance(arm.weight_variance))
-    if arm.normalised:
-        params["input"] |= norm_init(width)
-        params["hidden"] |= norm_init((depth, width))
+    params["input"] |= norm_init(width)
+    params["hidden"] |= norm_init((depth, width))
     return params
 
 
@@ -63,25 +71,34 @@ class Forward(NamedTuple):
     pre_activations: Array
 
 
-def forward(arm: Arm, params: dict[str, Any], x: Array, keys: Array) -> Forward:
-    """The network in training; keys: one a layer of units, [depth + 1], for the noise."""
-    h = arm.activation(pre_activation(arm, params["input"], x, keys[0]))
+def forward(arm: Arm, params: dict[str, Any], x: Array, keys: Array | None) -> Forward:
+    """The network in training; keys: one a layer of units, [depth + 1], for the noise; None where no arm has any."""
 
-    def step(h: Array, layer: tuple[Any, Array]) -> tuple[Array, tuple[Array, Array]]:
+    def activation(z: Array) -> Array:
+        return jax.lax.switch(arm.activation, ACTIVATIONS, z)
+
+    first, rest = (None, None) if keys is None else (keys[0], keys[1:])
+    h = activation(pre_activation(arm, params["input"], x, first))
+
+    def step(h: Array, layer: tuple[Any, Array | None]) -> tuple[Array, tuple[Array, Array]]:
         z = pre_activation(arm, layer[0], h, layer[1])
-        return arm.activation(z), (h, z)
+        return activation(z), (h, z)
 
-    h, (inputs, pre_activations) = jax.lax.scan(step, h, (params["hidden"], keys[1:]))
+    h, (inputs, pre_activations) = jax.lax.scan(step, h, (params["hidden"], rest))
     return Forward(linear(params["output"], h), inputs, pre_activations)
 
 
-def pre_activation(arm: Arm, params: dict[str, Array], h: Array, key: Array) -> Array:
+def pre_activation(arm: Arm, params: dict[str, Array], h: Array, key: Array | None) -> Array:
     """What enters the activation of one layer."""
-    z = linear(params, h)
-    if arm.normalised:
-        affine = {name: params[name] for name in ("scale", "shift")}
-        z, _ = batch_norm(affine, batch_norm_state(z.shape[-1]), z, train=True)
-    return noise(key, z) if arm.noisy else z
+    affine = {name: params[name] for name in ("scale", "shift")}
+
+    def normalised(z: Array) -> Array:
+        return batch_norm(affine, batch_norm_state(z.shape[-1]), z, train=True)[0]
+
+    kinds = [lambda z: z, normalised]
+    if key is not None:
+        kinds.append(lambda z: noise(key, normalised(z)))
+    return jax.lax.switch(arm.kind, kinds, linear(params, h))
 
 
 def noise(key: Array, z: Array) -> Array:
@@ -89,62 +106,68 @@ def noise(key: Array, z: Array) -> Array:
 
     Santurkar et al. (2018), algorithm 1: means of m within ±0.5, of s between 1 and 1.25; spread 0.1.
     """
-    of_mean, of_scale, of_shift, of_factor = jax.random.split(key, 4)
-    unit = (1, z.shape[-1])
-    mean, scale = jax.random.uniform(of_mean, unit, z.dtype, -0.5, 0.5), jax.random.uniform(of_scale, unit, z.dtype, 1, 1.25)
-    shift = mean + jax.random.uniform(of_shift, z.shape, z.dtype, -0.1, 0.1)
-    return z * (scale + 0.1 * jax.random.normal(of_factor, z.shape, z.dtype)) + shift
+    of_uniform, of_factor = jax.random.split(key)
+    drawn = jax.random.uniform(of_uniform, (len(z) + 2, z.shape[-1]), z.dtype)  # one draw: each is compiled by itself
+    mean, scale, shift = drawn[:1] - 0.5, 1 + 0.25 * drawn[1:2], 0.2 * drawn[2:] - 0.1
+    return z * (scale + 0.1 * jax.random.normal(of_factor, z.shape, z.dtype)) + mean + shift
 
 
-def loss_of(arm: Arm, params: Any, batch: tuple[Array, Array], keys: Array) -> Array:
-    """Cross-entropy of a batch (images, labels), nats."""
-    return training.cross_entropy(forward(arm, params, batch[0], keys).logits, batch[1])
+def loss_of(arm: Arm, params: Any, batch: tuple[Array, Array], keys: Array | None) -> tuple[Array, Forward]:
+    """Cross-entropy of a batch (images, labels), nats, and the forward pass behind it."""
+    passed = forward(arm, params, batch[0], keys)
+    return training.cross_entropy(passed.logits, batch[1]), passed
 
 
-def trainer(settings, arm: Arm, depth: int, points: int, read: Callable) -> Callable:
-    """A compiled function of keys, learning rates and data: a `Run` for each pair of key and rate, by plain SGD.
+class Moment(NamedTuple):
+    """A network about to take a step: what a reading is made of."""
 
-    `read(arm, params, gradients, rate, batch, keys, next_keys)` is called at the start of each of `points` equal stretches.
+    params: Any
+    gradients: Any
+    passed: Forward
+    rate: Array
+    batch: tuple[Array, Array]
+    keys: Array | None  # of this step's noise
+    next_keys: Array | None  # of the next step's
+
+
+def trainer(settings, depth: int, read: Callable, *, noisy: bool = False) -> Callable:
+    """`train(arm, keys, rates, data)`: a `Run` for each pair of key and rate, by plain SGD; one program for all arms.
+
+    `read(arm, moment)` is called at the start of each of `settings.points` equal stretches; noisy: whether an arm has noise.
     """
-    steps = settings.train_steps // points
+    steps = settings.train_steps
 
-    def gradient_of(params: Any, data: datasets.Dataset, chosen: Array, keys: Array):
-        batch = data.train_images[chosen], data.train_labels[chosen]
-        return jax.value_and_grad(partial(loss_of, arm))(params, batch, keys), batch
-
-    def run(key: Array, rate: Array, data: datasets.Dataset) -> Run:
+    def run(arm: Arm, data: datasets.Dataset, key: Array, rate: Array) -> Run:
         of_params, of_batches, of_noise = jax.random.split(key, 3)
-        indices = datasets.minibatch_indices(of_batches, len(data.train_labels), settings.train_batch, steps * points)
-        noise_keys = jax.random.split(of_noise, (points, steps, depth + 1))
+        indices = datasets.minibatch_indices(of_batches, len(data.train_labels), settings.train_batch, steps)
+        keys = jax.random.split(of_noise, (steps + 1, depth + 1)) if noisy else None
 
-        def step(params: Any, at: tuple[Array, Array]) -> tuple[Any, Array]:
-            (loss, gradients), _ = gradient_of(params, data, *at)
-            return _descend(params, gradients, rate), loss
-
-        def stretch(params: Any, at: tuple[Array, Array]) -> tuple[Any, tuple[Array, Any]]:
-            chosen, keys = at
-            (_, gradients), batch = gradient_of(params, data, chosen[0], keys[0])
-            reading = read(arm, params, gradients, rate, batch, keys[0], keys[-1])
-            params, losses = jax.lax.scan(step, params, at)
-            return params, (losses, reading)
+        def step(params: Any, at: tuple) -> tuple[Any, tuple[Array, Any]]:
+            chosen, keys, next_keys, reads = at
+            batch = data.train_images[chosen], data.train_labels[chosen]
+            (loss, passed), gradients = jax.value_and_grad(partial(loss_of, arm), has_aux=True)(params, batch, keys)
+            reading = partial(read, arm, Moment(params, gradients, passed, rate, batch, keys, next_keys))
+            nothing = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), jax.eval_shape(reading))
+            return _descend(params, gradients, rate), (loss, jax.lax.cond(reads, reading, lambda: nothing))
 
         params = init(arm, of_params, data.train_images.shape[1], settings.train_width, depth)
-        at = indices.reshape(points, steps, -1), noise_keys
-        losses, readings = jax.lax.scan(stretch, params, at)[1]
-        return Run(losses.ravel(), readings)
+        every = steps // settings.points
+        noise_keys = (keys[:-1], keys[1:]) if noisy else (None, None)
+        losses, readings = jax.lax.scan(step, params, (indices, *noise_keys, jnp.arange(steps) % every == 0))[1]
+        return Run(losses, jax.tree.map(lambda a: a[::every], readings))
 
-    mapped = jax.jit(lambda keys, rates, data: jax.lax.map(lambda both: run(*both, data), (keys, rates)))
+    mapped = jax.jit(lambda arm, data, keys, rates: jax.lax.map(lambda both: run(arm, data, *both), (keys, rates)))
     programs = []  # the compiled one, before the threads that share it
     size = -(-settings.train_seeds // 2)  # runs a program: one size, so one compilation, for tuning and for what counts
 
-    def train(keys: Array, rates, data: datasets.Dataset) -> Run:
+    def train(arm: Arm, keys: Array, rates, data: datasets.Dataset) -> Run:
         n, rates = len(rates), np.asarray(rates, np.float32)
         chunks = np.resize(np.arange(n), (-(-n // size), size))  # the last is filled up with runs that are not counted
         if not programs:
-            programs.append(mapped.lower(keys[chunks[0]], rates[chunks[0]], data).compile())
+            programs.append(mapped.lower(arm, data, keys[chunks[0]], rates[chunks[0]]).compile())
 
         def of_chunk(chunk: np.ndarray) -> Run:
-            return jax.tree.map(np.asarray, programs[0](keys[chunk], rates[chunk], data))
+            return jax.tree.map(np.asarray, programs[0](arm, data, keys[chunk], rates[chunk]))
 
         with ThreadPoolExecutor(2) as pool:  # products this small leave a second core idle
             return jax.tree.map(lambda *parts: np.concatenate(parts)[:n], *pool.map(of_chunk, chunks))
@@ -163,7 +186,7 @@ def final_loss(losses: np.ndarray) -> np.ndarray:
 
 
 def sweep(train: Callable, keys: Array, rates: tuple[float, ...], data: datasets.Dataset) -> Run:
-    """Every key at every rate: [keys, rates, ...]."""
+    """Every key at every rate, of one arm's `train(keys, rates, data)`: [keys, rates, ...]."""
     shape = (len(keys), len(rates))
     runs = train(jnp.repeat(keys, len(rates)), np.tile(np.asarray(rates), len(keys)), data)
     return jax.tree.map(lambda a: a.reshape(shape + a.shape[1:]), runs)
@@ -175,9 +198,10 @@ def tuned_rate(train: Callable, key: Array, settings, data: datasets.Dataset) ->
     return settings.learning_rates[int(final_loss(runs.losses).mean(0).argmin())]
 
 
-def read_saturation(arm: Arm, params, gradients, rate, batch, keys, next_keys) -> Array:
-    """Fraction of saturated units over all hidden layers."""
-    return saturated_fraction(arm.activation, forward(arm, params, batch[0], keys).pre_activations)
+def read_saturation(arm: Arm, moment: Moment) -> Array:
+    """Fraction of saturated units over all hidden layers, of sigmoids."""
+    del arm
+    return saturated_fraction(sigmoid, moment.passed.pre_activations)
 
 
 def saturation(settings, key: Array) -> dict[str, Evidence]:
@@ -185,14 +209,14 @@ def saturation(settings, key: Array) -> dict[str, Evidence]:
     data, measurements, arrays = mnist_vectors(), [], {}
     of_tuning, of_seeds = jax.random.split(key)
     keys, trained = jax.random.split(of_seeds, settings.train_seeds), {}
+    train_arm = trainer(settings, settings.train_depth, read_saturation)
     for name in ("plain", "normalised"):
-        arm = Arm(sigmoid, settings.large_variance, name == "normalised")
-        train = trainer(settings, arm, settings.train_depth, settings.points, read_saturation)
+        train = partial(train_arm, arm(sigmoid, settings.large_variance, name))
         rate = tuned_rate(train, of_tuning, settings, data)
         runs = train(keys, np.full(len(keys), rate), data)
         trained[name] = runs.readings[:, -1]
         law = "P(|z| > 4.357) of a standard normal z: slope below 5% of its maximum"
-        prediction, source = (1.32e-5, law) if arm.normalised else (None, "slope below 5% of its maximum")
+        prediction, source = (1.32e-5, law) if name == "normalised" else (None, "slope below 5% of its maximum")
         initial = interval(
             f"saturated-{name}-initial", runs.readings[:, 0], unit="of the units", prediction=prediction, source=source
         )
@@ -219,13 +243,13 @@ def point_steps(settings) -> np.ndarray:
 def rate_limits(settings, key: Array) -> dict[str, Evidence]:
     """normalization.learning-rate: every rate of a grid, with and without, for ReLU and sigmoid units."""
     data, measurements, arrays = mnist_vectors(), [], {"rates": np.asarray(settings.rate_grid)}
+    train_arm = trainer(settings, settings.rate_depth, lambda *_: ())
     for activation, of_weights in ((relu, 2.0), (sigmoid, 1.0)):
         key, of_arms = jax.random.split(key)
         keys = jax.random.split(of_arms, settings.tuning_seeds + settings.train_seeds)
         largest, fastest, name = {}, {}, activation.__name__
         for label in ("plain", "normalised"):
-            arm = Arm(activation, of_weights, label == "normalised")
-            train = trainer(settings, arm, settings.rate_depth, settings.points, lambda *_: ())
+            train = partial(train_arm, arm(activation, of_weights, label))
             losses = sweep(train, keys, settings.rate_grid, data).losses
             largest[label], fastest[label], found = _limits(settings, f"{label}-{name}", losses)
             measurements += found
