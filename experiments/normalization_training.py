@@ -28,9 +28,9 @@ MINIMUM_TRAINED = 0.5 * np.log(CLASSES)  # nats: a run whose last losses are bel
 class Arm(NamedTuple):
     """A kind of network, as numbers so that one compiled program trains every arm: see `arm`."""
 
-    activation: np.int32  # index into ACTIVATIONS
-    weight_variance: np.float32
-    kind: np.int32  # index into KINDS
+    activation: Array  # index into ACTIVATIONS
+    weight_variance: Array
+    kind: Array  # index into KINDS
 
 
 def arm(activation: Callable, weight_variance: float, kind: str) -> Arm:
@@ -38,7 +38,7 @@ def arm(activation: Callable, weight_variance: float, kind: str) -> Arm:
 
     kind: "plain", "normalised", or "noisy": normalised, then noise of another distribution at each step.
     """
-    return Arm(np.int32(ACTIVATIONS.index(activation)), np.float32(weight_variance), np.int32(KINDS.index(kind)))
+    return Arm(jnp.int32(ACTIVATIONS.index(activation)), jnp.float32(weight_variance), jnp.int32(KINDS.index(kind)))
 
 
 class Run(NamedTuple):

@@ -58,7 +58,8 @@ def formula(evidence: Evidence):
     right.axhline(evidence["two-pass-variance"].prediction, color="#888888", lw=0.6, ls=":")
     right.set_xticks((0, 1), ("two passes", "E x² − (E x)²"))
     right.set_yscale("symlog", linthresh=1e-4)
-    right.set(xlim=(-0.5, 1.5), ylabel="variance")
+    lowest, highest = evidence["one-pass-variance"].low, evidence["one-pass-variance"].high
+    right.set(xlim=(-0.5, 1.5), ylim=(1.5 * min(lowest, -1e-4), 2 * max(highest, 1e-4)), ylabel="variance")
     settings_note(right, "float32, 100 + 0.01 × standard normal; dotted: the true variance")
     return figure
 
@@ -114,17 +115,20 @@ def gradients(evidence: Evidence):
         measured(left, np.arange(mean.size), *values, series=series, label=label, most=9)
         gain = evidence[f"gain-{name}"].prediction
         theory(left, np.arange(mean.size), 0.5 * np.log10(gain) * np.arange(mean.size), series=series, lw=0.6)
-    left.set(xlabel=_PASSED, ylabel=_GRADIENT, ylim=(-6, 6))
+    left.set(xlabel=_PASSED, ylabel=_GRADIENT, ylim=(-6, 4))
     settings_note(left, f"at initialisation; line: predicted gain; n = {evidence['gain-relu'].n}", _THIRD)
-    left.legend(loc="lower left", fontsize=5.5)
+    left.legend(loc="lower right", fontsize=5.5)
     limit, arrays = float(evidence.arrays["limit"]), evidence.arrays
     layers = np.arange(arrays["position-mean"].size)
     _curve(middle, evidence, "position", layers, series=0, label="ReLU, batch norm", most=25)
     middle.axhline(limit, color=COLORS[0], lw=0.8)
-    first, last = arrays["window"]
-    middle.axvspan(first, last, color="#dddddd", zorder=0)
-    middle.set(xlabel="layer", ylabel="gain of the squared gradient", ylim=(0.8 * limit, 1.25 * limit))
-    settings_note(middle, "by layer; line: π/(π − 1); grey: the window measured", _THIRD)
+    middle.axvspan(*arrays["window"], color="#dddddd", zorder=0)
+    first = arrays["position-mean"][0]
+    middle.annotate(
+        f"layer 0: {first:.2f}, the input\nis Gaussian, not ReLU's", (0, first), (1.5, first), fontsize=6, va="center"
+    )
+    middle.set(xlabel="layer", ylabel="gain of the squared gradient", ylim=(0, 1.25 * limit))
+    settings_note(middle, "by layer; line: π/(π−1); grey: the window measured", _THIRD)
     sizes = arrays["sizes"]
     for series, (name, label) in enumerate(
         (("width", "by width"), ("batch", "by batch"), ("linear-batch", "linear, by batch"))
@@ -135,14 +139,14 @@ def gradients(evidence: Evidence):
     right.set(xscale="log", xlabel="width or batch", xticks=sizes, xticklabels=sizes)
     right.minorticks_off()
     right.tick_params(axis="x", labelsize=6)
-    settings_note(right, f"the other one at {sizes[-1]}; lines: π/(π − 1), (B − 2)/(B − 3)", _THIRD)
+    settings_note(right, f"the other one at {sizes[-1]}; lines: π/(π−1), (B−2)/(B−3)", _THIRD)
     right.legend(loc="best", fontsize=6)
     return figure
 
 
 def shift(evidence: Evidence):
     """Both measures of covariate shift and the loss over training, at tuned learning rates."""
-    figure, panels = new_figure(3, height=2.5)
+    figure, panels = new_figure(3, height=2.7)
     x = evidence.arrays["steps"]
     kinds = {
         "input-drift": r"log$_{10}$ drift of inputs a step",
@@ -157,7 +161,7 @@ def shift(evidence: Evidence):
     notes = ("drift of a layer's input distribution", "Santurkar et al. (2018)", f"n = {evidence['log-loss-plain'].n} seeds")
     for axes, note in zip(panels, notes, strict=True):
         settings_note(axes, note, _THIRD)
-    panels[2].legend(loc="upper right", fontsize=6)
+    figure.legend(*panels[2].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return figure
 
 
