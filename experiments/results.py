@@ -62,6 +62,8 @@ def load(out_dir: Path, topic: str) -> Results | None:
         claim: Evidence(tuple(Measurement(**m) for m in entry["measurements"]), by_claim[claim])
         for claim, entry in document["claims"].items()
     }
+    order = {claim: place for place, claim in enumerate(rules.load_claims())}  # as in the notes
+    claims = dict(sorted(claims.items(), key=lambda item: order.get(item[0], len(order))))
     header = {k: v for k, v in document.items() if k not in ("schema", "arrays_sha256", "claims")}
     return Results(header, claims)
 
