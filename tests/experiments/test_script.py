@@ -44,7 +44,7 @@ def test_help_names_every_flag_with_its_defaults():
         ("saturation", "--no_such=1", "Unknown command line flag 'no_such'"),
         ("saturation", "--out_dir=/dev/null/x", "--out_dir=/dev/null/x cannot be written"),
         ("saturation", "word", "unexpected argument 'word'"),
-        ("reproduce", "--topics=causes,sorrow", "--topics=sorrow is not one of causes, residual, saturation"),
+        ("reproduce", "--topics=causes,sorrow", "--topics=sorrow is not one of causes, remedies, residual"),
     ],
 )
 def test_bad_input_is_one_line_and_status_2(module, flag, message):
