@@ -56,19 +56,43 @@ def load() -> Data:
     )
 
 
-@partial(jax.jit, static_argnames=("name", "batch", "steps", "by_batch"))
-def run(norm: Array, rate: Array, key: Array, data: Data, *, name: str, batch: int, steps: int, by_batch: bool):
-    """One whole run of Adam: accuracies (validation by running statistics, test by them, test by batch statistics or NaN)."""
-    network = NETWORKS[name]
+def run(
+    norm: Array, rate: Array, key: Array, data: Data, *, name: str, batch: int, steps: int, by_batch: bool
+) -> tuple[float, float, float]:
+    """One whole run of Adam: accuracies (validation by running statistics, test by them, test by batch statistics or NaN).
+
+    Four programs, since only the training and the last accuracy are compiled anew for another batch size.
+    """
     of_params, of_batches = jax.random.split(key)
-    params, state = network.init(of_params)
-    indices = datasets.minibatch_indices(of_batches, len(data.train[1]), batch, steps)
-    params, state = fit(network, norm, rate, params, state, data.train, indices)
-    apply = partial(network.apply, norm, params, state)
-    both = (jnp.concatenate(parts) for parts in zip(data.validation, data.test, strict=True))
-    right = correct(apply, *both, train=False)  # one program for both sets
-    by_batch_too = correct(apply, *data.test, train=True, batch=min(batch, LARGEST)).mean() if by_batch else jnp.nan
-    return right[:VALIDATION].mean(), right[VALIDATION:].mean(), by_batch_too
+    trained = _trained(norm, rate, of_batches, _start(of_params, name=name), data.train, name=name, batch=batch, steps=steps)
+    right = np.asarray(_right(norm, trained, data.validation, data.test, name=name))
+    by_batch_too = _accuracy_by_batch(norm, trained, data.test, name=name, batch=min(batch, LARGEST)) if by_batch else np.nan
+    return float(right[:VALIDATION].mean()), float(right[VALIDATION:].mean()), float(by_batch_too)
+
+
+@partial(jax.jit, static_argnames="name")
+def _start(key: Array, *, name: str) -> tuple:
+    """(params, running statistics) before the first step."""
+    return NETWORKS[name].init(key)
+
+
+@partial(jax.jit, static_argnames=("name", "batch", "steps"))
+def _trained(norm: Array, rate: Array, key: Array, start: tuple, data: tuple, *, name: str, batch: int, steps: int) -> tuple:
+    """(params, running statistics) after the last step."""
+    indices = datasets.minibatch_indices(key, len(data[1]), batch, steps)
+    return fit(NETWORKS[name], norm, rate, *start, data, indices)
+
+
+@partial(jax.jit, static_argnames="name")
+def _right(norm: Array, trained: tuple, validation: tuple, test: tuple, *, name: str) -> Array:
+    """`correct` by running statistics, of the validation and then the test examples."""
+    both = (jnp.concatenate(parts) for parts in zip(validation, test, strict=True))
+    return correct(partial(NETWORKS[name].apply, norm, *trained), *both, train=False)
+
+
+@partial(jax.jit, static_argnames=("name", "batch"))
+def _accuracy_by_batch(norm: Array, trained: tuple, test: tuple, *, name: str, batch: int) -> Array:
+    return correct(partial(NETWORKS[name].apply, norm, *trained), *test, train=True, batch=batch).mean()
 
 
 def fit(network: Network, norm: Array, rate: Array, params, state, data: tuple[Array, Array], indices: Array, **options):
@@ -105,16 +129,16 @@ def correct(apply: Callable, x: Array, labels: Array, *, train: bool, batch: int
 
 
 def search(
-    settings, data: Data, key: Array, *, name: str, batch: int, steps: int, by_batch: bool = False
+    settings, data: Data, key: Array, *, name: str, batch: int, steps: int, seeds: int, by_batch: bool = False
 ) -> dict[str, Outcome]:
     """Both norms: the rate by validation accuracy on a seed of its own, then the seeds that count, paired over the norms."""
-    of_tuning, *of_seeds = jax.random.split(key, 1 + settings.train_seeds)
+    of_tuning, *of_seeds = jax.random.split(key, 1 + seeds)
     rates = settings.learning_rates
 
-    def once(item) -> tuple:
+    def once(item) -> tuple[float, float, float]:
         norm, rate, run_key = item
         index, rate = jnp.asarray(NORMS.index(norm), jnp.int32), jnp.asarray(rate, jnp.float32)
-        return tuple(map(float, run(index, rate, run_key, data, name=name, batch=batch, steps=steps, by_batch=by_batch)))
+        return run(index, rate, run_key, data, name=name, batch=batch, steps=steps, by_batch=by_batch)
 
     tried = np.asarray(two_at_a_time(once, [(norm, rate, of_tuning) for norm in NORMS for rate in rates]))
     best = tried[:, 0].reshape(len(NORMS), -1).argmax(1)
