@@ -238,12 +238,12 @@ def moments(settings: Normalization, key: Array) -> dict[str, Evidence]:
 
 
 PARTS = (
-    Part(drift, 6),
-    Part(formula, 4),
+    Part(drift, 3),
+    Part(formula, 3),
     Part(moments, 3),
-    Part(normalization_training.saturation, 12),
-    Part(normalization_gradients.gradients, 25),
-    Part(normalization_shift.shift, 20),
+    Part(normalization_training.saturation, 8),
+    Part(normalization_gradients.gradients, 28),
+    Part(normalization_shift.shift, 22),
     Part(normalization_training.rate_limits, 25),
 )
 

@@ -222,7 +222,7 @@ def _running_checks(settings: Norms, key: Array) -> dict[str, Array]:
     }
 
 
-PARTS = (Part(axes, 2), Part(batch_size, 50), Part(domains, 60), Part(running, 6))
+PARTS = (Part(axes, 1), Part(batch_size, 20), Part(domains, 90), Part(running, 5))
 
 
 def measure(settings: Norms, key: Array, on_part: Callable = lambda part: None) -> dict[str, Evidence]:

@@ -62,7 +62,9 @@ def domains(evidence: Evidence):
         measured(panel, np.arange(len(names)) + 0.12 * (2 * series - 1), *bounds, series=series, label=label)
     panel.set_xticks(range(len(names)), [_NETWORKS[name] for name in names])
     panel.set(ylabel="test accuracy", xlim=(-0.5, len(names) - 0.5))
-    settings_note(panel, f"MNIST (rows as steps), batches of {evidence['batch'].value:.0f}, n = {found[0].n}, tuned rates")
+    n = {name: evidence[f"gain-{name}"].n for name in names}
+    seeds = ", ".join([f"n = {n[names[0]]}", *(f"{n[name]} ({_NETWORKS[name]})" for name in names if n[name] != n[names[0]])])
+    settings_note(panel, f"MNIST (rows as steps), batches of {evidence['batch'].value:.0f}, {seeds}")
     panel.legend(loc="best")
     return figure
 

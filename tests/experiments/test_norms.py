@@ -83,6 +83,28 @@ def test_correct_counts_whole_batches_and_leaves_the_remainder_out():
     np.testing.assert_array_equal(found, [1, 1, 0, 1, 1, 1])
 
 
+def test_a_search_takes_the_better_rate_and_pairs_the_seeds(key, monkeypatch):
+    # The promotion that `scripts_promote` sets does not reach other threads.
+    monkeypatch.setattr(norms_training, "two_at_a_time", lambda run, items: [run(item) for item in items])
+    data = norms_training.load()
+    settings = norms.Norms.preset("quick", learning_rates=(1e-9, 1e-2))
+    options = {"name": "mlp", "batch": 32, "steps": 40, "by_batch": True}
+    found = norms_training.search(settings, data, key, seeds=2, **options)
+    assert set(found) == {"batch", "layer"} and {outcome.learning_rate for outcome in found.values()} == {1e-2}
+    _, *of_seeds = jax.random.split(key, 3)
+    for norm, outcome in zip((BATCH, LAYER), found.values(), strict=True):
+        alone = [norms_training.run(norm, jnp.asarray(1e-2), k, data, **options) for k in of_seeds]
+        np.testing.assert_allclose(np.stack([outcome.inference, outcome.training], 1), np.asarray(alone)[:, 1:], atol=1e-6)
+        assert outcome.inference.min() > 0.5
+    # Layer normalisation has one form; the second accuracy leaves out the 16 examples that fill no batch of 32.
+    np.testing.assert_allclose(found["layer"].inference, found["layer"].training, atol=16 / 2000)
+    network = networks.NETWORKS["mlp"]
+    untrained = norms_training.run(LAYER, jnp.asarray(0.0), of_seeds[0], data, **options)
+    of_start = norms_training._start(jax.random.split(of_seeds[0])[0], name="mlp")
+    logits = network.apply(LAYER, *of_start, data.test[0], False)[0]
+    assert untrained[1] == pytest.approx(float((logits.argmax(1) == data.test[1]).mean()), abs=1e-3)
+
+
 def test_running_statistics_do_not_act_on_training(key):
     data = norms_training.load()
     few = norms_training.Data(*((x[:1000], y[:1000]) for x, y in data))
