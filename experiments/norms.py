@@ -37,9 +37,14 @@ class Norms(Settings):
     )
     momentum_steps: int = setting(100, "Steps after which the momenta are compared.", minimum=1)
     train_seeds: int = setting(6, "Seeds trained at the tuned learning rate.", quick=3, minimum=2)
-    recurrent_seeds: int = setting(16, "The same of the RNN, whose results vary the most.", quick=6, minimum=2)
+    domain_seeds: tuple[int, ...] = setting(
+        (6, 6, 16, 12), "The same of the CNN, MLP, RNN and Transformer.", quick=(3, 3, 6, 3), minimum=2
+    )
     learning_rates: tuple[float, ...] = setting(
-        (3e-4, 1e-3, 3e-3, 1e-2), "Learning rates tried for each arm.", quick=(1e-3, 1e-2), minimum=1e-12
+        (1e-3, 3e-3, 1e-2, 3e-2, 1e-1), "Learning rates tried for each batch size and norm.", quick=(3e-3, 3e-2), minimum=1e-12
+    )
+    domain_rates: tuple[float, ...] = setting(
+        (3e-3, 1e-2, 3e-2, 1e-1), "Learning rates tried for each kind of network and norm.", quick=(3e-3, 3e-2), minimum=1e-12
     )
 
     def __post_init__(self) -> None:
@@ -48,6 +53,8 @@ class Norms(Settings):
             raise SettingsError(f"--batch_sizes={self.batch_sizes} must be two or more sizes in rising order, such as 2,32,512")
         if self.batch_sizes[-1] > VALIDATION or self.examples_seen < self.batch_sizes[-1]:
             raise SettingsError(f"--batch_sizes={self.batch_sizes} may reach {VALIDATION} and --examples_seen at most")
+        if len(self.domain_seeds) != len(NETWORKS):
+            raise SettingsError(f"--domain_seeds={self.domain_seeds} must be {len(NETWORKS)} numbers: {', '.join(NETWORKS)}")
         if MOMENTUM not in self.momenta or max(self.momenta) >= 1:
             raise SettingsError(f"--momenta={self.momenta} must lie below 1 and have {MOMENTUM} among them")
 
@@ -96,7 +103,7 @@ def batch_size(settings: Norms, key: Array) -> dict[str, Evidence]:
     for size, of_size in zip(settings.batch_sizes, of_sizes, strict=True):
         outcomes.append(
             search(
-                settings,
+                settings.learning_rates,
                 data,
                 of_size,
                 name="mlp",
@@ -148,10 +155,10 @@ def _accuracy(name: str, outcome: Outcome):
 def domains(settings: Norms, key: Array) -> dict[str, Evidence]:
     """norms.domains: both norms in an MLP, a CNN, an RNN and a Transformer."""
     data, measurements, rest = load(), [], []
-    batch, steps = settings.domain_batch, settings.domain_steps
-    for name, of_network in zip(NETWORKS, jax.random.split(key, len(NETWORKS)), strict=True):
-        seeds = settings.recurrent_seeds if name == "rnn" else settings.train_seeds
-        found = search(settings, data, of_network, name=name, batch=batch, steps=steps, seeds=seeds)
+    batch, steps, rates = settings.domain_batch, settings.domain_steps, settings.domain_rates
+    keys = jax.random.split(key, len(NETWORKS))
+    for name, of_network, seeds in zip(NETWORKS, keys, settings.domain_seeds, strict=True):
+        found = search(rates, data, of_network, name=name, batch=batch, steps=steps, seeds=seeds)
         own, other = ("layer", "batch") if name in ("rnn", "transformer") else ("batch", "layer")
         change = found[own].inference - found[other].inference
         source = f"{own} minus {other} normalisation, {steps} steps of {batch} examples, seeds paired, tuned learning rates"

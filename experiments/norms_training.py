@@ -129,11 +129,10 @@ def correct(apply: Callable, x: Array, labels: Array, *, train: bool, batch: int
 
 
 def search(
-    settings, data: Data, key: Array, *, name: str, batch: int, steps: int, seeds: int, by_batch: bool = False
+    rates: tuple[float, ...], data: Data, key: Array, *, name: str, batch: int, steps: int, seeds: int, by_batch: bool = False
 ) -> dict[str, Outcome]:
     """Both norms: the rate by validation accuracy on a seed of its own, then the seeds that count, paired over the norms."""
     of_tuning, *of_seeds = jax.random.split(key, 1 + seeds)
-    rates = settings.learning_rates
 
     def once(item) -> tuple[float, float, float]:
         norm, rate, run_key = item

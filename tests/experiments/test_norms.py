@@ -10,6 +10,7 @@ import pytest
 
 from experiments import norms, norms_training
 from experiments import norms_networks as networks
+from experiments.settings import SettingsError
 from jaxnotes import datasets
 from jaxnotes.models.transformer import transformer_classifier
 
@@ -87,9 +88,8 @@ def test_a_search_takes_the_better_rate_and_pairs_the_seeds(key, monkeypatch):
     # The promotion that `scripts_promote` sets does not reach other threads.
     monkeypatch.setattr(norms_training, "two_at_a_time", lambda run, items: [run(item) for item in items])
     data = norms_training.load()
-    settings = norms.Norms.preset("quick", learning_rates=(1e-9, 1e-2))
     options = {"name": "mlp", "batch": 32, "steps": 40, "by_batch": True}
-    found = norms_training.search(settings, data, key, seeds=2, **options)
+    found = norms_training.search((1e-9, 1e-2), data, key, seeds=2, **options)
     assert set(found) == {"batch", "layer"} and {outcome.learning_rate for outcome in found.values()} == {1e-2}
     _, *of_seeds = jax.random.split(key, 3)
     for norm, outcome in zip((BATCH, LAYER), found.values(), strict=True):
@@ -103,6 +103,11 @@ def test_a_search_takes_the_better_rate_and_pairs_the_seeds(key, monkeypatch):
     of_start = norms_training._start(jax.random.split(of_seeds[0])[0], name="mlp")
     logits = network.apply(LAYER, *of_start, data.test[0], False)[0]
     assert untrained[1] == pytest.approx(float((logits.argmax(1) == data.test[1]).mean()), abs=1e-3)
+
+
+def test_each_kind_of_network_has_its_number_of_seeds(unchecked):
+    with pytest.raises(SettingsError, match="4 numbers: cnn, mlp, rnn, transformer"):
+        norms.Norms(domain_seeds=(6, 6))
 
 
 def test_running_statistics_do_not_act_on_training(key):
