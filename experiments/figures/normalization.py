@@ -115,9 +115,9 @@ def gradients(evidence: Evidence):
         measured(left, np.arange(mean.size), *values, series=series, label=label, most=9)
         gain = evidence[f"gain-{name}"].prediction
         theory(left, np.arange(mean.size), 0.5 * np.log10(gain) * np.arange(mean.size), series=series, lw=0.6)
-    left.set(xlabel=_PASSED, ylabel=_GRADIENT, ylim=(-6, 4))
+    left.set(xlabel=_PASSED, ylabel=_GRADIENT, ylim=(-4, 8))
     settings_note(left, f"at initialisation; line: predicted gain; n = {evidence['gain-relu'].n}", _THIRD)
-    left.legend(loc="lower right", fontsize=5.5)
+    left.legend(loc="upper left", fontsize=5.5)
     limit, arrays = float(evidence.arrays["limit"]), evidence.arrays
     layers = np.arange(arrays["position-mean"].size)
     _curve(middle, evidence, "position", layers, series=0, label="ReLU, batch norm", most=25)
