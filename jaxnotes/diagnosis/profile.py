@@ -1,0 +1,56 @@
+"""The gradient over depth and over time, out of a report's rows."""
+
+import dataclasses
+import math
+
+from jaxnotes.probe import Layer, Report
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """One layer of the profile: the largest reading over the calls of a module with the same parameters."""
+
+    name: str
+    log10_gradient: float
+    log10_rms: float
+    layers: tuple[Layer, ...]
+
+
+def depth_profile(report: Report) -> list[Place]:
+    """A place a layer, in order; calls that share parameters, as the steps of a recurrent network do, are one place."""
+    groups: dict[tuple, list[Layer]] = {}
+    for layer in report.layers:
+        groups.setdefault(_group(layer), []).append(layer)
+    return [
+        Place(
+            layers[0].name if len(layers) > 1 else layers[0].label,
+            max(layer.log10_gradient_norm for layer in layers),
+            max(_log10(layer.activation_rms) for layer in layers),
+            tuple(layers),
+        )
+        for layers in groups.values()
+    ]
+
+
+def _group(layer: Layer) -> tuple:
+    """Equal for calls with the same parameters; calls of a layer without any are apart."""
+    return (layer.name, layer.call) if math.isnan(layer.parameter_rms) else (layer.name, layer.parameter_rms)
+
+
+def time_profiles(report: Report, least: int = 8) -> dict[str, list[Layer]]:
+    """The calls of each module that is called at least so often with the same parameters."""
+    places = depth_profile(report)
+    return {place.name: list(place.layers) for place in places if len(place.layers) >= least}
+
+
+def _log10(value: float) -> float:
+    return math.log10(value) if value > 0 else -math.inf
+
+
+def ends(values: list[float]) -> tuple[float, float]:
+    """The largest value in the first third and in the last third.
+
+    The largest, as a branch may carry little where the path beside it carries all.
+    """
+    third = max(len(values) // 3, 1)
+    return max(values[:third]), max(values[-third:])

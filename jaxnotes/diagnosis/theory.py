@@ -1,0 +1,55 @@
+"""Mean-field predictions for the model that was read: the gain of each layer, and what a remedy would make of it."""
+
+import dataclasses
+import math
+from functools import lru_cache
+
+import numpy as np
+
+from jaxnotes import meanfield
+from jaxnotes.probe import Activation, Layer, Report
+
+LARGEST_MEASURED_VARIANCE = 1e6  # beyond it quadrature has nothing to add
+
+
+@dataclasses.dataclass(frozen=True)
+class Gain:
+    """A weight layer whose output an activation function reads.
+
+    Attributes:
+      layer: the row.
+      now: χ at the pre-activation variance that was measured, with the next weight layer's variance.
+      critical: the weight variance σ_w² at which χ = 1.
+    """
+
+    layer: Layer
+    now: float
+    critical: float
+
+
+def gains(report: Report) -> list[Gain]:
+    """Each weight layer with an activation function before the last; the model's own activation function, whatever it is."""
+    weighted = [layer for layer in report.layers if not math.isnan(layer.weight_variance)]
+    found = []
+    for layer, following in zip(weighted, weighted[1:], strict=False):
+        if layer.activation_function is None:
+            continue
+        variance = min(layer.activation_rms**2, LARGEST_MEASURED_VARIANCE)
+        try:
+            now = float(meanfield.chi(layer.activation_function.function, following.weight_variance, 0.0, q=variance))
+            critical = critical_variance(layer.activation_function)
+        except (ValueError, TypeError):
+            continue  # an activation function that the theory does not cover
+        found.append(Gain(layer, now, critical))
+    return found
+
+
+@lru_cache(maxsize=64)
+def critical_variance(activation: Activation) -> float:
+    """σ_w² at which a wide stack with this activation function neither shrinks nor grows gradients."""
+    return float(np.asarray(meanfield.critical_weight_variance(activation.function, 0.0)))
+
+
+def log10_gradient_ratio(found: list[Gain]) -> float:
+    """Predicted log10 of the gradient norm at the first of these layers over that at the last."""
+    return sum(0.5 * math.log10(max(gain.now, 1e-300)) for gain in found)

@@ -1,0 +1,47 @@
+"""What every framework's model becomes for the probe: a pure function of parameters, state, inputs and a key, with taps."""
+
+import dataclasses
+from collections.abc import Callable, Hashable
+from typing import Any
+
+TRAINING = ("train", "training", "is_training")  # keywords by which models are told that they train
+INFERENCE = ("deterministic", "inference", "use_running_average", "eval_mode")
+
+
+class ModelError(TypeError):
+    """A model that the probe cannot read; the message says what it got and what it takes."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Adapted:
+    """A model as the probe runs it.
+
+    Attributes:
+      call: (parameters, state, inputs, keywords, key) -> (outputs, new state); every layer's output is tapped.
+      parameters: tree that gradients are taken for.
+      state: tree of all other arrays: running statistics, random streams.
+      identity: equal for models whose `call` is the same, so that they share a compiled program.
+      framework: "linen", "nnx", "equinox" or "plain".
+      input_axes: of a weight of so many axes, those that are summed over: the fan-in.
+      needs_key: exceptions by which the framework says that a random key is missing.
+      train: whether the model was told to train; None where it has no such switch or keeps its own.
+    """
+
+    call: Callable
+    parameters: Any
+    state: Any
+    identity: Hashable
+    framework: str
+    input_axes: Callable[[int], tuple[int, ...]]
+    needs_key: tuple[type[Exception], ...] = ()
+    train: bool | None = None
+
+
+def leading_axes(axes: int) -> tuple[int, ...]:
+    """All but the last: weights are [*kernel, in, out]."""
+    return tuple(range(axes - 1))
+
+
+def trailing_axes(axes: int) -> tuple[int, ...]:
+    """All but the first: weights are [out, in, *kernel]."""
+    return tuple(range(1, axes))

@@ -1,0 +1,40 @@
+"""Finds the adapter for a model without importing a framework that is not in use."""
+
+from typing import Any
+
+from jaxnotes.probe import plain
+from jaxnotes.probe.adapted import Adapted, ModelError
+
+
+def adapt(model: Any, train: bool | None, batched: bool) -> Adapted:
+    """The model as the probe runs it.
+
+    Raises:
+      ModelError: not a model that the probe reads.
+    """
+    first, second = model if isinstance(model, tuple) and len(model) == 2 else (model, None)
+    bases = {base.__module__ for base in type(first).__mro__} if not isinstance(first, type) else set()
+    if "flax.linen.module" in bases:
+        from jaxnotes.probe import linen
+
+        return linen.adapt(first, second, train)
+    if any(base.startswith("flax.nnx") for base in bases) and second is None:
+        from jaxnotes.probe import nnx
+
+        return nnx.adapt(first, train)
+    if any(base.startswith("equinox.") for base in bases):
+        from jaxnotes.probe import equinox
+
+        return equinox.adapt(first, second, train, batched)
+    if not callable(first) or isinstance(first, type):
+        raise ModelError(
+            f"model is {_described(model)}; expected (flax.linen.Module, variables), a flax.nnx.Module, an equinox.Module, "
+            "(equinox.Module, State), a function, or (function, parameters)"
+        )
+    return plain.adapt(first, second)
+
+
+def _described(model: Any) -> str:
+    if isinstance(model, tuple):
+        return f"a tuple of {len(model)}: ({', '.join(type(entry).__name__ for entry in model)})"
+    return f"the class {model.__name__}, not an instance" if isinstance(model, type) else f"a {type(model).__name__}"

@@ -1,0 +1,59 @@
+"""Flax NNX modules: a clone whose submodules tap what they return."""
+
+from typing import Any
+
+import jax
+from flax import nnx
+
+from jaxnotes.probe.adapted import Adapted, leading_axes
+from jaxnotes.probe.tapping import Mark, bind, bind_outputs
+
+
+def adapt(model: nnx.Module, train: bool | None) -> Adapted:
+    """A clone of the model; the model itself, its state and its class stay as they are."""
+    if train is not None:
+        model = nnx.clone(model)
+        (model.train if train else model.eval)()
+    graph, parameters, state = nnx.split(model, nnx.Param, ...)
+
+    def call(parameters, state, inputs, keywords, key):
+        copy = nnx.merge(graph, parameters, state)
+        if key is not None:
+            nnx.reseed(copy, default=key, params=key, dropout=jax.random.fold_in(key, 1))
+        for path, module in list(nnx.iter_modules(copy)):
+            if path:
+                _wrap(module, path)
+        outputs = copy(*inputs, **keywords)
+        return outputs, ()
+
+    identity = ("nnx", graph)
+    return Adapted(call, parameters, state, identity, "nnx", leading_axes, train=train)
+
+
+def _wrap(module: nnx.Module, path: tuple[Any, ...]) -> None:
+    """Gives one module of the clone a class of its own, whose call taps; the class it had is left alone."""
+    plain = type(module)
+    if not callable(getattr(plain, "__call__", None)):
+        return
+    names = tuple(map(str, path))
+
+    def tapped(self, *arguments, **keywords):
+        mark = Mark("/".join(names), plain.__name__, names, mode=_mode(self, keywords))
+        if isinstance(self, nnx.BatchNorm):
+            arguments = (bind(arguments[0], mark.as_role("input")), *arguments[1:])
+            bind(self.mean[...], mark.as_role("running-mean"))
+            bind(self.var[...], mark.as_role("running-variance"))
+        return bind_outputs(plain.__call__(self, *arguments, **keywords), mark)
+
+    wrapper = type(plain)(plain.__name__, (plain,), {"__call__": tapped, "__module__": plain.__module__})
+    object.__setattr__(module, "__class__", wrapper)
+
+
+def _mode(module: nnx.Module, keywords: dict[str, Any]) -> str:
+    """Whether a layer that differs between training and inference trains now."""
+    for kind, name in ((nnx.BatchNorm, "use_running_average"), (nnx.Dropout, "deterministic")):
+        if isinstance(module, kind):
+            chosen = keywords.get(name)
+            off = getattr(module, name) if chosen is None else chosen
+            return "inference" if off or getattr(module, "rate", 1) == 0 else "training"
+    return ""
