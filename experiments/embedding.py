@@ -41,7 +41,7 @@ class Embedding(Settings):
     learned_steps: int = setting(2000, "Adam steps of the learned tables.", quick=300, minimum=10)
     learned_batch: int = setting(1024, "Pairs a step.", minimum=8)
     negatives: int = setting(5, "Negative contexts a pair.", minimum=1)
-    learned_seeds: int = setting(4, "Seeds of the learned tables.", quick=2, minimum=2)
+    learned_seeds: int = setting(8, "Seeds of the learned tables.", quick=2, minimum=2)
     transfer_examples: tuple[int, ...] = setting(
         (1, 4, 16, 64), "Labelled words a class, rising: tiny, small, medium, large.", minimum=1
     )

@@ -111,7 +111,8 @@ def run(rate: Array, key: Array, data: datasets.Dataset, *, settings, arm: str) 
 
 def train_arm(settings, arm: str, data: datasets.Dataset, key: Array) -> Outcome:
     """The rate by validation accuracy on a seed of its own, then the seeds that count, paired over the arms."""
-    of_tuning, *of_seeds = jax.random.split(key, 1 + settings.train_seeds)
+    seeds = settings.everywhere_seeds if ARMS[arm][2] else settings.train_seeds
+    of_tuning, *of_seeds = jax.random.split(key, 1 + seeds)
     rates = settings.learning_rates
     once = lambda rate, k: jax.tree.map(np.asarray, run(jnp.float32(rate), k, data, settings=settings, arm=arm))  # noqa: E731
     tried = two_at_a_time(lambda rate: once(rate, of_tuning), rates)

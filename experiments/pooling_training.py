@@ -12,7 +12,7 @@ from jax import Array
 
 from experiments.measurement import Evidence, exact, interval
 from experiments.pooling_readout import features, map_changes
-from experiments.seeds import two_at_a_time
+from experiments.seeds import paired, two_at_a_time
 from jaxnotes import datasets, training
 from jaxnotes.layers.activations import relu
 from jaxnotes.layers.convolution import convolution, convolution_init
@@ -31,6 +31,7 @@ ARMS = {
     "none-global": ("none", "average", True),
     "max-global": ("max", "average", True),
 }
+GAP_ARMS = ("none", "max")  # those that pooling.overfitting judges with a flatten head
 SHIFTS = ((0, 1), (0, -1), (1, 0), (-1, 0))
 
 
@@ -70,7 +71,7 @@ def train_arm(settings, arm: str, data: datasets.Dataset, key: Array) -> Outcome
     rates = settings.learning_rates
     validation = two_at_a_time(lambda rate: float(run(of_tuning, rate).validation_accuracy), rates)
     best = rates[int(np.argmax(validation))]
-    seeds = jax.random.split(of_seeds, settings.train_seeds)
+    seeds = jax.random.split(of_seeds, settings.gap_seeds if arm in GAP_ARMS else settings.train_seeds)
     runs = two_at_a_time(lambda key: jax.tree.map(np.asarray, run(key, best)), seeds)
     return Outcome(best, jax.tree.map(lambda *leaves: np.stack(leaves), *runs))
 
@@ -144,7 +145,7 @@ def _overfitting(settings, outcomes: dict[str, Outcome]) -> Evidence:
         ]
     for arm in ("average", "blur", "stride"):
         source = f"{arm} minus no pooling, flatten head; {budget}"
-        measurements.append(interval(f"gap-change-{arm}", gap[arm] - gap["none"], source=source))
+        measurements.append(interval(f"gap-change-{arm}", paired(gap[arm], gap["none"]), source=source))
     for arm, outcome in outcomes.items():
         at = f"{budget} {outcome.learning_rate:.1g}"
         measurements.append(interval(f"train-{arm}", outcome.runs.train_accuracy, unit="fraction", source=f"accuracy, {at}"))
@@ -158,9 +159,9 @@ def _invariance(settings, outcomes: dict[str, Outcome], changes: Evidence) -> Ev
     plain = outcomes["none"]
     after = f"shift by one pixel, minus no pooling; {settings.train_seeds} trained networks"
     for arm in ("max", "average", "blur", "stride"):
-        logits = outcomes[arm].runs.logit_change - plain.runs.logit_change
+        logits = paired(outcomes[arm].runs.logit_change, plain.runs.logit_change)
         measurements.append(interval(f"logit-change-{arm}", logits, source=f"1 − correlation of the logits, {after}"))
-        flips = outcomes[arm].runs.flips - plain.runs.flips
+        flips = paired(outcomes[arm].runs.flips, plain.runs.flips)
         measurements.append(
             interval(f"flips-change-{arm}", flips, unit="of the test set", source=f"predictions changed, {after}")
         )
@@ -180,7 +181,7 @@ def _not_convolution(settings, outcomes: dict[str, Outcome]) -> Evidence:
     size = {name: np.prod(jax.eval_shape(f, x).shape[1:3]) / 64 for name, f in maps.items()}
     of_zero = partial(convolutional_init, jax.random.key(0), (14, 14, 1), settings.channels, CLASSES, head="average")
     count = lambda tree: sum(leaf.size for leaf in jax.tree.leaves(tree))  # noqa: E731
-    gain = outcomes["max"].runs.test_accuracy - outcomes["frozen"].runs.test_accuracy
+    gain = paired(outcomes["max"].runs.test_accuracy, outcomes["frozen"].runs.test_accuracy)
     fixed = jnp.full((2, 2, 1, 1), 0.25)
     as_convolution = convolution({"weight": fixed, "bias": jnp.zeros(1)}, x[..., :1], stride=2, padding="VALID")
     difference = jnp.abs(as_convolution - average_pool(x[..., :1], 2)).max()

@@ -22,3 +22,9 @@ def two_at_a_time(run: Callable, items: Sequence) -> list[Any]:
     first = run(items[0])
     with ThreadPoolExecutor(2) as pool:
         return [first, *pool.map(run, items[1:])]
+
+
+def paired(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """a − b over the seeds that both have: the first of a split into more keys are those of a split into fewer."""
+    seeds = min(len(a), len(b))
+    return a[:seeds] - b[:seeds]

@@ -9,7 +9,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from experiments import files
 from experiments.figures import style
+from experiments.figures.model_profile import profile
 from experiments.results import FIGURE_FORMATS, Results, figure_files
+
+__all__ = ["all_drawn", "draw_topic", "profile", "render"]
 
 
 def draw_topic(out_dir: Path, results: Results) -> None:
@@ -25,7 +28,7 @@ def draw_topic(out_dir: Path, results: Results) -> None:
             figure.draw_without_rendering()
             figure.set_layout_engine("none")  # laid out once, not once a format
             for name, suffix in zip(figure_files(claim), FIGURE_FORMATS, strict=True):
-                files.write_bytes(Path(out_dir) / "figures" / name, _render(figure, suffix))
+                files.write_bytes(Path(out_dir) / "figures" / name, render(figure, suffix))
 
 
 def all_drawn(out_dir: Path, results: Results) -> bool:
@@ -34,7 +37,8 @@ def all_drawn(out_dir: Path, results: Results) -> bool:
     return all((folder / name).is_file() for claim in results.claims for name in figure_files(claim))
 
 
-def _render(figure, suffix: str) -> bytes:
+def render(figure, suffix: str) -> bytes:
+    """A figure as a file of one format: svg, pdf or png."""
     buffer = io.BytesIO()
     # No date and a fixed salt: the same results give the same bytes.
     metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {"Software": None}}[suffix]

@@ -4,6 +4,8 @@ import dataclasses
 import html
 import math
 
+from jaxnotes.probe.report import storable
+
 KINDS = (
     "non-finite",
     "vanishing-gradient",
@@ -29,7 +31,7 @@ class Remedy:
       action: what to do.
       effect: what to expect of it, with the number that theory predicts for this model where it has one.
       predicted: predicted log10 of (gradient norm at the first layer / at the last) afterwards; NaN where theory is silent.
-      scales: factors for the weights of layers, where the remedy is to rescale them: `verify` can apply it.
+      scales: (name, factor) for the weights of layers, a pair a call, where the remedy is to rescale them: `verify` can apply it.
       zeros: layers whose biases are to be set to 0: `verify` can apply it.
     """
 
@@ -62,6 +64,10 @@ class Finding:
     evidence: str
     claims: tuple[str, ...]
     remedies: tuple[Remedy, ...]
+
+    def as_dict(self) -> dict:
+        """The finding for JSON."""
+        return storable(self)
 
     def __str__(self) -> str:
         lines = [f"{self.kind}{': ' + listed(self.layers) if self.layers else ''}", f"  evidence: {self.evidence}"]

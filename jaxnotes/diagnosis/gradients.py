@@ -65,8 +65,13 @@ def _batch_norm_explosion(layers: tuple[str, ...], evidence: str, normalised: li
             f"{len(normalised)} layers make 10^{growth * len(normalised):.1f}"
         )
     remedies = (
-        Remedy("add residual connections around pairs of layers", "blocks then act as the identity at the start: about 10^0.0", 0.0),
-        Remedy("put layer normalisation in place of batch normalisation", "no coupling of examples, which is what makes gradients grow"),
+        Remedy(
+            "add residual connections around pairs of layers", "blocks then act as the identity at the start: about 10^0.0", 0.0
+        ),
+        Remedy(
+            "put layer normalisation in place of batch normalisation",
+            "no coupling of examples, which is what makes gradients grow",
+        ),
         Remedy("use fewer layers", "the growth is exponential in the number of layers"),
     )
     return Finding("batch-norm-explosion", layers, evidence, ("normalization.gradients", "remedies.residual"), remedies)
@@ -80,14 +85,21 @@ def through_time(report: Report) -> list[Finding]:
         evidence = f"over {len(calls)} steps of {name} the gradient goes from 10^{last:.1f} at the last back to 10^{first:.1f}"
         if last - first >= TIME_DECADES and math.isfinite(first):
             remedies = (
-                Remedy("use an LSTM or GRU, with the forget gate's bias at 1 or more", "its cell passes gradients on by the gate's value"),
-                Remedy("initialise the recurrent weights orthogonal", "every step then keeps norms where the activation is linear"),
+                Remedy(
+                    "use an LSTM or GRU, with the forget gate's bias at 1 or more",
+                    "its cell passes gradients on by the gate's value",
+                ),
+                Remedy(
+                    "initialise the recurrent weights orthogonal", "every step then keeps norms where the activation is linear"
+                ),
             )
             findings.append(Finding("vanishing-gradient", (name,), evidence, ("causes.vanish", "causes.depth"), remedies))
         elif first - last >= DECADES:
             remedies = (
                 Remedy("clip the gradient by its global norm", "steps stay bounded; directions are kept"),
-                Remedy("initialise the recurrent weights orthogonal", "every step then keeps norms where the activation is linear"),
+                Remedy(
+                    "initialise the recurrent weights orthogonal", "every step then keeps norms where the activation is linear"
+                ),
             )
             findings.append(Finding("exploding-gradient", (name,), evidence, ("causes.explode", "remedies.clip"), remedies))
     return findings
@@ -123,14 +135,17 @@ def initialisation(report: Report) -> list[Finding]:
 
 def _constant_weights(layers: list) -> Finding:
     names = tuple(layer.label for layer in layers)
-    remedy = Remedy("draw the weights at random, with He's or Glorot's variance", "units that start equal stay equal: the layer has one unit")
+    remedy = Remedy(
+        "draw the weights at random, with He's or Glorot's variance",
+        "units that start equal stay equal: the layer has one unit",
+    )
     return Finding("initialisation", names, "all weights of these layers are equal", ("causes.init-small",), (remedy,))
 
 
 def rescaling(found: list[Gain]) -> Remedy:
     """Weights times √(critical / present variance)."""
     scales = tuple(
-        (g.layer.label, math.sqrt(g.critical / g.layer.weight_variance)) for g in found if g.layer.weight_variance > 0
+        (g.layer.name, math.sqrt(g.critical / g.layer.weight_variance)) for g in found if g.layer.weight_variance > 0
     )
     variances = sorted({f"{g.critical:.3g}" for g in found})
     return Remedy(
@@ -156,7 +171,9 @@ def _vanishing_remedies(report: Report, places: list[Place]) -> tuple[Remedy, ..
         remedies.append(Remedy("add residual connections", _effect(after) + before, after))
     else:
         remedies.append(Remedy("add residual connections", "the identity carries the gradient past every layer"))
-    remedies.append(Remedy("add layer normalisation before each activation", "sizes of activations no longer depend on the weights'"))
+    remedies.append(
+        Remedy("add layer normalisation before each activation", "sizes of activations no longer depend on the weights'")
+    )
     fewer = max(2, round(len(found) * DECADES / max(-predicted, DECADES))) if found else max(len(places) // 2, 2)
     remedies.append(Remedy(f"use fewer layers, about {fewer}", "the loss is exponential in depth"))
     return tuple(remedies)
@@ -166,8 +183,12 @@ def _exploding_remedies(report: Report, places: list[Place]) -> tuple[Remedy, ..
     found = gains(report)
     far = [g for g in found if not 1 / 1.5 <= g.layer.weight_variance / g.critical <= 1.5]
     remedies = [rescaling(far)] if far else []
-    remedies.append(Remedy("scale residual branches by 1/√depth, where there are any", "the growth is then at most e, whatever the depth"))
-    remedies.append(Remedy("add layer normalisation before each activation", "sizes of activations no longer depend on the weights'"))
+    remedies.append(
+        Remedy("scale residual branches by 1/√depth, where there are any", "the growth is then at most e, whatever the depth")
+    )
+    remedies.append(
+        Remedy("add layer normalisation before each activation", "sizes of activations no longer depend on the weights'")
+    )
     remedies.append(Remedy("clip the gradient by its global norm", "steps stay bounded; the ratio between layers remains"))
     return tuple(remedies)
 

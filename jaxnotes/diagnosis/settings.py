@@ -42,11 +42,17 @@ def stale_statistics(report: Report) -> list[Finding]:
     worst = max(found, key=lambda r: max(r.mean_distance / STALE_DISTANCE, r.log_variance_distance / STALE_LOG_VARIANCE))
     evidence = (
         f"{worst.name}: running means are {worst.mean_distance:.2g} standard deviations from the batch's, variances differ by a factor "
-        f"{math.exp(min(worst.log_variance_distance, 300)):.3g}" + (", as they are still the initial 0 and 1" if worst.initial else "")
+        f"{math.exp(min(worst.log_variance_distance, 300)):.3g}"
+        + (", as they are still the initial 0 and 1" if worst.initial else "")
     )
     remedies = (
-        Remedy("carry the updated statistics from step to step", "in Flax: mutable=['batch_stats'], and keep what apply returns"),
-        Remedy("lower the momentum or run some batches in training mode before inference", "after n batches m^n of the old value is left"),
+        Remedy(
+            "carry the updated statistics from step to step", "in Flax: mutable=['batch_stats'], and keep what apply returns"
+        ),
+        Remedy(
+            "lower the momentum or run some batches in training mode before inference",
+            "after n batches m^n of the old value is left",
+        ),
         Remedy("look whether inference inputs are scaled as the training inputs", "statistics follow the data"),
     )
     return [Finding("stale-statistics", tuple(r.name for r in found), evidence, ("norms.running",), remedies)]
@@ -56,9 +62,13 @@ def dropout(report: Report) -> list[Finding]:
     """Dropout that acts at inference, or has no key."""
     if report.missing_key:
         evidence = "the model draws random numbers and was given no key"
-        remedy = Remedy("give a key: read(…, key=…); in training rngs={'dropout': key}, a new one each step", "every step drops other units")
+        remedy = Remedy(
+            "give a key: read(…, key=…); in training rngs={'dropout': key}, a new one each step", "every step drops other units"
+        )
         return [Finding("dropout", (), evidence, ("dropout.subnetworks",), (remedy,))]
-    left_on = tuple(x.label for x in report.layers if "Dropout" in x.kind and x.mode == "training") if report.train is False else ()
+    left_on = (
+        tuple(x.label for x in report.layers if "Dropout" in x.kind and x.mode == "training") if report.train is False else ()
+    )
     if not left_on:
         return []
     evidence = "the model was told not to train, and units are dropped all the same"

@@ -53,3 +53,21 @@ def critical_variance(activation: Activation) -> float:
 def log10_gradient_ratio(found: list[Gain]) -> float:
     """Predicted log10 of the gradient norm at the first of these layers over that at the last."""
     return sum(0.5 * math.log10(max(gain.now, 1e-300)) for gain in found)
+
+
+def predicted_gradients(report: Report) -> dict[str, float] | None:
+    """log10 gradient norm that theory gives each weight layer of a plain stack, from the one measured at the last; else None.
+
+    A plain stack is one weight layer after the other with an activation function between, and no other layer: ‖∂loss/∂h_l‖² is then
+    χ times that of the next layer, whatever the widths (Schoenholz et al. 2017, eq. 10).
+    """
+    weighted = [layer for layer in report.layers if not math.isnan(layer.weight_variance)]
+    found = gains(report)
+    if len(weighted) != len(report.layers) or len(found) != len(weighted) - 1 or len(weighted) < 2:
+        return None
+    predicted = {weighted[-1].label: weighted[-1].log10_gradient_norm}
+    level = weighted[-1].log10_gradient_norm
+    for gain in reversed(found):
+        level += 0.5 * math.log10(max(gain.now, 1e-300))
+        predicted[gain.layer.label] = level
+    return predicted

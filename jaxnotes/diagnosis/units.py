@@ -16,7 +16,9 @@ def saturated(report: Report) -> list[Finding]:
     found = [
         layer
         for layer in report.layers[:-1]
-        if layer.activation_function is not None and layer.activation_function.saturates and layer.saturated_fraction > SATURATED
+        if layer.activation_function is not None
+        and layer.activation_function.saturates
+        and layer.saturated_fraction > SATURATED
     ]
     if not found:
         return []
@@ -26,9 +28,13 @@ def saturated(report: Report) -> list[Finding]:
         f"largest; RMS of the layer {worst.activation_rms:.3g}"
     )
     heavy = [layer for layer in found if layer.weight_variance > 0]
-    scales = tuple((layer.label, 1 / max(layer.activation_rms, 1.0)) for layer in heavy)
+    scales = tuple((layer.name, 1 / max(layer.activation_rms, 1.0)) for layer in heavy)
     remedies = (
-        Remedy("make the weights smaller, to pre-activations of RMS 1", "units back on the steep part: few or none saturated", scales=scales),
+        Remedy(
+            "make the weights smaller, to pre-activations of RMS 1",
+            "units back on the steep part: few or none saturated",
+            scales=scales,
+        ),
         Remedy("normalise before the activation", "pre-activations of mean 0 and variance 1, whatever the weights"),
         Remedy("use ReLU or another activation that does not saturate", "slope 1 on the positive side"),
     )
@@ -46,7 +52,11 @@ def dead(report: Report) -> list[Finding]:
     worst = max(found, key=lambda layer: layer.dead_fraction)
     evidence = f"{worst.dead_fraction:.0%} of {worst.label}'s units have slope 0 at all {report.examples} examples; mean {worst.activation_mean:.3g}"
     remedies = (
-        Remedy("set the biases to 0", "about half of the units active at each example", zeros=_labels([x for x in found if x.bias_variance > 0])),
+        Remedy(
+            "set the biases to 0",
+            "about half of the units active at each example",
+            zeros=tuple(x.name for x in found if x.bias_variance > 0),
+        ),
         Remedy("lower the learning rate", "one large step can push a bias so far down that no input activates the unit again"),
         Remedy("use leaky ReLU, ELU or GELU", "a slope on the negative side lets units come back"),
     )
@@ -63,8 +73,14 @@ def constant(report: Report) -> list[Finding]:
     first = found[0]
     evidence = f"{first.label}'s output varies over the examples by {first.spread:.2g} of its size: all inputs look the same from here on"
     remedies = (
-        Remedy("centre the activations: batch or layer normalisation, or tanh in place of sigmoid", "differences between examples survive"),
-        Remedy("look at the inputs", "examples that hardly differ, or features of very different sizes, give this from the first layer on"),
+        Remedy(
+            "centre the activations: batch or layer normalisation, or tanh in place of sigmoid",
+            "differences between examples survive",
+        ),
+        Remedy(
+            "look at the inputs",
+            "examples that hardly differ, or features of very different sizes, give this from the first layer on",
+        ),
         Remedy("use fewer layers or residual connections", "correlations of two inputs approach 1 exponentially in depth"),
     )
     return [Finding("constant-representation", _labels(found), evidence, ("causes.depth", "normalization.drift"), remedies)]
@@ -84,7 +100,9 @@ def nonfinite(report: Report) -> list[Finding]:
     elif not math.isfinite(report.loss):
         evidence = f"all layers are finite, the loss is {report.loss}"
     else:
-        evidence = f"values are finite; the gradient is not, on its way back first at {back.label}: {back.nonfinite_gradient} entries"
+        evidence = (
+            f"values are finite; the gradient is not, on its way back first at {back.label}: {back.nonfinite_gradient} entries"
+        )
     origin = where or back
     remedies = (
         Remedy("run with jax.config.update('jax_debug_nans', True)", "stops at the operation that makes the first NaN"),

@@ -23,6 +23,7 @@ class Adapted:
       identity: equal for models whose `call` is the same, so that they share a compiled program.
       framework: "linen", "nnx", "equinox" or "plain".
       input_axes: of a weight of so many axes, those that are summed over: the fan-in.
+      rebuild: parameters -> the model as the user gave it, with those parameters.
       needs_key: exceptions by which the framework says that a random key is missing.
       train: whether the model was told to train; None where it has no such switch or keeps its own.
     """
@@ -33,6 +34,7 @@ class Adapted:
     identity: Hashable
     framework: str
     input_axes: Callable[[int], tuple[int, ...]]
+    rebuild: Callable
     needs_key: tuple[type[Exception], ...] = ()
     train: bool | None = None
 

@@ -55,19 +55,26 @@ def assemble(
 ) -> dict[int, list[Row]]:
     """The rows of each site, one a step, without Jacobians."""
     sites = {number: site for number, site in enumerate(program.sites) if site.mark.role == "output" and site.differentiable}
-    described = {n: _describe(site, passed.values[n], passed.gradients[n], program.examples, summarise_steps) for n, site in sites.items()}
+    described = {
+        n: _describe(site, passed.values[n], passed.gradients[n], program.examples, summarise_steps)
+        for n, site in sites.items()
+    }
 
     def norms(scale: float) -> list[np.ndarray]:
         if scale == 1.0:
             return [np.asarray(found.gradient_norms) for found in described.values()]
         gradients = program.gradients(arguments, jnp.float32(scale)).gradients
-        again = (_describe(site, passed.values[n], gradients[n], program.examples, summarise_steps) for n, site in sites.items())
+        again = (
+            _describe(site, passed.values[n], gradients[n], program.examples, summarise_steps) for n, site in sites.items()
+        )
         return [np.asarray(found.gradient_norms) for found in again]
 
     logs = dict(zip(sites, rescued(norms), strict=True))
     owned = own_parameters(adapted, passed.parameters, optimizer)
     described = jax.device_get(described)
-    return {n: _rows(n, site, described[n], logs[n], owned(site, summarise_steps), summarise_steps) for n, site in sites.items()}
+    return {
+        n: _rows(n, site, described[n], logs[n], owned(site, summarise_steps), summarise_steps) for n, site in sites.items()
+    }
 
 
 def _describe(site: Site, value: Array, gradient: Array, examples: int, summarise_steps: bool):
@@ -77,9 +84,13 @@ def _describe(site: Site, value: Array, gradient: Array, examples: int, summaris
     return describe(value, gradient, axis=axis, activation=site.activation, after=site.after, steps=steps)
 
 
-def _rows(number: int, site: Site, found, logs: np.ndarray, owned: Callable[[int], OwnParameters], summarise_steps: bool) -> list[Row]:
+def _rows(
+    number: int, site: Site, found, logs: np.ndarray, owned: Callable[[int], OwnParameters], summarise_steps: bool
+) -> list[Row]:
     steps = 1 if summarise_steps else math.prod(site.steps)
-    flat = jax.tree.map(lambda leaf: np.asarray(leaf).reshape(steps, *np.shape(leaf)[len(site.steps) * (not summarise_steps) :]), found)
+    flat = jax.tree.map(
+        lambda leaf: np.asarray(leaf).reshape(steps, *np.shape(leaf)[len(site.steps) * (not summarise_steps) :]), found
+    )
     logs = logs.reshape(steps)
     rows = []
     for step in range(steps):
@@ -136,7 +147,9 @@ def running_statistics(program: Program, values: list[Array]) -> tuple[RunningSt
     return tuple(found)
 
 
-def _compare(name: str, mode: str, input: np.ndarray, running_mean: np.ndarray, running_variance: np.ndarray) -> RunningStatistics:
+def _compare(
+    name: str, mode: str, input: np.ndarray, running_mean: np.ndarray, running_variance: np.ndarray
+) -> RunningStatistics:
     flat = input.reshape(-1, input.shape[-1])
     variance = np.maximum(flat.var(axis=0), 1e-12)
     with np.errstate(all="ignore"):

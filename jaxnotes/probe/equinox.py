@@ -41,7 +41,12 @@ def adapt(model: eqx.Module, state: eqx.nn.State | None, train: bool | None, bat
         return (outputs, state) if state is None else outputs
 
     identity = ("equinox", *_hashable(static), batched)
-    return Adapted(call, parameters, (arrays, state), identity, "equinox", trailing_axes, (RuntimeError,), train)
+
+    def rebuild(new):
+        model = eqx.combine(new, arrays, static)
+        return model if state is None else (model, state)
+
+    return Adapted(call, parameters, (arrays, state), identity, "equinox", trailing_axes, rebuild, (RuntimeError,), train)
 
 
 def _hashable(static: Any) -> tuple:

@@ -1,9 +1,13 @@
 """Finds the adapter for a model without importing a framework that is not in use."""
 
+from collections.abc import Callable
 from typing import Any
+
+import jax
 
 from jaxnotes.probe import plain
 from jaxnotes.probe.adapted import Adapted, ModelError
+from jaxnotes.probe.parameters import names_of
 
 
 def adapt(model: Any, train: bool | None, batched: bool) -> Adapted:
@@ -32,6 +36,21 @@ def adapt(model: Any, train: bool | None, batched: bool) -> Adapted:
             "(equinox.Module, State), a function, or (function, parameters)"
         )
     return plain.adapt(first, second)
+
+
+def with_parameters(model: Any, change: Callable[[tuple[str, ...], Any], Any]) -> Any:
+    """A model of the same kind with other parameters; the model given stays as it is.
+
+    Args:
+      model: as `read` takes it.
+      change: (path of names in the tree of parameters, array) -> array of the same shape and dtype.
+
+    Raises:
+      ModelError: not a model that the probe reads.
+    """
+    adapted = adapt(model, None, False)
+    changed = jax.tree_util.tree_map_with_path(lambda path, leaf: change(names_of(path), leaf), adapted.parameters)
+    return adapted.rebuild(changed)
 
 
 def _described(model: Any) -> str:

@@ -42,7 +42,9 @@ def with_jacobians(
     for number, found in rows.items():
         fields = zip(logs[number].reshape(-1), errors[number].reshape(-1), strict=True)
         filled[number] = [
-            dataclasses.replace(row, layer=dataclasses.replace(row.layer, log10_jacobian_norm=float(log), log10_jacobian_error=float(error)))
+            dataclasses.replace(
+                row, layer=dataclasses.replace(row.layer, log10_jacobian_norm=float(log), log10_jacobian_error=float(error))
+            )
             for row, (log, error) in zip(found, fields, strict=True)
         ]
     return filled, crosses, []
@@ -80,7 +82,11 @@ def _one_example(outputs: list, axes: list[int | None], k: int) -> list:
 def _crosses(program: Program, arguments: list, cotangents: list) -> bool:
     """Whether the first example's outputs depend on another example's values at any site."""
     norms = program.jacobians(arguments, cotangents)
-    pairs = [n for n, site in zip(norms, program.sites, strict=True) if n is not None and example_axis(site.shape, program.examples) is not None]
+    pairs = [
+        n
+        for n, site in zip(norms, program.sites, strict=True)
+        if n is not None and example_axis(site.shape, program.examples) is not None
+    ]
     return any(bool(np.any(np.asarray(n)[0, ..., 1:])) for n in pairs)
 
 

@@ -37,7 +37,8 @@ def adapt(module: nn.Module, variables: Mapping[str, Any], train: bool | None) -
 
     told = next((value if name in TRAINING else not value for name, value in switch.items()), None)
     identity = ("linen", module, tuple(switch.items()), tuple(state))
-    return Adapted(call, variables["params"], state, identity, "linen", leading_axes, (InvalidRngError,), told)
+    rebuild = lambda new: (module, {**variables, "params": new})  # noqa: E731
+    return Adapted(call, variables["params"], state, identity, "linen", leading_axes, rebuild, (InvalidRngError,), told)
 
 
 def training_switch(function, train: bool | None) -> dict[str, bool]:

@@ -27,7 +27,8 @@ def adapt(model: nnx.Module, train: bool | None) -> Adapted:
         return outputs, ()
 
     identity = ("nnx", graph)
-    return Adapted(call, parameters, state, identity, "nnx", leading_axes, train=train)
+    rebuild = lambda new: nnx.merge(graph, new, state)  # noqa: E731
+    return Adapted(call, parameters, state, identity, "nnx", leading_axes, rebuild, train=train)
 
 
 def _wrap(module: nnx.Module, path: tuple[Any, ...]) -> None:

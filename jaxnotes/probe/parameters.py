@@ -41,7 +41,9 @@ def own_parameters(
 ) -> Callable[[Site, bool], Callable[[int], OwnParameters]]:
     """(site, summarise_steps) -> step -> the layer's own parameters."""
     flat = jax.tree_util.tree_flatten_with_path(adapted.parameters)[0]
-    floating = [(names_of(path), leaf) for path, leaf in flat if hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jnp.floating)]
+    floating = [
+        (names_of(path), leaf) for path, leaf in flat if hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jnp.floating)
+    ]
     values = [leaf for _, leaf in floating]
     updates = [None] * len(values) if optimizer is None else optimizer.update(gradients, optimizer.init(values), values)[0]
     # On the host in float64: a program for each shape of parameter would take longer to compile than the model.
@@ -61,7 +63,9 @@ def own_parameters(
             found = _measure(own, adapted.input_axes)
             return lambda step: found
         inner = math.prod(site.steps[1:])
-        slices = [_measure([(name, *_slices(arrays, i)) for name, *arrays in own], adapted.input_axes) for i in range(site.steps[0])]
+        slices = [
+            _measure([(name, *_slices(arrays, i)) for name, *arrays in own], adapted.input_axes) for i in range(site.steps[0])
+        ]
         return lambda step: slices[step // inner]
 
     return of_site

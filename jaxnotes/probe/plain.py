@@ -14,4 +14,6 @@ def adapt(function: Callable, parameters: Any) -> Adapted:
         arguments = inputs if parameters is None else (parameters, *inputs)
         return function(*arguments, **keywords), state
 
-    return Adapted(call, parameters, (), ("plain", function, parameters is None), "plain", leading_axes)
+    return Adapted(
+        call, parameters, (), ("plain", function, parameters is None), "plain", leading_axes, lambda new: (function, new)
+    )

@@ -135,7 +135,7 @@ class Report:
 
     def as_dict(self) -> dict:
         """The report as plain numbers, strings and lists, for JSON; a number that is not finite becomes null."""
-        return _plain(dataclasses.asdict(dataclasses.replace(self, layers=tuple(_storable(layer) for layer in self.layers))))
+        return storable(self)
 
     def rows(self) -> list[tuple[str, ...]]:
         """The table as text: a header, then a row a layer."""
@@ -149,15 +149,13 @@ class Report:
         return html_table(self.rows())
 
 
-def _storable(layer: Layer) -> Layer:
-    return dataclasses.replace(layer, activation_function=None)
-
-
-def _plain(value):
-    if isinstance(value, dict):
-        return {name: _plain(entry) for name, entry in value.items() if name != "activation_function"}
+def storable(value):
+    """Records, mappings and sequences as what JSON holds; a number that is not finite becomes null, a function is left out."""
+    if dataclasses.is_dataclass(value):
+        fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value) if field.repr}
+        return {name: storable(entry) for name, entry in fields.items()}
     if isinstance(value, tuple | list):
-        return [_plain(entry) for entry in value]
+        return [storable(entry) for entry in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

@@ -52,12 +52,16 @@ class Request:
         adapted = dataclasses.replace(
             self.adapted, parameters=_shapes(self.adapted.parameters), state=_shapes(self.adapted.state)
         )
-        return Request(adapted, self.loss, _shapes(self.inputs), {**_shapes(data), **structure}, _shapes(self.targets), _shapes(self.key))
+        return Request(
+            adapted, self.loss, _shapes(self.inputs), {**_shapes(data), **structure}, _shapes(self.targets), _shapes(self.key)
+        )
 
     def identity(self):
         """Equal for requests that one program answers; hashable where the model's structure is."""
         data, structure = self.divided_keywords()
-        leaves, tree = jax.tree.flatten((self.adapted.parameters, self.adapted.state, self.inputs, data, self.targets, self.key))
+        leaves, tree = jax.tree.flatten(
+            (self.adapted.parameters, self.adapted.state, self.inputs, data, self.targets, self.key)
+        )
         kinds = tuple((leaf.shape, str(leaf.dtype)) if hasattr(leaf, "dtype") else type(leaf) for leaf in leaves)
         return self.adapted.identity, self.loss, tuple(sorted(structure.items())), tree, kinds, jax.config.jax_enable_x64
 

@@ -46,7 +46,9 @@ def example_norms(value: Array, axis: int | None) -> Array:
 
 
 @partial(jax.jit, static_argnames=("axis", "activation", "after", "steps"))
-def describe(value: Array, gradient: Array, *, axis: int | None, activation: Activation | None, after: bool, steps: int) -> Statistics:
+def describe(
+    value: Array, gradient: Array, *, axis: int | None, activation: Activation | None, after: bool, steps: int
+) -> Statistics:
     """The statistics of a layer's value and of the loss's gradient with respect to it; `steps` axes in front are mapped over."""
     one = partial(_describe, axis=axis, activation=activation, after=after)
     for _ in range(steps):

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.seeds import over_seeds, two_at_a_time
+from experiments.seeds import over_seeds, paired, two_at_a_time
 
 
 def test_over_seeds_is_the_loop(key):
@@ -29,3 +29,9 @@ def test_two_at_a_time_keeps_the_order_and_runs_the_first_alone():
 
     assert two_at_a_time(run, [0, 1, 2, 3, 4]) == [0, 10, 20, 30, 40]
     assert two_at_a_time(run, [0]) == [0]
+
+
+def test_differences_are_paired_over_the_seeds_that_both_have(key):
+    of_key = lambda k: float(jax.random.normal(k))  # noqa: E731
+    few, many = ([of_key(k) for k in jax.random.split(key, n)] for n in (3, 5))
+    assert list(paired(np.asarray(few), np.asarray(many))) == [0.0, 0.0, 0.0]

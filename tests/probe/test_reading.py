@@ -151,6 +151,14 @@ def test_layer_to_layer_gains_are_those_of_the_exact_partial_jacobians(weights, 
     assert [row.partial_jacobian for row in report.layers] == pytest.approx(expected, rel=0.12)
 
 
+def test_gains_of_a_wide_first_layer_are_finite(key):
+    weight = jax.random.normal(key, (784, 64)) / 28
+    batch = jax.random.uniform(key, (128, 784)), jnp.zeros(128, jnp.int32)
+    model = lambda w, x: probe.tap("b", jnp.tanh(probe.tap("a", x @ w["a"])) @ w["b"])  # noqa: E731
+    report = probe.read((model, {"a": weight, "b": weight[:64, :10]}), batch, "cross_entropy")
+    assert report.layers[0].partial_jacobian == pytest.approx(float(jnp.square(weight).sum()) / 64, rel=0.05)
+
+
 def test_weight_variance_is_that_of_the_weights(report, weights):
     for row, w in zip(report.layers, weights, strict=True):
         assert row.weight_variance == pytest.approx(np.asarray(w, np.float64).var() * w.shape[0], rel=1e-4)

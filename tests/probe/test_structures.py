@@ -158,10 +158,14 @@ def test_integers_several_inputs_and_outputs_and_structures(key):
     tokens, mask = jnp.arange(20).reshape(4, 5) % 11, jnp.ones((4, 5))
     model = Several(), Several().init(key, tokens, mask=mask)
     loss = lambda outputs, labels: probe.LOSSES["cross_entropy"](outputs["logits"], labels)  # noqa: E731
-    report = probe.read(model, ({"tokens": tokens, "mask": mask}, jnp.arange(4) % 3), loss)
+    report = probe.read(model, ({"tokens": tokens, "mask": mask}, jnp.arange(4) % 3), loss, probes=400)
     found = {row.name: row for row in report.layers}
     assert found["Embed_0"].output_shape == (4, 5, 8) and "MultiHeadDotProductAttention_0/query" in found
     assert all(math.isfinite(row.log10_gradient_norm) for row in report.layers)
+    weight = model[1]["params"]["Dense_0"]["kernel"]
+    before = found["MultiHeadDotProductAttention_0"]  # its mean over 5 tokens goes into Dense_0
+    assert before.output_shape == (4, 5, 8)
+    assert found["Dense_0"].partial_jacobian == pytest.approx(float(jnp.square(weight).sum()) / 5 / 3, rel=0.15)
 
 
 def test_bfloat16_and_float16_are_measured_in_float32(batch):
@@ -192,7 +196,9 @@ def test_gradients_that_leave_float32_are_rescued(key):
 
     report = probe.read((deep, weights), (x, None), lambda y, _: jnp.mean(jnp.sum(y, 1)), jacobian=False)
     # d loss / dh_l = product of the later weights times ones / batch; the last row is the output itself.
-    expected = jacobians.log_gradient_norms(lambda w, h: h @ w, weights, x, lambda h: jnp.mean(jnp.sum(h, 1)))[1:] / math.log(10)
+    expected = jacobians.log_gradient_norms(lambda w, h: h @ w, weights, x, lambda h: jnp.mean(jnp.sum(h, 1)))[1:] / math.log(
+        10
+    )
     assert expected[0] < -45
     assert [row.log10_gradient_norm for row in report.layers] == pytest.approx(np.asarray(expected), abs=1e-3)
 
@@ -217,7 +223,9 @@ def test_equinox_dropout_batch_norm_and_nested_maps(key):
             return self.out(h.mean(0))
 
     keys = jax.random.split(key, 2)
-    model = Model(eqx.nn.MultiheadAttention(2, 6, key=keys[0]), eqx.nn.LayerNorm(6), eqx.nn.Dropout(0.3), eqx.nn.Linear(6, 3, key=keys[1]))
+    model = Model(
+        eqx.nn.MultiheadAttention(2, 6, key=keys[0]), eqx.nn.LayerNorm(6), eqx.nn.Dropout(0.3), eqx.nn.Linear(6, 3, key=keys[1])
+    )
     report = probe.read(model, (jax.random.normal(key, (4, 5, 6)), jnp.arange(4) % 3), "cross_entropy", key=key)
     shapes = {row.name: row.output_shape for row in report.layers}
     assert shapes["norm"] == (4, 5, 6) and shapes["attention/query_proj"] == (4, 5, 6) and shapes["out"] == (4, 3)
