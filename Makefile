@@ -21,6 +21,7 @@ test: .venv/installed
 
 benchmark: .venv/installed
 	$(python) -m experiments.benchmark --out_dir=$(OUT)
+	$(python) -m experiments.diagnosis_rates
 
 lint: .venv/installed
 	$(python) -m ruff check .

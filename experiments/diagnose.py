@@ -1,7 +1,8 @@
 """Diagnoses your own network: which layer, why, and what to change.
 
-The model comes from a Python file: --model=path/to/file.py:build names a function without arguments, or of a random key, that returns
-(flax.linen.Module, variables), a flax.nnx.Module, an equinox.Module, a function that uses probe.tap, or (function, parameters).
+The model comes from a Python file: --model=path/to/file.py:build names a function without arguments, or of a random key, that
+returns (flax.linen.Module, variables), a flax.nnx.Module, an equinox.Module, a function that uses probe.tap, or
+(function, parameters).
 
 Exit status: 0 where the model is healthy, 3 where there are findings, 2 for bad input.
 """

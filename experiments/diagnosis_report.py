@@ -12,28 +12,7 @@ from experiments import figures, files, results, rules, topics
 from jaxnotes.diagnosis import Findings, Verified
 from jaxnotes.probe import Report
 
-PAGE = jinja2.Environment(autoescape=True).from_string("""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>Diagnosis</title><style>
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 75rem; margin: 2rem auto; padding: 0 1rem; color: #222; background: #fff }
-table { border-collapse: collapse; font-size: 13px; display: block; overflow-x: auto } td, th { padding: .2rem .6rem; text-align: left; border-bottom: 1px solid #ddd }
-h2 { margin-top: 2rem } .kind { font-weight: 600 } svg { max-width: 100%; height: auto } code, pre { font-size: 13px }
-</style></head><body>
-<h1>{{ "No findings" if not findings else findings | length ~ (" finding" if findings | length == 1 else " findings") }}</h1>
-<p>{{ report.framework }} model, {{ report.layers | length }} layer calls, {{ report.examples }} examples, loss {{ "%.4g" % report.loss }}.
-{% for note in report.notes %}<br>Note: {{ note }}{% endfor %}</p>
-{% for found in findings %}<section><h2>{{ found.kind }}</h2>
-{% if found.layers %}<p>Layers: {{ found.layers | join(", ") }}</p>{% endif %}<p>{{ found.evidence }}.</p>
-<ol>{% for remedy in found.remedies %}<li><span class="kind">{{ remedy.action }}</span>: {{ remedy.effect }}</li>{% endfor %}</ol>
-<ul>{% for claim in found.claims %}<li><code>{{ claim }}</code> {{ statements[claim] }}{% if verdicts[claim] %} — {{ verdicts[claim] }}{% endif %}</li>{% endfor %}</ul>
-</section>{% endfor %}
-{% if verified %}<h2>Remedies tried on a copy</h2>{% for entry in verified %}<pre>{{ entry }}</pre>{% endfor %}{% endif %}
-<h2>Profile</h2>{{ figure | safe }}
-<h2>Layers</h2><table><tr>{% for cell in rows[0] %}<th>{{ cell }}</th>{% endfor %}</tr>
-{% for row in rows[1:] %}<tr>{% for cell in row %}<td>{{ cell }}</td>{% endfor %}</tr>{% endfor %}</table>
-<p><code>{{ command }}</code></p></body></html>
-""")
-
-
+TEMPLATE = Path(__file__).with_name("diagnosis.html")
 NARROW = (0, 3, 5, 6, 7, 8, 11, 12)  # the columns that a terminal of 80 characters holds
 
 
@@ -83,7 +62,8 @@ def write(out_dir: Path, report: Report, findings: Findings, verified: Sequence[
     for suffix, content in pictures.items():
         files.write_bytes(out_dir / "figures" / f"diagnosis.{suffix}", content)
     svg = pictures["svg"].decode()
-    page = PAGE.render(
+    template = jinja2.Environment(autoescape=True).from_string(TEMPLATE.read_text(encoding="utf-8"))
+    page = template.render(
         report=report,
         findings=findings,
         verified=[str(entry) for entry in verified],

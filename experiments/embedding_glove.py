@@ -136,7 +136,8 @@ def uses(settings, key: Array) -> dict[str, Evidence]:
     rows = found.rows()
     of_random, of_items, of_nodes = jax.random.split(key, 3)
     generator = np.random.default_rng(np.asarray(jax.random.key_data(of_random)))
-    drawn = (generator.standard_normal(found.vectors.shape, np.float32) for _ in range(RANDOM_TABLES))  # one at a time: 80 MB each
+    # One at a time: a table takes 80 MB.
+    drawn = (generator.standard_normal(found.vectors.shape, np.float32) for _ in range(RANDOM_TABLES))
     by_chance = [(correlation(table, rows, "wordsim353")[0], _sentences(table, rows)) for table in drawn]
     measurements: list[Measurement] = []
     of_words = {name: correlation(found.vectors, rows, name) for name in ("wordsim353", "simlex999")}

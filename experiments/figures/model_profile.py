@@ -13,7 +13,7 @@ MOST_NAMES = 14  # on the axis; beyond it layers are numbered
 
 
 def profile(report: Report):
-    """A figure of a report: log10 gradient norms with theory's prediction for a plain stack, sizes, and shares of blocked units."""
+    """A figure of a report: log10 gradient norms with theory for a plain stack, sizes, and shares of blocked units."""
     with matplotlib.rc_context(style.PARAMETERS):
         figure, (gradients, sizes, blocked) = style.new_figure(3, height=2.9)
         places = np.arange(1, len(report.layers) + 1)

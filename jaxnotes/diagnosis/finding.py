@@ -31,8 +31,8 @@ class Remedy:
       action: what to do.
       effect: what to expect of it, with the number that theory predicts for this model where it has one.
       predicted: predicted log10 of (gradient norm at the first layer / at the last) afterwards; NaN where theory is silent.
-      scales: (name, factor) for the weights of layers, a pair a call, where the remedy is to rescale them: `verify` can apply it.
-      zeros: layers whose biases are to be set to 0: `verify` can apply it.
+      scales: (name, factor) of weights to rescale, a pair a call of a layer: `verify` can apply it.
+      zeros: layers whose biases to set to 0: `verify` can apply it.
     """
 
     action: str

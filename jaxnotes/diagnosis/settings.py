@@ -41,8 +41,8 @@ def stale_statistics(report: Report) -> list[Finding]:
         return []
     worst = max(found, key=lambda r: max(r.mean_distance / STALE_DISTANCE, r.log_variance_distance / STALE_LOG_VARIANCE))
     evidence = (
-        f"{worst.name}: running means are {worst.mean_distance:.2g} standard deviations from the batch's, variances differ by a factor "
-        f"{math.exp(min(worst.log_variance_distance, 300)):.3g}"
+        f"{worst.name}: running means are {worst.mean_distance:.2g} standard deviations from the batch's, "
+        f"variances differ by a factor {math.exp(min(worst.log_variance_distance, 300)):.3g}"
         + (", as they are still the initial 0 and 1" if worst.initial else "")
     )
     remedies = (
@@ -96,7 +96,10 @@ def clipping(report: Report) -> list[Finding]:
     if report.clip_norm is None or not report.gradient_norms:
         return []
     low, high = min(report.gradient_norms), max(report.gradient_norms)
-    measured = f"gradient norms of {len(report.gradient_norms)} parts of the batch lie in [{low:.3g}, {high:.3g}], the limit is {report.clip_norm:.3g}"
+    measured = (
+        f"gradient norms of {len(report.gradient_norms)} parts of the batch lie in [{low:.3g}, {high:.3g}], "
+        f"the limit is {report.clip_norm:.3g}"
+    )
     suggested = 2 * sorted(report.gradient_norms)[len(report.gradient_norms) // 2]
     remedy = Remedy(f"set the limit to about {suggested:.2g}, twice the median norm", "acts on rare large gradients only")
     if low > ALWAYS * report.clip_norm:

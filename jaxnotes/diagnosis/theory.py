@@ -58,8 +58,8 @@ def log10_gradient_ratio(found: list[Gain]) -> float:
 def predicted_gradients(report: Report) -> dict[str, float] | None:
     """log10 gradient norm that theory gives each weight layer of a plain stack, from the one measured at the last; else None.
 
-    A plain stack is one weight layer after the other with an activation function between, and no other layer: ‖∂loss/∂h_l‖² is then
-    χ times that of the next layer, whatever the widths (Schoenholz et al. 2017, eq. 10).
+    A plain stack is one weight layer after the other with an activation function between, and no other layer: ‖∂loss/∂h_l‖² is
+    then χ times that of the next layer, whatever the widths (Schoenholz et al. 2017, eq. 10).
     """
     weighted = [layer for layer in report.layers if not math.isnan(layer.weight_variance)]
     found = gains(report)

@@ -3,6 +3,7 @@
 import math
 
 from jaxnotes.diagnosis.finding import Finding, Remedy
+from jaxnotes.diagnosis.profile import depth_profile
 from jaxnotes.probe import Layer, Report
 
 SATURATED = 0.5  # share of the entries
@@ -24,7 +25,7 @@ def saturated(report: Report) -> list[Finding]:
         return []
     worst = max(found, key=lambda layer: layer.saturated_fraction)
     evidence = (
-        f"{worst.saturated_fraction:.0%} of {worst.label}'s entries lie where the slope of {worst.activation} is below 5% of its "
+        f"{worst.saturated_fraction:.0%} of {worst.label}'s entries lie where {worst.activation}'s slope is below 5% of its "
         f"largest; RMS of the layer {worst.activation_rms:.3g}"
     )
     heavy = [layer for layer in found if layer.weight_variance > 0]
@@ -50,7 +51,10 @@ def dead(report: Report) -> list[Finding]:
     if not found:
         return []
     worst = max(found, key=lambda layer: layer.dead_fraction)
-    evidence = f"{worst.dead_fraction:.0%} of {worst.label}'s units have slope 0 at all {report.examples} examples; mean {worst.activation_mean:.3g}"
+    evidence = (
+        f"{worst.dead_fraction:.0%} of {worst.label}'s units have slope 0 at all {report.examples} examples; "
+        f"mean {worst.activation_mean:.3g}"
+    )
     remedies = (
         Remedy(
             "set the biases to 0",
@@ -67,11 +71,14 @@ def constant(report: Report) -> list[Finding]:
     """Layers whose output hardly depends on the example."""
     if report.examples < 2:
         return []
-    found = [layer for layer in report.layers if layer.spread < CONSTANT and layer.activation_rms > 0 and not layer.nonfinite]
+    # Of a recurrent network only layers that are constant at every step: the first rows of a picture are often blank.
+    places = [place.layers for place in depth_profile(report)]
+    found = [max(calls, key=lambda layer: layer.spread) for calls in places if not any(layer.nonfinite for layer in calls)]
+    found = [layer for layer in found if layer.spread < CONSTANT and layer.activation_rms > 0]
     if not found:
         return []
     first = found[0]
-    evidence = f"{first.label}'s output varies over the examples by {first.spread:.2g} of its size: all inputs look the same from here on"
+    evidence = f"{first.label}'s output varies over the examples by {first.spread:.2g} of its size, no more"
     remedies = (
         Remedy(
             "centre the activations: batch or layer normalisation, or tanh in place of sigmoid",
@@ -96,7 +103,7 @@ def nonfinite(report: Report) -> list[Finding]:
         evidence = f"{', '.join(report.nonfinite_inputs[:3])} hold NaN or infinity before the model computes anything"
     elif where is not None:
         total = math.prod(where.output_shape)
-        evidence = f"first at {where.label}: {where.nonfinite} of {total} entries, though its inputs are finite; {_before(report, where)}"
+        evidence = f"first at {where.label}: {where.nonfinite} of {total} entries; {_before(report, where)}"
     elif not math.isfinite(report.loss):
         evidence = f"all layers are finite, the loss is {report.loss}"
     else:

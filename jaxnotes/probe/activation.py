@@ -12,9 +12,15 @@ from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var
 
 from jaxnotes.layers.activations import ACTIVATIONS
 
-ELEMENTWISE = frozenset(
-    ["abs", "add", "and", "atan2", "cbrt", "ceil", "clamp", "convert_element_type", "copy", "copy_p", "cos", "cosh", "div", "eq", "erf", "erf_inv", "erfc", "exp", "exp2", "expm1", "floor", "ge", "gt", "integer_pow", "is_finite", "le", "log", "log1p", "logistic", "lt", "max", "min", "mul", "ne", "neg", "nextafter", "not", "or", "pow", "reduce_precision", "rem", "round", "rsqrt", "select_n", "sign", "sin", "sinh", "sqrt", "square", "stop_gradient", "sub", "tan", "tanh", "xor"]
-)
+# fmt: off
+ELEMENTWISE = frozenset((
+    "abs", "add", "and", "atan2", "cbrt", "ceil", "clamp", "convert_element_type", "copy", "copy_p", "cos", "cosh",
+    "div", "eq", "erf", "erf_inv", "erfc", "exp", "exp2", "expm1", "floor", "ge", "gt", "integer_pow", "is_finite",
+    "le", "log", "log1p", "logistic", "lt", "max", "min", "mul", "ne", "neg", "nextafter", "not", "or", "pow",
+    "reduce_precision", "rem", "round", "rsqrt", "select_n", "sign", "sin", "sinh", "sqrt", "square", "stop_gradient",
+    "sub", "tan", "tanh", "xor",
+))
+# fmt: on
 CALLS = ("jit", "pjit", "closed_call", "core_call", "custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr")
 _GRID = np.linspace(-10, 10, 2001, dtype=np.float32)
 
@@ -63,7 +69,7 @@ class Origins:
     """Where the values of a jaxpr come from by elementwise operations alone.
 
     Attributes:
-      root: for each variable the one it is a function of, entry by entry; itself where other operations made it; None: constant.
+      root: for each variable the one it is a function of, entry by entry; itself where other operations made it; None: fixed.
       made_by: the equation that made a variable, and its place in the jaxpr.
     """
 

@@ -59,7 +59,7 @@ def _tapped(node: Any, path: tuple[str, ...]) -> Any:
     if isinstance(node, eqx.Module) and not isinstance(node, eqx.nn.State):
         fields = {f.name: getattr(node, f.name) for f in dataclasses.fields(node) if hasattr(node, f.name)}
         plain = type(node)
-        wrap = path and callable(getattr(plain, "__call__", None))
+        wrap = path and callable(node)
         copy = object.__new__(_tapping_class(plain) if wrap else plain)
         for name, value in fields.items():
             object.__setattr__(copy, name, _tapped(value, (*path, name)))

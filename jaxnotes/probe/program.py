@@ -55,7 +55,7 @@ class Program:
 
     @cached_property
     def jacobians(self) -> Callable:
-        """(arguments, cotangents [k, …] an output) -> for each site [k, *steps, examples] norms of the cotangents pulled back."""
+        """(arguments, cotangents [k, …] an output) -> for each site [k, *steps, examples] norms of what is pulled back."""
         return jax.jit(self._jacobians)
 
     @cached_property

@@ -56,14 +56,14 @@ def read(
     batches of the same shape. Nothing of the model is changed.
 
     Args:
-      model: (flax.linen.Module, variables); a flax.nnx.Module; an equinox.Module for one example, or (module, State); or a function
-        of the inputs, or (function, parameters), whose values are named by `probe.tap`.
+      model: (flax.linen.Module, variables); a flax.nnx.Module; an equinox.Module for one example, or (module, State); or a
+        function of the inputs, or (function, parameters), whose values are named by `probe.tap`.
       batch: (inputs, targets), examples on the first axis; inputs is an array, a tuple of positional or a dictionary of keyword
         arguments.
       loss: (model outputs, targets) -> mean over the batch, or "cross_entropy" (integer targets) or "squared_error".
       key: of dropout and other random layers; they need one in training mode.
-      train: whether the model trains, given to it under its own keyword (`train`, `deterministic`, …) or switch. None: the model's
-        own default; in training where it must be said.
+      train: whether the model trains, given to it under its own keyword (`train`, `deterministic`, …) or switch. None: the
+        model's own default; in training where it must be said.
       keywords: further keyword arguments of the model.
       batched: an Equinox model that takes the whole batch itself.
       jacobian: whether to measure Jacobian norms too, in further passes.
@@ -78,7 +78,7 @@ def read(
 
     Raises:
       TypeError: not a model or batch as above.
-      ValueError: a loss that is not one number, fewer than 2 probes, a batch without examples, or a model without a layer to read.
+      ValueError: a loss that is not one number, fewer than 2 probes, or a batch without examples.
     """
     if probes < 2:
         raise ValueError(f"probes is {probes}, expected at least 2: one has no standard error")

@@ -37,8 +37,8 @@ class Layer:
         in a plain stack the gain χ of the squared gradient from one row to the next.
       weight_variance: variance of the weights times their fan-in, σ_w²; variance and not second moment.
       bias_variance: of the bias, σ_b².
-      log10_singular_values: log10 of the largest, median and smallest singular value of d model output / d output, each the mean
-        over examples; () unless asked for.
+      log10_singular_values: log10 of the largest, median and smallest singular value of d model output / d output, each the
+        mean over examples; () unless asked for.
     """
 
     name: str

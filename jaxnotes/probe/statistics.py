@@ -49,7 +49,7 @@ def example_norms(value: Array, axis: int | None) -> Array:
 def describe(
     value: Array, gradient: Array, *, axis: int | None, activation: Activation | None, after: bool, steps: int
 ) -> Statistics:
-    """The statistics of a layer's value and of the loss's gradient with respect to it; `steps` axes in front are mapped over."""
+    """The statistics of a layer's value and of the loss's gradient by it; `steps` axes in front are mapped over."""
     one = partial(_describe, axis=axis, activation=activation, after=after)
     for _ in range(steps):
         one = jax.vmap(one)
@@ -83,13 +83,10 @@ def _describe(value: Array, gradient: Array, *, axis: int | None, activation: Ac
 def _activity(value: Array, activation: Activation | None, after: bool) -> tuple[Array, Array]:
     """(share of saturated entries, share of dead units): a unit is an entry of the last axis.
 
-    Before an activation function φ a unit is dead where φ' is 0 at every example, and behind one, or where none is seen, where it is
-    0 at every example.
+    Before an activation function φ a unit is dead where φ' is 0 at every example; behind one, or where none is seen, where it
+    is 0 at every example.
     """
-    if activation is None or after:
-        silent = value == 0
-    else:
-        silent = derivative(activation.function)(value) == 0
+    silent = value == 0 if activation is None or after else derivative(activation.function)(value) == 0
     units = silent.reshape(-1, value.shape[-1]) if value.ndim else silent.reshape(1, 1)
     dead = jnp.mean(jnp.all(units, axis=0), dtype=jnp.float32)
     if activation is None:
