@@ -1,4 +1,4 @@
-"""How often the diagnosis is wrong: false alarms on healthy models, and planted faults that it misses. Exits 1 beyond the targets."""
+"""How often the diagnosis is wrong: false alarms on healthy models, planted faults missed. Exits 1 beyond the targets."""
 
 import sys
 

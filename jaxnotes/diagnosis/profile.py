@@ -19,8 +19,9 @@ class Place:
 def depth_profile(report: Report) -> list[Place]:
     """A place a layer, in order; calls that share parameters, as the steps of a recurrent network do, are one place."""
     groups: dict[tuple, list[Layer]] = {}
+    recurrent = _recurrent(report)
     for layer in report.layers:
-        groups.setdefault(_group(layer), []).append(layer)
+        groups.setdefault(_group(layer, recurrent), []).append(layer)
     return [
         Place(
             layers[0].name if len(layers) > 1 else layers[0].label,
@@ -32,9 +33,21 @@ def depth_profile(report: Report) -> list[Place]:
     ]
 
 
-def _group(layer: Layer) -> tuple:
-    """Equal for calls with the same parameters; calls of a layer without any are apart."""
-    return (layer.name, layer.call) if math.isnan(layer.parameter_rms) else (layer.name, layer.parameter_rms)
+def _group(layer: Layer, recurrent: set[str]) -> tuple:
+    """Equal for calls with the same parameters; calls of a layer without any are apart, but for recurrent cells."""
+    if not math.isnan(layer.parameter_rms):
+        return layer.name, layer.parameter_rms
+    return (layer.name,) if layer.name.partition("[")[0] in recurrent else (layer.name, layer.call)
+
+
+def _recurrent(report: Report) -> set[str]:
+    """Names of modules without parameters of their own around layers that are called again with the same parameters."""
+    seen: dict[str, list[float]] = {}
+    for layer in report.layers:
+        if not math.isnan(layer.parameter_rms):
+            seen.setdefault(layer.name, []).append(layer.parameter_rms)
+    shared = [name for name, values in seen.items() if len(values) > 1 and len(set(values)) == 1]
+    return {name[:end] for name in shared for end, letter in enumerate(name) if letter == "/"}
 
 
 def time_profiles(report: Report, least: int = 8) -> dict[str, list[Layer]]:

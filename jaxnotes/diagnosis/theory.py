@@ -70,4 +70,4 @@ def predicted_gradients(report: Report) -> dict[str, float] | None:
     for gain in reversed(found):
         level += 0.5 * math.log10(max(gain.now, 1e-300))
         predicted[gain.layer.label] = level
-    return predicted
+    return dict(reversed(predicted.items()))

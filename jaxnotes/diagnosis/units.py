@@ -73,7 +73,7 @@ def constant(report: Report) -> list[Finding]:
         return []
     # Of a recurrent network only layers that are constant at every step: the first rows of a picture are often blank.
     places = [place.layers for place in depth_profile(report)]
-    found = [max(calls, key=lambda layer: layer.spread) for calls in places if not any(layer.nonfinite for layer in calls)]
+    found = [max(calls, key=lambda layer: layer.spread) for calls in places]
     found = [layer for layer in found if layer.spread < CONSTANT and layer.activation_rms > 0]
     if not found:
         return []

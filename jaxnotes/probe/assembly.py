@@ -31,7 +31,7 @@ class Row:
 
 def log10_rms(norms: np.ndarray) -> np.ndarray:
     """log10 of the RMS over the last axis, in float64; -inf where all are 0."""
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         return np.asarray(0.5 * np.log10(np.mean(np.square(np.asarray(norms, np.float64)), axis=-1)))
 
 

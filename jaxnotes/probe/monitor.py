@@ -54,7 +54,7 @@ def monitor(
     """Calls back with every layer's log10 gradient norm at every so many steps, and at the first that is not finite.
 
     Updates pass through unchanged, so it goes anywhere in `optax.chain`: in front it sees gradients. Between those steps it
-    only looks whether the gradients are finite. Works under jit and in a scan; the callback runs on the host, in order of steps.
+    only looks whether the gradients are finite. Works under jit and in a scan; the callback runs on the host, in order.
 
     Args:
       callback: takes a `Watched`: writes it to a file, TensorBoard or a list.

@@ -75,6 +75,7 @@ def _slices(arrays: list, i: int) -> list:
     return [None if array is None else array[i] for array in arrays]
 
 
+@np.errstate(all="ignore")  # parameters may be infinite
 def _measure(own: list[tuple], input_axes: Callable[[int], tuple[int, ...]]) -> OwnParameters:
     together = lambda column: _joint_rms([entry[column] for entry in own])  # noqa: E731
     rms, gradient = together(1), together(2)

@@ -19,7 +19,7 @@ class Statistics(NamedTuple):
     low: Array
     high: Array
     nonfinite: Array  # how many entries are NaN or infinite
-    spread: Array  # RMS over units of the standard deviation over examples, as a share of `rms`
+    spread: Array  # RMS over units of the standard deviation over examples, as a share of `rms`; NaN without examples
     saturated: Array  # share of the entries; NaN without an activation function
     dead: Array  # share of the units
     gradient_norms: Array  # [examples]
@@ -65,6 +65,7 @@ def _describe(value: Array, gradient: Array, *, axis: int | None, activation: Ac
     rms = jnp.sqrt(jnp.sum(jnp.square(unit)) / number)
     spread = jnp.sqrt(jnp.mean(jnp.var(by_example(unit, axis), axis=0)))
     share = jnp.where(rms > 0, spread / jnp.where(rms > 0, rms, 1), 0)
+    share = jnp.full_like(share, jnp.nan) if axis is None or value.shape[axis] == 1 else share
     saturated, dead = _activity(wide, activation, after)
     return Statistics(
         mean=jnp.sum(unit) / number * scale,

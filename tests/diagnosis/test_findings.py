@@ -1,0 +1,123 @@
+"""Findings on planted faults and on healthy models; predictions against mean-field theory and against what is measured."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from experiments import diagnosis_zoo as zoo
+from jaxnotes import diagnosis, meanfield, probe
+from jaxnotes.layers.activations import tanh
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+
+@pytest.fixture(autouse=True)
+def users_promotion():
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        yield
+
+
+def read(found, **options):
+    return probe.read(found.model, found.batch, "cross_entropy", **{**found.options, **options})
+
+
+@pytest.mark.parametrize("name", zoo.FAULTY)
+def test_a_planted_fault_is_found(name, key):
+    expected, build = zoo.FAULTY[name]
+    findings = diagnosis.explain(read(build(key)))
+    assert {found.kind for found in findings} & set(expected)
+    for found in findings:
+        assert found.kind in diagnosis.KINDS and found.evidence and found.remedies and found.claims
+        assert all(remedy.action and remedy.effect for remedy in found.remedies)
+    assert expected[0] in str(findings) and "<table>" in findings._repr_html_()
+
+
+@pytest.mark.parametrize(
+    "name", ["relu-deep", "residual-batch-norm", "gru", "transformer", "equinox", "nnx", "convolutional-trained"]
+)
+def test_a_healthy_model_yields_no_finding(name, key):
+    findings = diagnosis.explain(read(zoo.HEALTHY[name](key)))
+    assert findings == () and "healthy" in str(findings)
+
+
+def stack(key, weight_variance, depth=12, width=256):
+    """Equal tanh layers, plain JAX."""
+    weights = jax.random.normal(key, (depth, width, width)) * math.sqrt(weight_variance / width)
+
+    def model(parameters, x):
+        for i in range(depth):
+            x = probe.tap(f"layer{i:02}", (jnp.tanh(x) if i else x) @ parameters[f"layer{i:02}"])
+        return x
+
+    batch = jax.random.normal(jax.random.fold_in(key, 1), (32, width)), None
+    return (model, {f"layer{i:02}": w for i, w in enumerate(weights)}), batch
+
+
+def squares(outputs, targets):
+    del targets
+    return jnp.mean(jnp.sum(outputs * jnp.asarray(jnp.cos(jnp.arange(outputs.shape[1]))), axis=1))
+
+
+def test_the_gradient_of_a_plain_stack_is_predicted(key):
+    model, batch = stack(key, 0.5)
+    report = probe.read(model, batch, squares, jacobian=False)
+    predicted = diagnosis.predicted_gradients(report)
+    assert list(predicted) == [layer.label for layer in report.layers]
+    for layer in report.layers:  # width 256: the logarithm of a product of 11 gains has a standard error of some 0.03 decades
+        assert predicted[layer.label] == pytest.approx(layer.log10_gradient_norm, abs=0.12)
+
+
+def test_the_critical_variance_is_named_and_rescaling_to_it_is_verified(key):
+    model, batch = stack(key, 0.05)
+    options = {"jacobian": False}
+    report = probe.read(model, batch, squares, **options)
+    findings = diagnosis.explain(report)
+    kinds = [found.kind for found in findings]
+    assert kinds[:2] == ["initialisation", "vanishing-gradient"]
+    critical = meanfield.critical_weight_variance(tanh, 0.0)
+    (remedy,) = findings[0].remedies
+    assert f"{critical:.3g} / fan-in" in remedy.action and remedy.predicted == 0
+    assert all(factor == pytest.approx(math.sqrt(critical / 0.05), rel=0.02) for _, factor in remedy.scales)
+    verified = diagnosis.verify(findings, report, model, batch, squares, **options)
+    # χ = 0.05 is 0.65 decades a layer, over the 8 layers between the thirds at either end.
+    assert verified[0].before.log10_gradient_ratio < -4 and abs(verified[0].after.log10_gradient_ratio) < 1
+    assert verified[0].gone and "gone" in str(verified[0])
+    assert float(jnp.var(model[1]["layer03"])) == pytest.approx(0.05 / 256, rel=0.05)  # the model itself is as it was
+
+
+def test_stacked_weights_are_rescaled_each_by_its_own_factor(key):
+    weights = jax.random.normal(key, (6, 32, 32)) * jnp.asarray([0.01, 0.02, 0.01, 0.02, 0.01, 0.02]).reshape(6, 1, 1)
+
+    def model(parameters, x):
+        layer = lambda h, w: (jnp.tanh(probe.tap("stack", h @ w)), None)  # noqa: E731
+        return probe.tap("out", jax.lax.scan(layer, x, parameters["stack"])[0] @ parameters["out"])
+
+    parameters = {"stack": weights, "out": jax.random.normal(key, (32, 4)) / 6}
+    batch = jax.random.normal(key, (32, 32)), jnp.arange(32) % 4
+    report = probe.read((model, parameters), batch, "cross_entropy", jacobian=False)
+    findings = diagnosis.explain(report)
+    after = next(v for v in diagnosis.verify(findings, report, (model, parameters), batch, "cross_entropy", jacobian=False))
+    assert after.kind == "initialisation" and after.gone
+
+
+def test_a_value_that_is_not_finite_is_traced_to_its_origin(key):
+    findings = diagnosis.explain(read(zoo.FAULTY["logarithm"][1](key)))
+    assert [found.kind for found in findings] == ["non-finite"] and findings[0].layers == ("Dense_1",)
+    healthy = zoo.HEALTHY["relu"](key)
+    module, variables = healthy.model
+    variables = jax.tree.map(lambda p: p.at[0].set(jnp.inf), variables)
+    (found,) = diagnosis.explain(read(healthy._replace(model=(module, variables))))
+    assert "parameters" in found.evidence and "before the model computes anything" in found.evidence
+
+
+def test_batch_normalisations_explosion_comes_with_theorys_growth(key):
+    findings = diagnosis.explain(read(zoo.FAULTY["batch-norm-deep"][1](key)))
+    found = next(found for found in findings if found.kind == "batch-norm-explosion")
+    assert "1.47 times a layer" in found.evidence  # π / (π - 1), Yang et al. 2019
+
+
+def test_explain_takes_reports_only(unchecked):
+    with pytest.raises(TypeError, match="probe.read"):
+        diagnosis.explain(3)
