@@ -18,19 +18,14 @@ INITIAL_FACTOR = 4.0  # between a weight variance and the critical one
 def vanishing(report: Report) -> list[Finding]:
     """The gradient at the first layers is a small share of that at the last."""
     places = depth_profile(report)
-    if len(places) > 2 and not _blocked(report):
+    if len(places) > 2:
         first, last = ends([place.log10_gradient for place in places])
-        if last - first >= DECADES:
+        if math.isfinite(first) and last - first >= DECADES:  # none at all is a matter of dead units
             layers = tuple(place.name for place in places if place.log10_gradient <= last - DECADES)
             evidence = f"the loss's gradient is 10^{first:.1f} at the first layers and 10^{last:.1f} at the last"
             claims = ("causes.product", "causes.vanish", "causes.depth")
             return [Finding("vanishing-gradient", layers, evidence, claims, _vanishing_remedies(report, places))]
     return []
-
-
-def _blocked(report: Report) -> bool:
-    """Whether a layer passes no gradient at all, which has another name."""
-    return any(layer.log10_gradient_norm == -math.inf for layer in report.layers)
 
 
 def exploding(report: Report) -> list[Finding]:
@@ -42,7 +37,7 @@ def exploding(report: Report) -> list[Finding]:
     normalised = [layer for layer in report.layers if "BatchNorm" in layer.kind and layer.mode != "inference"]
     weighted = [layer for layer in report.layers if not math.isnan(layer.weight_variance)]
     by_norm = len(normalised) >= max(3, len(weighted) // 2) and report.crosses_examples
-    if first - last < (BATCH_NORM_DECADES if by_norm else DECADES):
+    if not math.isfinite(last) or first - last < (BATCH_NORM_DECADES if by_norm else DECADES):
         return []
     layers = tuple(place.name for place in places if place.log10_gradient >= last + (first - last) / 2)
     evidence = f"the loss's gradient is 10^{first:.1f} at the first layers and 10^{last:.1f} at the last"
@@ -94,7 +89,7 @@ def through_time(report: Report) -> list[Finding]:
                 ),
             )
             findings.append(Finding("vanishing-gradient", (name,), evidence, ("causes.vanish", "causes.depth"), remedies))
-        elif first - last >= DECADES:
+        elif first - last >= DECADES and math.isfinite(last):
             remedies = (
                 Remedy("clip the gradient by its global norm", "steps stay bounded; directions are kept"),
                 Remedy(

@@ -12,6 +12,7 @@ from jaxnotes.probe.assembly import RESCUE, Row
 from jaxnotes.probe.program import Program, signs
 from jaxnotes.probe.statistics import example_axis
 
+SPECTRA = 8  # examples whose singular values are summarised
 EXACT_UP_TO = 64  # outputs, an example or a batch, up to which the norms are exact
 
 
@@ -131,6 +132,42 @@ def _logs(norms: Array | None, program: Program, cotangents: Cotangents, summari
         mean = squares.mean(axis=0)
         error = squares.std(axis=0, ddof=1) / math.sqrt(len(squares))
         return 0.5 * np.log10(mean), np.where(mean > 0, 0.5 * error / mean / math.log(10), 0.0)
+
+
+def with_singular_values(
+    program: Program, rows: dict[int, list[Row]], arguments: list[Array], outputs: list, crosses: bool
+) -> tuple[dict[int, list[Row]], list[str]]:
+    """The rows with `log10_singular_values` of the first examples' Jacobians; notes. Steps of a scan are rows of their own."""
+    floating = [out for out in outputs if jnp.issubdtype(out.dtype, jnp.floating) and out.size]
+    axes = [example_axis(out.shape, program.examples) for out in floating]
+    entries = sum(out.size for out in floating) // program.examples
+    if crosses or None in axes or not 0 < entries <= EXACT_UP_TO:
+        return rows, [
+            f"singular values: taken where an example has 1 to {EXACT_UP_TO} outputs and no other example acts on them"
+        ]
+    pulled = program.pulled_back(arguments, _unit_vectors(floating, axes, entries))
+    filled = {}
+    for number, found in rows.items():
+        site = program.sites[number]
+        axis = example_axis(site.shape, program.examples)
+        by_step = np.asarray(pulled[number], np.float64).reshape(entries, -1, *site.shape)  # [k, steps, *shape]
+        filled[number] = [
+            dataclasses.replace(
+                row, layer=dataclasses.replace(row.layer, log10_singular_values=_summary(by_step[:, step], axis))
+            )
+            for step, row in enumerate(found)
+        ]
+    return filled, []
+
+
+def _summary(jacobian: np.ndarray, axis: int | None) -> tuple[float, ...]:
+    """log10 of the largest, median and smallest singular value, means over the first examples, from [k, *shape]."""
+    if axis is None:
+        return ()
+    matrices = np.moveaxis(jacobian, axis + 1, 0)[:SPECTRA].reshape(min(SPECTRA, jacobian.shape[axis + 1]), len(jacobian), -1)
+    with np.errstate(divide="ignore"):
+        logs = np.log10(np.linalg.svd(matrices, compute_uv=False))
+    return tuple(float(logs[:, i].mean()) for i in (0, logs.shape[1] // 2, -1))
 
 
 def with_partial_jacobians(

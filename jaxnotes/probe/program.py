@@ -59,6 +59,11 @@ class Program:
         return jax.jit(self._jacobians)
 
     @cached_property
+    def pulled_back(self) -> Callable:
+        """(arguments, cotangents [k, …] an output) -> for each site [k, *steps, *shape] the cotangents pulled back."""
+        return jax.jit(lambda arguments, cotangents: jax.vmap(self._pullback(arguments))(cotangents)[0])
+
+    @cached_property
     def partials(self) -> Callable:
         """(arguments, *random_signs) -> for each site [*steps] mean square of what ±1 at the sites right before it cause."""
         return jax.jit(self._partials)
@@ -78,16 +83,21 @@ class Program:
         return [jnp.zeros(site.full_shape, site.dtype) if site.differentiable else None for site in self.sites]
 
     def _jacobians(self, arguments: list[Array], cotangents: list[Array]) -> list[Array | None]:
-        def outputs(zeros: list) -> list[Array]:
-            (_, *found), _ = evaluate(self.traced, arguments, zeros, _add)
-            return [out for out in found if jnp.issubdtype(out.dtype, jnp.floating)]
-
-        pull = jax.vjp(outputs, self._zeros())[1]
+        pull = self._pullback(arguments)
 
         def of_one(cotangent: list[Array]) -> list[Array | None]:
             return [None if g is None else self._norms(g, site) for g, site in zip(pull(cotangent)[0], self.sites, strict=True)]
 
         return jax.lax.map(of_one, cotangents)
+
+    def _pullback(self, arguments: list[Array]) -> Callable:
+        """From cotangents of the floating outputs to those of the sites."""
+
+        def outputs(zeros: list) -> list[Array]:
+            (_, *found), _ = evaluate(self.traced, arguments, zeros, _add)
+            return [out for out in found if jnp.issubdtype(out.dtype, jnp.floating)]
+
+        return jax.vjp(outputs, self._zeros())[1]
 
     def _norms(self, value: Array, site: Site) -> Array:
         """[*steps, examples]."""

@@ -1,5 +1,7 @@
 """`read`: one call that measures every layer of a model on a batch."""
 
+import dataclasses
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,7 +13,7 @@ from jax import Array
 
 from jaxnotes.probe.assembly import assemble, in_order, nonfinite_arrays, running_statistics
 from jaxnotes.probe.frameworks import adapt
-from jaxnotes.probe.jacobian import with_jacobians, with_partial_jacobians
+from jaxnotes.probe.jacobian import with_jacobians, with_partial_jacobians, with_singular_values
 from jaxnotes.probe.program import merge, split
 from jaxnotes.probe.report import Report
 from jaxnotes.probe.request import Request, program_of
@@ -60,7 +62,8 @@ def read(
         function of the inputs, or (function, parameters), whose values are named by `probe.tap`.
       batch: (inputs, targets), examples on the first axis; inputs is an array, a tuple of positional or a dictionary of keyword
         arguments.
-      loss: (model outputs, targets) -> mean over the batch, or "cross_entropy" (integer targets) or "squared_error".
+      loss: (model outputs, targets) -> mean over the batch, or "cross_entropy" (integer targets) or "squared_error". A function
+        of the outputs alone will do too; the batch may then be just an array of inputs.
       key: of dropout and other random layers; they need one in training mode.
       train: whether the model trains, given to it under its own keyword (`train`, `deterministic`, …) or switch. None: the
         model's own default; in training where it must be said.
@@ -82,9 +85,11 @@ def read(
     """
     if probes < 2:
         raise ValueError(f"probes is {probes}, expected at least 2: one has no standard error")
-    inputs, named, targets = _batch(batch)
+    loss = _loss(loss)
+    alone = isinstance(loss, OfOutputs) and isinstance(batch, jax.Array | np.ndarray)
+    inputs, named, targets = _batch((batch, None) if alone else batch)
     adapted = adapt(model, train, batched)
-    request = Request(adapted, _loss(loss), inputs, {**(keywords or {}), **named}, targets, key)
+    request = Request(adapted, loss, inputs, {**(keywords or {}), **named}, targets, key)
     program, request, missing_key = program_of(request)
     arguments = request.arguments()
     passed = program.gradients(arguments, jnp.float32(1))
@@ -94,6 +99,9 @@ def read(
         rows, crosses, more = with_jacobians(program, rows, arguments, passed.outputs, probes, summarise_steps)
         rows, some = with_partial_jacobians(program, rows, arguments, max(probes // 4, 2), summarise_steps)
         notes += [*more, *some]
+    if singular_values and jacobian and not summarise_steps:
+        rows, more = with_singular_values(program, rows, arguments, passed.outputs, crosses)
+        notes += more
     if missing_key:
         notes.append("the model draws random numbers and got no key; it was read with jax.random.key(0)")
     return Report(
@@ -110,6 +118,17 @@ def read(
         gradient_norms=() if clip_norm is None else gradient_norms_of_parts(request),
         notes=tuple(notes),
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class OfOutputs:
+    """A loss that needs no targets, with the place for them."""
+
+    loss: Callable
+
+    def __call__(self, outputs: Any, targets: Any) -> Array:
+        del targets
+        return self.loss(outputs)
 
 
 def _batch(batch: Any) -> tuple[tuple, dict, Any]:
@@ -131,7 +150,12 @@ def _loss(loss: Callable | str) -> Callable:
         return LOSSES[loss]
     if not callable(loss):
         raise TypeError(f"loss is {loss!r}, expected a function (outputs, targets) -> number, or one of {', '.join(LOSSES)}")
-    return loss
+    try:
+        parameters = inspect.signature(loss).parameters.values()
+    except (TypeError, ValueError):  # a built-in function that does not tell
+        return loss
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is p.empty]
+    return OfOutputs(loss) if len(positional) == 1 and not any(p.kind == p.VAR_POSITIONAL for p in parameters) else loss
 
 
 def gradient_norms_of_parts(request: Request) -> tuple[float, ...]:

@@ -140,6 +140,15 @@ def test_jacobian_norms_are_exact_for_few_outputs(report, weights, batch):
         assert row.log10_jacobian_error == 0
 
 
+def test_singular_values_are_summarised_on_request(weights, batch, key):
+    report = probe.read(model_of("linen", weights, key), batch, "cross_entropy", singular_values=True)
+    values = parts(weights, batch[0])
+    jacobians = jax.vmap(jax.jacrev(lambda h: jax.nn.relu(jnp.tanh(h) @ weights[1]) @ weights[2]))(values[0])
+    expected = np.log10(np.linalg.svd(np.asarray(jacobians, np.float64), compute_uv=False)).mean(0)
+    assert report.layers[0].log10_singular_values == pytest.approx(expected, abs=1e-4)  # three outputs: all three
+    assert report.layers[2].log10_singular_values == pytest.approx((0, 0, 0), abs=1e-6)
+
+
 def test_layer_to_layer_gains_are_those_of_the_exact_partial_jacobians(weights, batch, key):
     report = probe.read(model_of("plain", weights, key), batch, "cross_entropy", probes=400)
     first, second, _ = parts(weights, batch[0])

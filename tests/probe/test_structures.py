@@ -249,6 +249,15 @@ def test_nnx_batch_norm_and_dropout_keep_their_state(key):
     assert not model.norm.use_running_average
 
 
+def test_a_loss_of_the_outputs_alone(batch):
+    model = lambda x: probe.tap("h", jnp.tanh(x))  # noqa: E731
+    pair, alone, both = (
+        probe.read(model, b, f)
+        for b, f in ((batch, jnp.mean), (batch[0], lambda y: jnp.mean(y)), (batch, lambda y, t: jnp.mean(y)))
+    )
+    assert pair.loss == alone.loss == both.loss
+
+
 def test_clear_errors(batch):
     with pytest.raises(TypeError, match="expected .flax.linen.Module, variables."):
         probe.read(3, batch, "cross_entropy")
