@@ -36,7 +36,7 @@ def exploding(report: Report) -> list[Finding]:
     first, last = ends([place.log10_gradient for place in places])
     normalised = [layer for layer in report.layers if "BatchNorm" in layer.kind and layer.mode != "inference"]
     weighted = [layer for layer in report.layers if not math.isnan(layer.weight_variance)]
-    by_norm = len(normalised) >= max(3, len(weighted) // 2) and report.crosses_examples
+    by_norm = len(normalised) >= max(3, len(weighted) // 2)
     if not math.isfinite(last) or first - last < (BATCH_NORM_DECADES if by_norm else DECADES):
         return []
     layers = tuple(place.name for place in places if place.log10_gradient >= last + (first - last) / 2)

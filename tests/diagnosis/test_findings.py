@@ -20,7 +20,7 @@ def users_promotion():
 
 
 def read(found, **options):
-    return probe.read(found.model, found.batch, "cross_entropy", **{**found.options, **options})
+    return probe.read(found.model, found.batch, "cross_entropy", **{"jacobian": False, **found.options, **options})
 
 
 @pytest.mark.parametrize("name", zoo.FAULTY)
@@ -35,7 +35,7 @@ def test_a_planted_fault_is_found(name, key):
 
 
 @pytest.mark.parametrize(
-    "name", ["relu-deep", "residual-batch-norm", "gru", "transformer", "equinox", "nnx", "convolutional-trained"]
+    "name", ["relu-deep", "residual-batch-norm", "gru", "transformer", "equinox", "nnx", "convolutional"]
 )
 def test_a_healthy_model_yields_no_finding(name, key):
     findings = diagnosis.explain(read(zoo.HEALTHY[name](key)))
