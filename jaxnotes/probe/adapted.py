@@ -1,7 +1,7 @@
 """What every framework's model becomes for the probe: a pure function of parameters, state, inputs and a key, with taps."""
 
 import dataclasses
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 TRAINING = ("train", "training", "is_training")  # keywords by which models are told that they train
@@ -37,6 +37,17 @@ class Adapted:
     rebuild: Callable
     needs_key: tuple[type[Exception], ...] = ()
     train: bool | None = None
+
+
+def mode(module: Any, keywords: Mapping[str, Any], switches: Mapping[type, str]) -> str:
+    """What a layer that differs between training and inference does now, in one of these words; "" for any other layer."""
+    name = next((name for kind, name in switches.items() if isinstance(module, kind)), None)
+    if name is None:
+        return ""
+    chosen = keywords.get(name)
+    off = getattr(module, name) if chosen is None else chosen
+    drops = getattr(module, "rate", getattr(module, "p", 1))
+    return "inference" if off or drops == 0 else "training"
 
 
 def leading_axes(axes: int) -> tuple[int, ...]:

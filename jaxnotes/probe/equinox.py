@@ -8,10 +8,12 @@ from typing import Any
 import equinox as eqx
 import jax
 
-from jaxnotes.probe.adapted import Adapted, trailing_axes
+from jaxnotes.probe.adapted import Adapted, mode, trailing_axes
 from jaxnotes.probe.tapping import Mark, bind_outputs
 
 AXIS = "batch"  # the name that Equinox's batch normalisation is usually given
+
+SWITCHES = {eqx.nn.BatchNorm: "inference", eqx.nn.Dropout: "inference"}
 
 
 def adapt(model: eqx.Module, state: eqx.nn.State | None, train: bool | None, batched: bool) -> Adapted:
@@ -79,7 +81,7 @@ def _tapping_class(plain: type) -> type:
 
     def tapped(self, *arguments, **keywords):
         outputs = plain.__call__(self, *arguments, **keywords)
-        mark = Mark("/".join(self.probe_path), plain.__name__, self.probe_path, mode=_mode(self, keywords))
+        mark = Mark("/".join(self.probe_path), plain.__name__, self.probe_path, mode=mode(self, keywords, SWITCHES))
         if isinstance(outputs, tuple) and len(outputs) == 2 and isinstance(outputs[1], eqx.nn.State):
             return bind_outputs(outputs[0], mark), outputs[1]  # a state is no layer's output
         return bind_outputs(outputs, mark)
@@ -91,12 +93,3 @@ def _tapping_class(plain: type) -> type:
         namespace["__module__"] = plain.__module__
 
     return types.new_class(plain.__name__, (plain,), exec_body=body)
-
-
-def _mode(module: eqx.Module, keywords: dict[str, Any]) -> str:
-    """Whether a layer that differs between training and inference trains now."""
-    if isinstance(module, eqx.nn.Dropout | eqx.nn.BatchNorm):
-        chosen = keywords.get("inference")
-        off = module.inference if chosen is None else chosen
-        return "inference" if off or getattr(module, "p", 1) == 0 else "training"
-    return ""

@@ -8,8 +8,11 @@ import flax.linen as nn
 import jax
 from flax.errors import InvalidRngError
 
-from jaxnotes.probe.adapted import INFERENCE, TRAINING, Adapted, ModelError, leading_axes
+from jaxnotes.probe.adapted import INFERENCE, TRAINING, Adapted, ModelError, leading_axes, mode
 from jaxnotes.probe.tapping import Mark, bind, bind_outputs
+
+# Layers that differ between training and inference, with the switch that turns them off.
+SWITCHES = {nn.BatchNorm: "use_running_average", nn.Dropout: "deterministic"}
 
 
 def adapt(module: nn.Module, variables: Mapping[str, Any], train: bool | None) -> Adapted:
@@ -54,20 +57,10 @@ def _intercept(next_function, arguments, keywords, context):
     module = context.module
     if context.method_name != "__call__" or not module.path:
         return next_function(*arguments, **keywords)
-    mark = Mark("/".join(module.path), type(module).__name__, tuple(module.path), mode=_mode(module, keywords))
+    mark = Mark("/".join(module.path), type(module).__name__, tuple(module.path), mode=mode(module, keywords, SWITCHES))
     if isinstance(module, nn.BatchNorm):
         arguments = (bind(arguments[0], mark.as_role("input")), *arguments[1:])
         for name, role in (("mean", "running-mean"), ("var", "running-variance")):
             if module.has_variable("batch_stats", name):
                 bind(module.get_variable("batch_stats", name), mark.as_role(role))
     return bind_outputs(next_function(*arguments, **keywords), mark)
-
-
-def _mode(module: nn.Module, keywords: Mapping[str, Any]) -> str:
-    """Whether a layer that differs between training and inference trains now."""
-    for kind, name in ((nn.BatchNorm, "use_running_average"), (nn.Dropout, "deterministic")):
-        if isinstance(module, kind):
-            chosen = keywords.get(name)
-            off = getattr(module, name) if chosen is None else chosen
-            return "inference" if off or getattr(module, "rate", 1) == 0 else "training"
-    return ""

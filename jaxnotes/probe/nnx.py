@@ -5,8 +5,10 @@ from typing import Any
 import jax
 from flax import nnx
 
-from jaxnotes.probe.adapted import Adapted, leading_axes
+from jaxnotes.probe.adapted import Adapted, leading_axes, mode
 from jaxnotes.probe.tapping import Mark, bind, bind_outputs
+
+SWITCHES = {nnx.BatchNorm: "use_running_average", nnx.Dropout: "deterministic"}
 
 
 def adapt(model: nnx.Module, train: bool | None) -> Adapted:
@@ -39,7 +41,7 @@ def _wrap(module: nnx.Module, path: tuple[Any, ...]) -> None:
     names = tuple(map(str, path))
 
     def tapped(self, *arguments, **keywords):
-        mark = Mark("/".join(names), plain.__name__, names, mode=_mode(self, keywords))
+        mark = Mark("/".join(names), plain.__name__, names, mode=mode(self, keywords, SWITCHES))
         if isinstance(self, nnx.BatchNorm):
             arguments = (bind(arguments[0], mark.as_role("input")), *arguments[1:])
             bind(self.mean[...], mark.as_role("running-mean"))
@@ -48,13 +50,3 @@ def _wrap(module: nnx.Module, path: tuple[Any, ...]) -> None:
 
     wrapper = type(plain)(plain.__name__, (plain,), {"__call__": tapped, "__module__": plain.__module__})
     object.__setattr__(module, "__class__", wrapper)
-
-
-def _mode(module: nnx.Module, keywords: dict[str, Any]) -> str:
-    """Whether a layer that differs between training and inference trains now."""
-    for kind, name in ((nnx.BatchNorm, "use_running_average"), (nnx.Dropout, "deterministic")):
-        if isinstance(module, kind):
-            chosen = keywords.get(name)
-            off = getattr(module, name) if chosen is None else chosen
-            return "inference" if off or getattr(module, "rate", 1) == 0 else "training"
-    return ""
