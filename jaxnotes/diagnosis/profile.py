@@ -12,7 +12,6 @@ class Place:
 
     name: str
     log10_gradient: float
-    log10_rms: float
     layers: tuple[Layer, ...]
 
 
@@ -26,7 +25,6 @@ def depth_profile(report: Report) -> list[Place]:
         Place(
             layers[0].name if len(layers) > 1 else layers[0].label,
             max(layer.log10_gradient_norm for layer in layers),
-            max(_log10(layer.activation_rms) for layer in layers),
             tuple(layers),
         )
         for layers in groups.values()
@@ -54,10 +52,6 @@ def time_profiles(report: Report, least: int = 8) -> dict[str, list[Layer]]:
     """The calls of each module that is called at least so often with the same parameters."""
     places = depth_profile(report)
     return {place.name: list(place.layers) for place in places if len(place.layers) >= least}
-
-
-def _log10(value: float) -> float:
-    return math.log10(value) if value > 0 else -math.inf
 
 
 def ends(values: list[float]) -> tuple[float, float]:

@@ -26,6 +26,11 @@ class Gain:
     now: float
     critical: float
 
+    @property
+    def log10_gradient(self) -> float:
+        """log10 of what the layer makes of the gradient's norm."""
+        return 0.5 * math.log10(max(self.now, 1e-300))
+
 
 def gains(report: Report) -> list[Gain]:
     """Each weight layer with an activation function before the last; the model's own activation function, whatever it is."""
@@ -52,7 +57,7 @@ def critical_variance(activation: Activation) -> float:
 
 def log10_gradient_ratio(found: list[Gain]) -> float:
     """Predicted log10 of the gradient norm at the first of these layers over that at the last."""
-    return sum(0.5 * math.log10(max(gain.now, 1e-300)) for gain in found)
+    return sum(gain.log10_gradient for gain in found)
 
 
 def predicted_gradients(report: Report) -> dict[str, float] | None:
@@ -68,6 +73,6 @@ def predicted_gradients(report: Report) -> dict[str, float] | None:
     predicted = {weighted[-1].label: weighted[-1].log10_gradient_norm}
     level = weighted[-1].log10_gradient_norm
     for gain in reversed(found):
-        level += 0.5 * math.log10(max(gain.now, 1e-300))
+        level += gain.log10_gradient
         predicted[gain.layer.label] = level
     return dict(reversed(predicted.items()))

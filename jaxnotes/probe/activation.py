@@ -119,7 +119,6 @@ def _evaluate(equations: list[JaxprEqn], values: dict, like: Array) -> dict:
         arguments = [read(v) for v in equation.invars]
         if body is not None:
             inside = _evaluate(body.eqns, dict(zip(body.invars, arguments, strict=True)), like)
-            inside |= dict(zip(body.invars, arguments, strict=True))
             result = body.outvars[0]
             values[out] = jnp.asarray(result.val) if isinstance(result, Literal) else inside[result]
         elif equation.primitive.name == "broadcast_in_dim":

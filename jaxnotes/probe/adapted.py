@@ -17,7 +17,7 @@ class Adapted:
     """A model as the probe runs it.
 
     Attributes:
-      call: (parameters, state, inputs, keywords, key) -> (outputs, new state); every layer's output is tapped.
+      call: (parameters, state, inputs, keywords, key) -> outputs; every layer's output is tapped, changes of state are dropped.
       parameters: tree that gradients are taken for.
       state: tree of all other arrays: running statistics, random streams.
       identity: equal for models whose `call` is the same, so that they share a compiled program.

@@ -40,7 +40,7 @@ def adapt(model: eqx.Module, state: eqx.nn.State | None, train: bool | None, bat
             keys = None if key is None else jax.random.split(key, len(jax.tree.leaves(inputs)[0]))
             axes = 0 if state is None else (0, None)
             outputs = jax.vmap(one, in_axes=(0, None if key is None else 0), out_axes=axes, axis_name=AXIS)(inputs, keys)
-        return (outputs, state) if state is None else outputs
+        return outputs if state is None else outputs[0]
 
     identity = ("equinox", *_hashable(static), batched)
 

@@ -32,8 +32,7 @@ def _run(jaxpr: Jaxpr, consts: Sequence, arguments: list, given: list, meet: Mee
     values = dict(zip((*jaxpr.constvars, *jaxpr.invars), (*consts, *arguments), strict=True))
     read = lambda v: v.val if isinstance(v, Literal) else values[v]  # noqa: E731
     readings, given = [], list(given)
-    last_use = _last_uses(jaxpr)
-    for place, equation in enumerate(jaxpr.eqns):
+    for equation in jaxpr.eqns:
         inputs = [read(v) for v in equation.invars]
         body = readable_body(equation)
         if equation.primitive is tap_primitive:
@@ -47,8 +46,6 @@ def _run(jaxpr: Jaxpr, consts: Sequence, arguments: list, given: list, meet: Mee
         else:
             outputs = bind_equation(equation, inputs)
         values.update(zip(equation.outvars, outputs, strict=True))
-        for variable in last_use.get(place, ()):
-            del values[variable]
     return [read(v) for v in jaxpr.outvars], readings
 
 
@@ -59,19 +56,6 @@ def bind_equation(equation: JaxprEqn, inputs: Sequence) -> list:
     with equation.ctx.manager:
         outputs = equation.primitive.bind(*functions, *inputs, **parameters)
     return outputs if equation.primitive.multiple_results else [outputs]
-
-
-def _last_uses(jaxpr: Jaxpr) -> dict[int, list]:
-    """Variables that can be dropped behind each equation, so that a large model run step by step keeps little."""
-    last = {}
-    for place, equation in enumerate(jaxpr.eqns):
-        last.update((v, place) for v in equation.invars if not isinstance(v, Literal))
-    kept = {v for v in jaxpr.outvars if not isinstance(v, Literal)}
-    places: dict[int, list] = {}
-    for variable, place in last.items():
-        if variable not in kept:
-            places.setdefault(place, []).append(variable)
-    return places
 
 
 def _run_body(equation, body: Jaxpr, inputs: list, given: list, meet: Meet) -> tuple[list, list]:

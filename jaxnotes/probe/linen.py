@@ -34,9 +34,10 @@ def adapt(module: nn.Module, variables: Mapping[str, Any], train: bool | None) -
         if key is not None:
             rngs = {"params": key, "dropout": jax.random.fold_in(key, 1)}  # Linen takes "params" for any other name
         with nn.intercept_methods(_intercept):
-            return module.apply(
+            outputs, _ = module.apply(
                 {"params": parameters, **state}, *inputs, rngs=rngs, mutable=list(state), **{**switch, **keywords}
             )
+        return outputs
 
     told = next((value if name in TRAINING else not value for name, value in switch.items()), None)
     identity = ("linen", module, tuple(switch.items()), tuple(state))

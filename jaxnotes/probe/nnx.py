@@ -25,8 +25,7 @@ def adapt(model: nnx.Module, train: bool | None) -> Adapted:
         for path, module in list(nnx.iter_modules(copy)):
             if path:
                 _wrap(module, path)
-        outputs = copy(*inputs, **keywords)
-        return outputs, ()
+        return copy(*inputs, **keywords)
 
     identity = ("nnx", graph)
     rebuild = lambda new: nnx.merge(graph, new, state)  # noqa: E731

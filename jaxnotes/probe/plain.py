@@ -12,7 +12,7 @@ def adapt(function: Callable, parameters: Any) -> Adapted:
     def call(parameters, state, inputs, keywords, key):
         keywords = keywords if key is None else {**keywords, "key": key}
         arguments = inputs if parameters is None else (parameters, *inputs)
-        return function(*arguments, **keywords), state
+        return function(*arguments, **keywords)
 
     return Adapted(
         call, parameters, (), ("plain", function, parameters is None), "plain", leading_axes, lambda new: (function, new)

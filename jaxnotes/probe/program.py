@@ -144,7 +144,7 @@ def trace(adapted: Adapted, loss: Callable, inputs: tuple, data: dict, structure
 
     def run(parameters: list, others: list):
         rest, state, inputs, data, targets, key = jax.tree.unflatten(tree, others)
-        outputs, _ = adapted.call(merge(parameters, rest), state, inputs, {**data, **structure}, key)
+        outputs = adapted.call(merge(parameters, rest), state, inputs, {**data, **structure}, key)
         value = jnp.asarray(loss(outputs, targets))
         if value.shape or not jnp.issubdtype(value.dtype, jnp.floating):
             raise ValueError(

@@ -14,7 +14,7 @@ from jax import Array
 from jaxnotes.probe.assembly import assemble, in_order, nonfinite_arrays, running_statistics
 from jaxnotes.probe.frameworks import adapt
 from jaxnotes.probe.jacobian import with_jacobians, with_partial_jacobians, with_singular_values
-from jaxnotes.probe.program import merge, split
+from jaxnotes.probe.program import examples_of, merge, split
 from jaxnotes.probe.report import Report
 from jaxnotes.probe.request import Request, program_of
 
@@ -161,18 +161,19 @@ def _loss(loss: Callable | str) -> Callable:
 def gradient_norms_of_parts(request: Request) -> tuple[float, ...]:
     """Global norms of the parameters' gradient, one for each of up to 8 equal parts of the batch."""
     parameters, rest = split(request.adapted.parameters)
-    examples = len(jax.tree.leaves((request.inputs, dict(request.keywords)))[0])
+    data, structure = request.divided_keywords()
+    examples = examples_of(request.inputs, data)
     size = max(examples // PARTS, 1)
 
     @jax.jit
-    def norm(inputs, targets) -> Array:
+    def norm(inputs, data, targets) -> Array:
         def loss(parameters: list[Array]) -> Array:
-            whole = merge(parameters, rest)
-            outputs, _ = request.adapted.call(whole, request.adapted.state, inputs, request.keywords, request.key)
+            adapted, keywords = request.adapted, {**data, **structure}
+            outputs = adapted.call(merge(parameters, rest), adapted.state, inputs, keywords, request.key)
             return request.loss(outputs, targets)
 
         return optax.global_norm(jax.grad(loss)(parameters))
 
-    cut = lambda tree, part: jax.tree.map(lambda x: x[part * size : (part + 1) * size], tree)  # noqa: E731
-    parts = range(min(PARTS, examples // size))
-    return tuple(float(np.asarray(norm(cut(request.inputs, i), cut(request.targets, i)))) for i in parts)
+    whole = request.inputs, data, request.targets
+    cut = lambda part: jax.tree.map(lambda x: x[part * size : (part + 1) * size], whole)  # noqa: E731
+    return tuple(float(norm(*cut(part))) for part in range(min(PARTS, examples // size)))

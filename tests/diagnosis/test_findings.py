@@ -10,13 +10,7 @@ from experiments import diagnosis_zoo as zoo
 from jaxnotes import diagnosis, meanfield, probe
 from jaxnotes.layers.activations import tanh
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
-
-
-@pytest.fixture(autouse=True)
-def users_promotion():
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        yield
+pytestmark = [pytest.mark.usefixtures("standard_promotion"), pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 
 
 def read(found, **options):

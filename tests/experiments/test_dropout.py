@@ -10,12 +10,7 @@ import pytest
 from experiments import dropout, dropout_training
 from jaxnotes import training
 
-
-@pytest.fixture(autouse=True)
-def scripts_promote():
-    """Experiments run under JAX's standard promotion, as their users do."""
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        yield
+pytestmark = pytest.mark.usefixtures("standard_promotion")
 
 
 def test_every_mask_is_there_once():

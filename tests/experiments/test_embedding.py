@@ -2,7 +2,6 @@
 
 import importlib.util
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -10,12 +9,7 @@ import pytest
 from experiments import embedding, embedding_glove, embedding_training, fingerprint, rules, run, topics
 from jaxnotes import datasets
 
-
-@pytest.fixture(autouse=True)
-def scripts_promote():
-    """Experiments run under JAX's standard promotion, as their users do."""
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        yield
+pytestmark = pytest.mark.usefixtures("standard_promotion")
 
 
 def test_nearest_rows_are_those_of_a_full_sort(monkeypatch):

@@ -8,12 +8,7 @@ import pytest
 from experiments import invariance, invariance_order, invariance_training
 from jaxnotes import datasets
 
-
-@pytest.fixture(autouse=True)
-def scripts_promote():
-    """Experiments run under JAX's standard promotion, as their users do."""
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        yield
+pytestmark = pytest.mark.usefixtures("standard_promotion")
 
 
 def test_digits_lie_in_the_centre_and_shifts_lose_nothing(key):

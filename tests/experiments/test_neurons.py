@@ -7,12 +7,7 @@ import pytest
 
 from experiments import neurons, neurons_training
 
-
-@pytest.fixture(autouse=True)
-def scripts_promote():
-    """Experiments run under JAX's standard promotion, as their users do."""
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        yield
+pytestmark = pytest.mark.usefixtures("standard_promotion")
 
 
 def test_receptive_fields_by_changing_one_input(key):

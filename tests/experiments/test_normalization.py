@@ -8,12 +8,7 @@ import pytest
 from experiments import normalization, normalization_gradients, normalization_shift, normalization_training
 from jaxnotes.layers.activations import relu, sigmoid
 
-
-@pytest.fixture(autouse=True)
-def scripts_promote():
-    """Experiments run under JAX's standard promotion, as their users do."""
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        yield
+pytestmark = pytest.mark.usefixtures("standard_promotion")
 
 
 def test_the_gain_of_a_straight_line_is_its_slope():

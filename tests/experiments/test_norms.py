@@ -17,11 +17,7 @@ from jaxnotes.models.transformer import transformer_classifier
 BATCH, LAYER = jnp.asarray(0), jnp.asarray(1)
 
 
-@pytest.fixture(autouse=True)
-def scripts_promote():
-    """Experiments run under JAX's standard promotion, as their users do."""
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        yield
+pytestmark = pytest.mark.usefixtures("standard_promotion")
 
 
 def images(key, n=8):
@@ -85,7 +81,7 @@ def test_correct_counts_whole_batches_and_leaves_the_remainder_out():
 
 
 def test_a_search_takes_the_better_rate_and_pairs_the_seeds(key, monkeypatch):
-    # The promotion that `scripts_promote` sets does not reach other threads.
+    # The promotion that `standard_promotion` sets does not reach other threads.
     monkeypatch.setattr(norms_training, "two_at_a_time", lambda run, items: [run(item) for item in items])
     data = norms_training.load()
     options = {"name": "mlp", "batch": 32, "steps": 40, "by_batch": True}

@@ -11,12 +11,7 @@ from experiments import pooling, pooling_readout, pooling_training
 from jaxnotes.layers.convolution import convolution, convolution_init
 from jaxnotes.layers.pooling import max_pool
 
-
-@pytest.fixture(autouse=True)
-def scripts_promote():
-    """Experiments run under JAX's standard promotion, as their users do."""
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        yield
+pytestmark = pytest.mark.usefixtures("standard_promotion")
 
 
 def test_a_matrix_product_costs_two_operations_a_multiplication():

@@ -13,12 +13,7 @@ from jaxnotes.layers.activations import by_name, elu, relu, tanh
 from jaxnotes.models.mlp import mlp_init
 from jaxnotes.models.residual_network import residual_network
 
-
-@pytest.fixture(autouse=True)
-def scripts_promote():
-    """Experiments run under JAX's standard promotion, as their users do."""
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        yield
+pytestmark = pytest.mark.usefixtures("standard_promotion")
 
 
 @pytest.mark.parametrize("activation", network.ACTIVATIONS)

@@ -12,12 +12,7 @@ from jaxnotes import datasets
 from jaxnotes.layers.activations import sigmoid, tanh
 from jaxnotes.models.mlp import hidden_layer
 
-
-@pytest.fixture(autouse=True)
-def scripts_promote():
-    """Experiments run under JAX's standard promotion, as their users do."""
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        yield
+pytestmark = pytest.mark.usefixtures("standard_promotion")
 
 
 SMALL_CAUSES = causes.Causes.preset("quick", width=64, depth=30, seeds=6, batch=2)

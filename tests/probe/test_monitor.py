@@ -10,11 +10,7 @@ import pytest
 
 from jaxnotes import probe
 
-
-@pytest.fixture(autouse=True)
-def users_promotion():
-    with jax.numpy_dtype_promotion("standard"):
-        yield
+pytestmark = pytest.mark.usefixtures("standard_promotion")
 
 
 PARAMETERS = {"a": {"weight": jnp.ones((3, 4)), "bias": jnp.zeros(4)}, "b": jnp.ones(2)}

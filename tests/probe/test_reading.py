@@ -15,14 +15,7 @@ from jaxnotes import probe
 
 WIDTHS = (6, 8, 8, 3)
 EXAMPLES = 5
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
-
-
-@pytest.fixture(autouse=True)
-def users_promotion():
-    """Users' models run under JAX's own settings, not under the tests' strict ones."""
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        yield
+pytestmark = [pytest.mark.usefixtures("standard_promotion"), pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 
 
 @pytest.fixture
