@@ -18,11 +18,10 @@ NARROW = (0, 3, 5, 6, 7, 8, 11, 12)  # the columns that a terminal of 80 charact
 
 def verdicts(out_dir: Path) -> dict[str, str]:
     """Verdicts of the notes' claims that were measured in this folder, by identifier."""
-    found = {}
+    found, claims = {}, rules.load_claims()
     for topic in topics.TOPICS:
         measured = results.load(out_dir, topic)
         if measured is not None:
-            claims = rules.load_claims()
             found |= {
                 claim: rules.judge(claims[claim], evidence.measurements).verdict for claim, evidence in measured.claims.items()
             }

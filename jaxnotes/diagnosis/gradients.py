@@ -13,6 +13,9 @@ BATCH_NORM_DECADES = 2.0  # less than DECADES, as its growth of 0.08 decades a l
 TIME_DECADES = 9.0  # over the steps of a recurrent network, whose shared parameters learn from the last steps all the same
 INITIAL_DECADES = 2.5  # predicted from the weights, and seen
 INITIAL_FACTOR = 4.0  # between a weight variance and the critical one
+WORTH_RESCALING = 1.5  # the same, for a remedy
+ORTHOGONAL = Remedy("initialise the recurrent weights orthogonal", "every step then keeps norms where the activation is linear")
+LAYER_NORM = Remedy("add layer normalisation before each activation", "sizes of activations no longer depend on the weights'")
 
 
 def vanishing(report: Report) -> list[Finding]:
@@ -22,10 +25,14 @@ def vanishing(report: Report) -> list[Finding]:
         first, last = ends([place.log10_gradient for place in places])
         if math.isfinite(first) and last - first >= DECADES:  # none at all is a matter of dead units
             layers = tuple(place.name for place in places if place.log10_gradient <= last - DECADES)
-            evidence = f"the loss's gradient is 10^{first:.1f} at the first layers and 10^{last:.1f} at the last"
+            evidence = _from_end_to_end(first, last)
             claims = ("causes.product", "causes.vanish", "causes.depth")
             return [Finding("vanishing-gradient", layers, evidence, claims, _vanishing_remedies(report, places))]
     return []
+
+
+def _from_end_to_end(first: float, last: float) -> str:
+    return f"the loss's gradient is 10^{first:.1f} at the first layers and 10^{last:.1f} at the last"
 
 
 def exploding(report: Report) -> list[Finding]:
@@ -40,7 +47,7 @@ def exploding(report: Report) -> list[Finding]:
     if not math.isfinite(last) or first - last < (BATCH_NORM_DECADES if by_norm else DECADES):
         return []
     layers = tuple(place.name for place in places if place.log10_gradient >= last + (first - last) / 2)
-    evidence = f"the loss's gradient is 10^{first:.1f} at the first layers and 10^{last:.1f} at the last"
+    evidence = _from_end_to_end(first, last)
     if by_norm:
         return [_batch_norm_explosion(layers, evidence, normalised)]
     claims = ("causes.product", "causes.explode", "causes.depth")
@@ -84,17 +91,13 @@ def through_time(report: Report) -> list[Finding]:
                     "use an LSTM or GRU, with the forget gate's bias at 1 or more",
                     "its cell passes gradients on by the gate's value",
                 ),
-                Remedy(
-                    "initialise the recurrent weights orthogonal", "every step then keeps norms where the activation is linear"
-                ),
+                ORTHOGONAL,
             )
             findings.append(Finding("vanishing-gradient", (name,), evidence, ("causes.vanish", "causes.depth"), remedies))
         elif first - last >= DECADES and math.isfinite(last):
             remedies = (
                 Remedy("clip the gradient by its global norm", "steps stay bounded; directions are kept"),
-                Remedy(
-                    "initialise the recurrent weights orthogonal", "every step then keeps norms where the activation is linear"
-                ),
+                ORTHOGONAL,
             )
             findings.append(Finding("exploding-gradient", (name,), evidence, ("causes.explode", "remedies.clip"), remedies))
     return findings
@@ -103,7 +106,7 @@ def through_time(report: Report) -> list[Finding]:
 def initialisation(report: Report) -> list[Finding]:
     """Weights whose variance is far from the critical one of their activation function, where the readings show it."""
     found = gains(report)
-    off = [g for g in found if not 1 / INITIAL_FACTOR <= g.layer.weight_variance / g.critical <= INITIAL_FACTOR]
+    off = _off(found, INITIAL_FACTOR)
     constant = [x for x in report.layers if x.weight_variance == 0 and x.spread <= 1e-6 and x is not report.layers[-1]]
     if len(constant) > 1:
         return [_constant_weights(constant)]
@@ -126,6 +129,11 @@ def initialisation(report: Report) -> list[Finding]:
     claims = (f"causes.init-{size}", "remedies.he" if "relu" in one.layer.activation else "remedies.xavier")
     layers = tuple(g.layer.label for g in off)
     return [Finding("initialisation", layers, evidence, claims, (rescaling(off),))]
+
+
+def _off(found: list[Gain], factor: float) -> list[Gain]:
+    """Layers whose weight variance is more than a factor away from the critical one."""
+    return [gain for gain in found if not 1 / factor <= gain.layer.weight_variance / gain.critical <= factor]
 
 
 def _constant_weights(layers: list) -> Finding:
@@ -155,7 +163,7 @@ def _vanishing_remedies(report: Report, places: list[Place]) -> tuple[Remedy, ..
     found = gains(report)
     predicted = log10_gradient_ratio(found)
     remedies = []
-    far = [g for g in found if not 1 / 1.5 <= g.layer.weight_variance / g.critical <= 1.5]
+    far = _off(found, WORTH_RESCALING)
     if far:
         remedies.append(rescaling(far))
     if any(g.layer.activation_function.saturates for g in found):
@@ -166,9 +174,7 @@ def _vanishing_remedies(report: Report, places: list[Place]) -> tuple[Remedy, ..
         remedies.append(Remedy("add residual connections", _effect(after) + before, after))
     else:
         remedies.append(Remedy("add residual connections", "the identity carries the gradient past every layer"))
-    remedies.append(
-        Remedy("add layer normalisation before each activation", "sizes of activations no longer depend on the weights'")
-    )
+    remedies.append(LAYER_NORM)
     fewer = max(2, round(len(found) * DECADES / max(-predicted, DECADES))) if found else max(len(places) // 2, 2)
     remedies.append(Remedy(f"use fewer layers, about {fewer}", "the loss is exponential in depth"))
     return tuple(remedies)
@@ -176,14 +182,12 @@ def _vanishing_remedies(report: Report, places: list[Place]) -> tuple[Remedy, ..
 
 def _exploding_remedies(report: Report, places: list[Place]) -> tuple[Remedy, ...]:
     found = gains(report)
-    far = [g for g in found if not 1 / 1.5 <= g.layer.weight_variance / g.critical <= 1.5]
+    far = _off(found, WORTH_RESCALING)
     remedies = [rescaling(far)] if far else []
     remedies.append(
         Remedy("scale residual branches by 1/√depth, where there are any", "the growth is then at most e, whatever the depth")
     )
-    remedies.append(
-        Remedy("add layer normalisation before each activation", "sizes of activations no longer depend on the weights'")
-    )
+    remedies.append(LAYER_NORM)
     remedies.append(Remedy("clip the gradient by its global norm", "steps stay bounded; the ratio between layers remains"))
     return tuple(remedies)
 

@@ -28,6 +28,10 @@ class Row:
     place: tuple[int, ...]
     layer: Layer
 
+    def with_readings(self, **readings: Any) -> "Row":
+        """The row with some of its layer's fields set."""
+        return dataclasses.replace(self, layer=dataclasses.replace(self.layer, **readings))
+
 
 def log10_rms(norms: np.ndarray) -> np.ndarray:
     """log10 of the RMS over the last axis, in float64; -inf where all are 0."""
@@ -35,14 +39,23 @@ def log10_rms(norms: np.ndarray) -> np.ndarray:
         return np.asarray(0.5 * np.log10(np.mean(np.square(np.asarray(norms, np.float64)), axis=-1)))
 
 
-def rescued(run: Callable[[float], list[np.ndarray]]) -> list[np.ndarray]:
-    """`log10_rms` of the norms that a backward pass scaled by its argument gives, also where they leave float32 at scale 1."""
-    found = [log10_rms(norms) for norms in run(1.0)]
+def rescued(run: Callable[[float], list]) -> list:
+    """What a backward pass scaled by its argument gives, of what leaves float32 at scale 1 what it gives at another scale.
+
+    Args:
+      run: scale -> an entry a site, None or a tuple of arrays of which the first is log10 of a norm, the scale divided out.
+    """
+    found = run(1.0)
     for scale, left in ((RESCUE, lambda log: log < -30), (1 / RESCUE, lambda log: ~(log < 30))):
-        if any(left(log).any() for log in found):
-            again = [log10_rms(norms) - math.log10(scale) for norms in run(scale)]
-            found = [np.where(left(log) & np.isfinite(other), other, log) for log, other in zip(found, again, strict=True)]
+        if any(entry is not None and left(entry[0]).any() for entry in found):
+            found = [a if a is None else _better(a, b, left) for a, b in zip(found, run(scale), strict=True)]
     return found
+
+
+def _better(first: tuple, second: tuple, left: Callable) -> tuple:
+    """The second where the first has left float32 and the second has not."""
+    chosen = left(first[0]) & np.isfinite(second[0])
+    return tuple(np.where(chosen, b, a) for a, b in zip(first, second, strict=True))
 
 
 def assemble(
@@ -60,20 +73,22 @@ def assemble(
         for n, site in sites.items()
     }
 
-    def norms(scale: float) -> list[np.ndarray]:
-        if scale == 1.0:
-            return [np.asarray(found.gradient_norms) for found in described.values()]
-        gradients = program.gradients(arguments, jnp.float32(scale)).gradients
-        again = (
-            _describe(site, passed.values[n], gradients[n], program.examples, summarise_steps) for n, site in sites.items()
-        )
-        return [np.asarray(found.gradient_norms) for found in again]
+    def logs(scale: float) -> list[tuple]:
+        again = described
+        if scale != 1.0:
+            gradients = program.gradients(arguments, jnp.float32(scale)).gradients
+            again = {
+                n: _describe(site, passed.values[n], gradients[n], program.examples, summarise_steps)
+                for n, site in sites.items()
+            }
+        return [(np.asarray(log10_rms(np.asarray(found.gradient_norms)) - math.log10(scale)),) for found in again.values()]
 
-    logs = dict(zip(sites, rescued(norms), strict=True))
+    log_norms = {n: log for n, (log,) in zip(sites, rescued(logs), strict=True)}
     owned = own_parameters(adapted, passed.parameters, optimizer)
     described = jax.device_get(described)
     return {
-        n: _rows(n, site, described[n], logs[n], owned(site, summarise_steps), summarise_steps) for n, site in sites.items()
+        n: _rows(n, site, described[n], log_norms[n], owned(site, summarise_steps), summarise_steps)
+        for n, site in sites.items()
     }
 
 

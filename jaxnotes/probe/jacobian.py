@@ -1,6 +1,5 @@
 """Norms of d model output / d layer output, exact where there are few outputs, and gains from layer to layer."""
 
-import dataclasses
 import math
 from typing import NamedTuple
 
@@ -8,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from jaxnotes.probe.assembly import RESCUE, Row
+from jaxnotes.probe.assembly import Row, rescued
 from jaxnotes.probe.program import Program, signs
 from jaxnotes.probe.statistics import example_axis
 
@@ -38,15 +37,13 @@ def with_jacobians(
     if not floating:
         return rows, False, ["Jacobian norms: the model returns no floating array"]
     cotangents, crosses = _choose(program, arguments, floating, probes)
-    logs, errors = _measured(program, arguments, cotangents, summarise_steps)
+    measured = _measured(program, arguments, cotangents, summarise_steps)
     filled = {}
     for number, found in rows.items():
-        fields = zip(logs[number].reshape(-1), errors[number].reshape(-1), strict=True)
+        logs, errors = (np.reshape(values, -1) for values in measured[number])
         filled[number] = [
-            dataclasses.replace(
-                row, layer=dataclasses.replace(row.layer, log10_jacobian_norm=float(log), log10_jacobian_error=float(error))
-            )
-            for row, (log, error) in zip(found, fields, strict=True)
+            row.with_readings(log10_jacobian_norm=float(log), log10_jacobian_error=float(error))
+            for row, log, error in zip(found, logs, errors, strict=True)
         ]
     return filled, crosses, []
 
@@ -103,20 +100,15 @@ def _unit_vectors(outputs: list, axes: list[int | None], k: int) -> list:
     return made
 
 
-def _measured(program: Program, arguments: list, cotangents: Cotangents, summarise_steps: bool) -> tuple[list, list]:
-    """A site: log10 norms and their standard errors, [*steps]."""
-    found = [_logs(norms, program, cotangents, summarise_steps) for norms in program.jacobians(arguments, cotangents.arrays)]
-    for scale, left in ((RESCUE, lambda log: log < -30), (1 / RESCUE, lambda log: ~(log < 30))):
-        if any(entry is not None and left(entry[0]).any() for entry in found):
-            scaled = [c * np.asarray(scale, c.dtype) for c in cotangents.arrays]
-            again = [_logs(norms, program, cotangents, summarise_steps) for norms in program.jacobians(arguments, scaled)]
-            found = [a if a is None else _better(a, b, left, math.log10(scale)) for a, b in zip(found, again, strict=True)]
-    return [None if f is None else f[0] for f in found], [None if f is None else f[1] for f in found]
+def _measured(program: Program, arguments: list, cotangents: Cotangents, summarise_steps: bool) -> list:
+    """A site: (log10 norms, their standard errors), [*steps] each."""
 
+    def run(scale: float) -> list:
+        scaled = [c * np.asarray(scale, c.dtype) for c in cotangents.arrays] if scale != 1.0 else cotangents.arrays
+        found = [_logs(norms, program, cotangents, summarise_steps) for norms in program.jacobians(arguments, scaled)]
+        return [f if f is None else (f[0] - math.log10(scale), f[1]) for f in found]
 
-def _better(first, second, left, log_scale: float):
-    chosen = left(first[0]) & np.isfinite(second[0])
-    return np.where(chosen, second[0] - log_scale, first[0]), np.where(chosen, second[1], first[1])
+    return rescued(run)
 
 
 def _logs(norms: Array | None, program: Program, cotangents: Cotangents, summarise_steps: bool):
@@ -152,10 +144,7 @@ def with_singular_values(
         axis = example_axis(site.shape, program.examples)
         by_step = np.asarray(pulled[number], np.float64).reshape(entries, -1, *site.shape)  # [k, steps, *shape]
         filled[number] = [
-            dataclasses.replace(
-                row, layer=dataclasses.replace(row.layer, log10_singular_values=_summary(by_step[:, step], axis))
-            )
-            for step, row in enumerate(found)
+            row.with_readings(log10_singular_values=_summary(by_step[:, step], axis)) for step, row in enumerate(found)
         ]
     return filled, []
 
@@ -186,8 +175,5 @@ def with_partial_jacobians(
     for number, layers in rows.items():
         values = np.mean([np.asarray(f[number], np.float64) for f in found], axis=0).reshape(-1)
         values = [values.mean()] if summarise_steps else values
-        filled[number] = [
-            dataclasses.replace(row, layer=dataclasses.replace(row.layer, partial_jacobian=float(value)))
-            for row, value in zip(layers, values, strict=True)
-        ]
+        filled[number] = [row.with_readings(partial_jacobian=float(value)) for row, value in zip(layers, values, strict=True)]
     return filled, []
