@@ -33,7 +33,7 @@ class Invariance(Settings):
     channels: tuple[int, ...] = setting((8, 16), "Channels of the trained networks' blocks.", minimum=1)
     mlp_width: int = setting(64, "Units of either hidden layer of the MLP.", minimum=1)
     train_steps: int = setting(600, "Adam steps of every run on digits.", quick=60, minimum=10)
-    train_batch: int = setting(64, "Digits a step.", minimum=1)
+    train_batch: int = setting(32, "Digits a step.", minimum=1)
     train_seeds: int = setting(5, "Seeds trained at the tuned learning rate.", quick=2, minimum=2)
     everywhere_seeds: int = setting(20, "The same of the network trained at all positions.", quick=2, minimum=2)
     learning_rates: tuple[float, ...] = setting(

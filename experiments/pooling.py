@@ -38,7 +38,7 @@ class Pooling(Settings):
     channels: tuple[int, ...] = setting((8, 16), "Channels of the classifier's blocks.", minimum=1)
     train_examples: int = setting(1000, "Digits trained on, drawn anew for each seed.", quick=500, minimum=100)
     train_steps: int = setting(240, "Adam steps of every run.", quick=40, minimum=10)
-    train_batch: int = setting(50, "Examples a step.", minimum=1)
+    train_batch: int = setting(32, "Examples a step.", minimum=1)
     train_seeds: int = setting(12, "Seeds trained at the tuned learning rate.", quick=3, minimum=2)
     gap_seeds: int = setting(36, "The same with maxima and without pooling, which hardly differ.", quick=3, minimum=2)
     learning_rates: tuple[float, ...] = setting(

@@ -1,14 +1,22 @@
 """Runs topics of the notes: measures what is missing or changed, then draws figures, numbers and pages.
 
 A topic whose code, imports, settings, seed, package versions and device are those of its results is skipped, so an
-interrupted run goes on from what is complete.
+interrupted run goes on from what is complete. Topics run side by side, each in a process of its own.
 """
 
 import dataclasses
+import multiprocessing
+import os
+import queue
 import sys
+import threading
 import traceback
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from multiprocessing import connection
 from pathlib import Path
+from typing import Any
 
+import jax
 from absl import flags
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -26,6 +34,7 @@ def main(argv) -> None:
     console = Console()
     plan = [_plan(topic, values.scale, values.seed, out_dir, values.force) for topic in chosen]
     failed = _run(sorted(plan, key=lambda step: step.cost), values, out_dir, console)  # first figures early
+    run.publish(out_dir)
     done = [found for topic in chosen if (found := results.load(out_dir, topic)) is not None]
     console.print(script.verdict_table(done))
     console.print(f"Figures are in {out_dir / 'figures'}, numbers in {out_dir}, pages in {out_dir / 'site'}.")
@@ -56,41 +65,88 @@ def _plan(topic: str, scale: str, seed: int, out_dir: Path, force: bool) -> Step
 
 
 def _run(plan: list[Step], values, out_dir: Path, console: Console) -> list[str]:
+    """Runs the steps in worker processes, and names those that failed."""
     failed = []
+    context = multiprocessing.get_context("spawn")  # a fork would share JAX's threads and locks
+    parts = context.Queue()
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+    with (
+        Progress(*columns, console=console, disable=not console.is_terminal) as progress,
+        ProcessPoolExecutor(_workers(values.workers, len(plan)), context, _start_worker, (parts,)) as pool,
+    ):
         bar = progress.add_task("topics", total=sum(step.cost for step in plan))
-        for step in plan:
-            progress.update(bar, description=step.topic)
-            try:
-                seconds = _do(step, values, out_dir, lambda part: progress.advance(bar, part.cost))
-            except Exception:
-                failed.append(step.topic)
-                console.print(f"[red]{step.topic} failed; its earlier results stay as they were.")
-                traceback.print_exc()
-            else:
-                state = "unchanged" if step.kept else f"measured in {seconds:.0f} s"
-                console.print(f"{step.topic}: {state}", highlight=False)
-            progress.advance(bar, 1)
+        waiting = {pool.submit(_do, step, values.scale, values.seed, out_dir): step for step in plan}
+        while waiting:
+            done, _ = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
+            progress.advance(bar, sum(_received(parts)))
+            for future in done:
+                step = waiting.pop(future)
+                _report(step, future, failed, console)
+                progress.advance(bar, 1)
     return failed
 
 
-def _do(step: Step, values, out_dir: Path, on_part) -> float:
+def _workers(asked: int, steps: int) -> int:
+    """As many processes as asked for; by default one a core, up to four for their memory, and one on an accelerator."""
+    if not asked:
+        asked = min(os.cpu_count() or 1, 4) if jax.default_backend() == "cpu" else 1
+    return max(min(asked, steps), 1)
+
+
+def _received(parts) -> list[float]:
+    """Costs of the parts that workers have finished since the last look."""
+    costs = []
+    while True:
+        try:
+            costs.append(parts.get_nowait())
+        except queue.Empty:
+            return costs
+
+
+def _report(step: Step, future: Future, failed: list[str], console: Console) -> None:
+    try:
+        seconds = future.result()
+    except Exception as error:
+        failed.append(step.topic)
+        console.print(f"[red]{step.topic} failed; its earlier results stay as they were.")
+        traceback.print_exception(error)
+    else:
+        state = "unchanged" if step.kept else f"measured in {seconds:.0f} s"
+        console.print(f"{step.topic}: {state}", highlight=False)
+
+
+_finished: Any = None  # a worker's end of the queue of finished parts' costs; set once, when the process starts
+
+
+def _start_worker(parts) -> None:
+    global _finished
+    _finished = parts
+    run.use_compilation_cache()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed would go on alone, and write into a folder that another run may have taken over."""
+    connection.wait([multiprocessing.parent_process().sentinel])
+    os._exit(1)
+
+
+def _do(step: Step, scale: str, seed: int, out_dir: Path) -> float:
+    """Measures and draws a topic, in a worker; the seconds that its measurement took."""
     if step.kept is None:
-        command = f"python -m experiments.{step.topic} --scale={values.scale} --seed={values.seed}"
         measured = run.measure_topic(
             step.topic,
             step.settings,
-            seed=values.seed,
-            scale=values.scale,
-            command=command,
+            seed=seed,
+            scale=scale,
+            command=f"python -m experiments.{step.topic} --scale={scale} --seed={seed}",
             out_dir=out_dir,
-            on_part=on_part,
+            on_part=lambda part: _finished.put(part.cost),
         )
     else:
         measured = step.kept
         results.save(out_dir, measured)  # the rules may have changed though the measurements have not
-    run.publish(out_dir, measured)
+    run.draw(out_dir, measured)
     return measured.header["seconds"]
 
 
@@ -105,6 +161,7 @@ def _chosen_topics(words: list[str]) -> list[str]:
 def _define_flags() -> None:
     script.define_common_flags()
     flags.DEFINE_list("topics", [], "Topics to run, by comma or space; all where empty.", module_name=sys.argv[0])
+    flags.DEFINE_integer("workers", 0, "Topics measured side by side; 0: one a core.", lower_bound=0, module_name=sys.argv[0])
     flags.DEFINE_bool("force", False, "Measure again what is unchanged too.", module_name=sys.argv[0])
 
 

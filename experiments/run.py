@@ -58,12 +58,16 @@ def measure_topic(
     return measured
 
 
-def publish(out_dir: Path, measured: results.Results) -> None:
-    """Draws a topic's figures unless they are there as today's code draws them, then writes numbers and pages of all."""
+def draw(out_dir: Path, measured: results.Results) -> None:
+    """Draws a topic's figures unless they are there as today's code draws them."""
     drawn = fingerprint.of_code(f"experiments.figures.{measured.header['topic']}")
     if measured.header.get("drawn") != drawn or not figures.all_drawn(out_dir, measured):
         figures.draw_topic(out_dir, measured)
         results.save(out_dir, measured._replace(header={**measured.header, "drawn": drawn}))
+
+
+def publish(out_dir: Path) -> None:
+    """Writes what stands for all topics whose results are there: numbers and pages."""
     present = [found for topic in topics.TOPICS if (found := results.load(out_dir, topic)) is not None]
     paper_numbers.write(out_dir, present)
     writeup.build(out_dir, present)

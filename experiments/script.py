@@ -68,7 +68,8 @@ def _main(topic: str, settings_class: type[settings.Settings]) -> None:
     measured = run.measure_topic(
         topic, chosen, seed=values["seed"], scale=values["scale"], command=command_line(), out_dir=out_dir
     )
-    run.publish(out_dir, measured)
+    run.draw(out_dir, measured)
+    run.publish(out_dir)
     Console().print(verdict_table([measured]), f"Figures and numbers are in {out_dir}.")
 
 
