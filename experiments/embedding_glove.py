@@ -86,7 +86,22 @@ def analogy(settings, key: Array) -> dict[str, Evidence]:
     right[:2, known] = np.concatenate(two_at_a_time(of_batch, batches), axis=1)
     right[2, known] = _without_offset(settings, table, indices[known])
     ranks = _queen(found, table, rows)
-    return {"embedding.analogy": _analogy_evidence(settings, categories, right, len(known), ranks)}
+    evidence = _analogy_evidence(settings, categories, right, len(known), ranks)
+    first = [int(known[np.asarray(categories)[known] == label][0]) for label in sorted(set(categories), key=categories.index)]
+    examples = [("man", "king", "woman", "queen"), *(tuple(word.lower() for word in words[i]) for i in first)]
+    return {"embedding.analogy": evidence._replace(arrays={**evidence.arrays, **_neighbours(found, table, rows, examples)})}
+
+
+def _neighbours(found: datasets.WordVectors, table: np.ndarray, rows: dict[str, int], examples: list) -> dict[str, np.ndarray]:
+    """The ten words nearest to b − a + c with their cosines, for the king and queen and a question of each category."""
+    words, cosines = [], []
+    for a, b, c, _ in examples:
+        goal = table[rows[b]] - table[rows[a]] + table[rows[c]]
+        scores = table @ (goal / np.linalg.norm(goal))
+        best = np.argsort(-scores)[:NEIGHBOURS]
+        words.append([found.words[i] for i in best])
+        cosines.append(scores[best])
+    return {"examples": np.asarray(examples), "neighbours": np.asarray(words), "cosines": np.asarray(cosines)}
 
 
 def _without_offset(settings, table: np.ndarray, indices: np.ndarray) -> np.ndarray:
@@ -118,6 +133,7 @@ def _analogy_evidence(settings, categories, right: np.ndarray, known: int, ranks
     return Evidence(tuple(measurements), {"categories": np.asarray(labels), "accuracies": by_category})
 
 
+NEIGHBOURS = 10  # shown of a question
 RANDOM_TABLES = 8  # that words and sentences are compared with
 
 

@@ -14,6 +14,7 @@ from experiments import remedies_training as trained
 from experiments.measurement import Evidence, Measurement, Part, curve, exact, interval
 from experiments.remedies_adaptive import adaptive
 from experiments.remedies_clipping import clip
+from experiments.remedies_explorer import explorer
 from experiments.remedies_gains import VARIANCES, Gains, profile
 from experiments.remedies_network import Choice, choice
 from experiments.settings import Settings, SettingsError, setting
@@ -49,6 +50,9 @@ class Remedies(Settings):
     phase_depth: int = setting(40, "Layers of the networks of the phase diagram.", quick=20, minimum=2)
     rnn_time: int = setting(40, "Steps of the recurrent network whose gradient is followed.", minimum=2)
     blocks: int = setting(24, "Blocks of the Transformer whose gradient is followed.", quick=12, minimum=2)
+    explorer_widths: tuple[int, ...] = setting((32, 128), "Widths of the explorable profiles.", quick=(16, 64), minimum=2)
+    explorer_depth: int = setting(40, "Layers of the explorable profiles.", quick=20, minimum=8)
+    explorer_seeds: int = setting(4, "Independent seeds of the explorable profiles.", quick=2, minimum=2)
     train_depth: int = setting(30, "Hidden layers of the deep networks that are trained.", minimum=1)
     train_width: int = setting(48, "Units a layer of the deep networks that are trained.", quick=32, minimum=2)
     shallow_depth: int = setting(3, "Hidden layers of the shallow networks that are trained.", minimum=1)
@@ -91,7 +95,7 @@ SETTINGS = Remedies
 
 def gains_and_training(settings: Remedies, key: Array) -> dict[str, Evidence]:
     """Every claim that reads the grid of gains and the trained deep networks."""
-    of_grid, of_deep, of_shallow, of_he, of_phase, of_rnn, of_transformer = jax.random.split(key, 7)
+    of_grid, of_deep, of_shallow, of_he, of_phase, of_rnn, of_transformer, of_explorer = jax.random.split(key, 8)
     gains = Gains(settings, of_grid)
     deep = trained.train_all(
         settings, trained.arms(settings.train_depth), of_deep, width=settings.train_width, depth=settings.train_depth
@@ -103,7 +107,7 @@ def gains_and_training(settings: Remedies, key: Array) -> dict[str, Evidence]:
         "remedies.batch-norm": _batch_norm(gains, deep),
         "remedies.layer-norm": _layer_norm(settings, gains, deep, of_rnn, of_transformer),
         "remedies.shallower": _shallower(settings, gains, deep, of_shallow),
-        "remedies.residual": _residual(gains, deep),
+        "remedies.residual": _residual(settings, gains, deep, of_explorer),
     }
 
 
@@ -297,7 +301,7 @@ def _shallower(settings: Remedies, gains: Gains, deep, key: Array) -> Evidence:
     return Evidence(tuple(measurements), {"names": np.asarray([name.removeprefix("relu-") for name in names])})
 
 
-def _residual(gains: Gains, deep) -> Evidence:
+def _residual(settings: Remedies, gains: Gains, deep, key: Array) -> Evidence:
     small, large = (choice("relu", VARIANCES[label]) for label in ("0.5", "8"))
     with_shortcut = {name: c._replace(shortcut=1.0) for name, c in (("small", small), ("large", large))}
     scaled = gains.choices[-1]
@@ -309,7 +313,7 @@ def _residual(gains: Gains, deep) -> Evidence:
         gains.relief("relief-scaled", large, scaled),
         trained.gain("accuracy-gain-sigmoid", deep["sigmoid-residual"], deep["sigmoid"], "with minus without shortcuts"),
     ]
-    arrays = {}
+    arrays = explorer(settings, key)
     for name, chosen in (arms | {"scaled": scaled}).items():
         arrays |= profile(gains, name, chosen)
     return Evidence(tuple(measurements), arrays)

@@ -1,5 +1,6 @@
 """Rules: the criteria of `claims.toml`, and how a claim's verdict follows from them and its measurements."""
 
+import math
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -106,6 +107,24 @@ def decide(criterion: str, by_name: Mapping[str, Measurement]) -> str:
     tolerance = _tolerance(match["tolerance"], max(abs(low), abs(high)))
     inside = measured.low >= high - tolerance and measured.high <= low + tolerance
     return _three_way(inside, measured.high < low - tolerance or measured.low > high + tolerance)
+
+
+def margin(criterion: str, by_name: Mapping[str, Measurement]) -> float:
+    """Distance of a measurement from the bound of a criterion, in half-widths of its interval: below 1 is undecided.
+
+    Infinite where the interval is a point.
+    """
+    match = _parse(criterion)
+    measured = _named(match["name"], by_name, criterion)
+    low, high = _bounds(match["value"], measured, by_name, criterion)
+    if match["tolerance"] is not None:
+        tolerance = _tolerance(match["tolerance"], max(abs(low), abs(high)))
+        distance = abs(tolerance - abs(measured.value - (low + high) / 2))
+    else:
+        bound = {"above": high, "below": low, "equals": low}[match["relation"]]
+        distance = abs(measured.value - bound)
+    half = (measured.high - measured.low) / 2
+    return distance / half if half else math.inf
 
 
 def _three_way(met: bool, refuted: bool) -> str:

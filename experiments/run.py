@@ -70,4 +70,4 @@ def publish(out_dir: Path) -> None:
     """Writes what stands for all topics whose results are there: numbers and pages."""
     present = [found for topic in topics.TOPICS if (found := results.load(out_dir, topic)) is not None]
     paper_numbers.write(out_dir, present)
-    writeup.build(out_dir, present)
+    writeup.build(out_dir)

@@ -1,89 +1,117 @@
-"""The writeup: one static page a topic and a front page, in English and Chinese, every number from results."""
+"""The writeup: a site in English and Chinese, built by Sphinx from the sources beside this file and the results."""
 
+import hashlib
+import os
 import shutil
-from collections.abc import Sequence
-from importlib import resources
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 
-import jinja2
-
-from experiments import files, rules
-from experiments.formatting import format_measurement, format_number
-from experiments.results import Results, figure_files
+from experiments import fingerprint
 
 LANGUAGES = ("en", "zh")
-
-TITLES = {
-    "causes": {"en": "Why gradients vanish or explode", "zh": "梯度为什么会消失或爆炸"},
-    "remedies": {"en": "Remedies", "zh": "如何缓解"},
-    "residual": {"en": "Residual connections", "zh": "残差连接"},
-    "normalization": {"en": "What normalisation does", "zh": "归一化的作用"},
-    "saturation": {"en": "Why the sigmoid saturates", "zh": "sigmoid 为什么会饱和"},
-    "norms": {"en": "BatchNorm against LayerNorm", "zh": "BatchNorm 与 LayerNorm 的区别"},
-    "dropout": {"en": "Dropout", "zh": "Dropout"},
-    "neurons": {"en": "Neurons and activations", "zh": "神经元与激活函数"},
-    "pooling": {"en": "Pooling", "zh": "池化"},
-    "invariance": {"en": "Translation invariance", "zh": "平移不变性"},
-    "embedding": {"en": "Embeddings", "zh": "嵌入"},
-}
-
-WORDS = {
-    "en": {
-        "title": "Deep-learning interview notes, put to the test",
-        "claim": "Claim", "verdict": "Verdict", "rule": "Rule, fixed before the measurement", "condition": "Condition",
-        "counterexample": "Counterexample",
-        "name": "Measurement", "value": "Value [95% interval]", "n": "Seeds", "unit": "Unit", "prediction": "Predicted",
-        "source": "Source", "command": "Command", "made_with": "Made with", "undecided": "Undecided at this sample size",
-        "holds": "holds", "holds-if": "holds if", "fails": "fails", "other": "中文", "all": "All topics", "seconds": "seconds",
-    },
-    "zh": {
-        "title": "深度学习面试笔记：逐条检验",
-        "claim": "论断", "verdict": "结论", "rule": "判定规则（测量之前确定）", "condition": "成立条件",
-        "counterexample": "反例",
-        "name": "测量量", "value": "数值 [95% 区间]", "n": "种子数", "unit": "单位", "prediction": "预测值",
-        "source": "来源", "command": "命令", "made_with": "运行环境", "undecided": "样本量不足以判定",
-        "holds": "成立", "holds-if": "有条件成立", "fails": "不成立", "other": "English", "all": "全部主题", "seconds": "秒",
-    },
-}  # fmt: skip
+HERE = Path(__file__).resolve().parent
+_STAMP = "built"  # holds the fingerprint of what a site was built from; written last
 
 
-def build(out_dir: Path, topics: Sequence[Results]) -> None:
-    """Writes `site/{en,zh}/TOPIC.html` and `index.html` from the results given, and the figures they show."""
-    site = Path(out_dir) / "site"
-    environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(_template), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
-    )
-    environment.filters |= {"measurement": format_measurement, "number": format_number}
-    pages = [_page(results) for results in topics]
-    for language in LANGUAGES:
-        shared = {"language": language, "words": WORDS[language], "titles": TITLES, "pages": pages}
-        for page in pages:
-            html = environment.get_template("topic.html").render(**shared, page=page)
-            files.write_text(site / language / f"{page['topic']}.html", html)
-        files.write_text(site / language / "index.html", environment.get_template("index.html").render(**shared))
-    _copy_figures(Path(out_dir) / "figures", site / "figures", topics)
+class BuildError(RuntimeError):
+    """Sphinx refused a page; the message holds what it said."""
 
 
-def _page(results: Results) -> dict:
-    claims = rules.load_claims()
-    entries = []
-    for identifier, evidence in results.claims.items():
-        claim = claims[identifier]
-        judgement = rules.judge(claim, evidence.measurements)
-        undecided = [criterion for criterion, outcome in judgement.outcomes.items() if outcome == "undecided"]
-        figure = figure_files(identifier)[0]
-        entries.append({"claim": claim, "judgement": judgement, "evidence": evidence, "undecided": undecided, "figure": figure})
-    return {"topic": results.header["topic"], "header": results.header, "claims": entries}
+def build(out_dir: Path, *, tutorials: bool = True) -> bool:
+    """Builds `site/en` and `site/zh` from the results in `out_dir`, unless they are built from just these.
+
+    Args:
+      out_dir: has results/ and figures/; receives site/.
+      tutorials: whether the tutorials' code is run, so that its output shows; runs are kept in the user's cache folder.
+
+    Returns:
+      Whether anything was built.
+
+    Raises:
+      BuildError: a page names a number that the results do not have, states one of its own, or is otherwise wrong; the site
+        stays as it was.
+    """
+    out_dir = Path(out_dir).resolve()
+    site, wanted = out_dir / "site", _fingerprint(out_dir, tutorials)
+    if (site / _STAMP).is_file() and (site / _STAMP).read_text() == wanted:
+        return False
+    fresh = out_dir / ".site"
+    shutil.rmtree(fresh, ignore_errors=True)
+    try:
+        for language in LANGUAGES:  # one after the other: the second finds the first's tutorials in the cache
+            _sphinx("html", out_dir, fresh / language, language, tutorials)
+        (fresh / _STAMP).write_text(wanted)
+        shutil.rmtree(site, ignore_errors=True)
+        fresh.rename(site)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+    return True
 
 
-def _copy_figures(source: Path, target: Path, topics: Sequence[Results]) -> None:
-    target.mkdir(parents=True, exist_ok=True)
-    for results in topics:
-        for claim in results.claims:
-            drawn = source / figure_files(claim)[0]
-            if drawn.is_file():
-                shutil.copyfile(drawn, target / drawn.name)
+def extract_messages(target: Path) -> None:
+    """Writes what is to be translated, a `.pot` a page, for `sphinx-intl update`."""
+    _run_sphinx("gettext", HERE / "source", target, {})
 
 
-def _template(name: str) -> str:
-    return resources.files(__name__).joinpath(name).read_text(encoding="utf-8")
+def _sphinx(builder: str, out_dir: Path, target: Path, language: str, tutorials: bool) -> None:
+    """One site from a copy of the sources beside which the figures lie."""
+    staged = out_dir / f".sources-{language}"
+    shutil.rmtree(staged, ignore_errors=True)
+    try:
+        shutil.copytree(HERE / "source", staged)
+        shutil.copytree(HERE / "locale", staged / "locale")
+        shutil.copytree(out_dir / "figures", staged / "figures")
+        options = {
+            "language": {"en": "en", "zh": "zh_CN"}[language],
+            "jaxnotes_out_dir": out_dir,
+            "locale_dirs": "locale",
+            "nb_execution_mode": "cache" if tutorials else "off",
+            "nb_execution_cache_path": _tutorial_cache(),
+        }
+        _run_sphinx(builder, staged, target, options)
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+
+
+def _run_sphinx(builder: str, source: Path, target: Path, options: dict) -> None:
+    """Runs Sphinx in a process of its own, since it keeps state; its warnings are errors."""
+    defined = [f"-D{name}={value}" for name, value in options.items()]
+    command = [sys.executable, "-m", "sphinx", "-b", builder, "-q", "-W", "--keep-going", *defined]
+    environment = os.environ | {"PYTHONPATH": _import_path()}
+    with tempfile.TemporaryDirectory() as doctrees:
+        arguments = ["-d", doctrees, str(source), str(target)]
+        done = subprocess.run([*command, *arguments], capture_output=True, text=True, env=environment)
+    if done.returncode:
+        raise BuildError(f"{target.name} was not built:\n{done.stderr.strip()[-8000:]}")
+
+
+def _import_path() -> str:
+    return os.pathsep.join([str(fingerprint.ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+
+
+def _tutorial_cache() -> Path:
+    """A folder of its own for each state of the library, whose change may change what tutorials print."""
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    state = hashlib.sha256(repr(sorted(fingerprint.versions().items())).encode())
+    for path in sorted((fingerprint.ROOT / "jaxnotes").rglob("*.py")):
+        state.update(path.read_bytes())
+    return home / "jaxnotes-tutorials" / state.hexdigest()[:16]
+
+
+def _fingerprint(out_dir: Path, tutorials: bool) -> str:
+    digest = hashlib.sha256(f"{tutorials} {metadata.version('sphinx')} {metadata.version('sphinx-book-theme')}".encode())
+    for path in _inputs(out_dir):
+        digest.update(f"{path.name} ".encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _inputs(out_dir: Path) -> Iterator[Path]:
+    """All that a site is made of: sources, translations, code, results and figures."""
+    folders = (HERE, fingerprint.ROOT / "jaxnotes", fingerprint.ROOT / "experiments", out_dir / "results", out_dir / "figures")
+    seen = {path for folder in folders for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts}
+    return iter(sorted(seen))

@@ -1,0 +1,78 @@
+"""The directive `chart`: an interactive figure by Vega-Lite, its scripts bundled with the site, a still picture without them."""
+
+import json
+from pathlib import Path
+
+import vl_convert
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+from experiments.writeup.chart_specs import CHARTS, TOPICS
+from experiments.writeup.words import language, words
+
+SCRIPT = "vega.js"
+
+TITLES = {
+    "gradient-depth": {"en": "Turn the knobs: the gradient over depth", "zh": "动手调：梯度随深度的变化"},
+    "phase-diagram": {"en": "Drag the point through the phase diagram", "zh": "在相图中拖动圆点"},
+    "residual-gain": {"en": "Choose a depth: with and without the shortcut", "zh": "选择深度：有捷径与无捷径"},
+    "sigmoid-formats": {"en": "The sigmoid in four number formats", "zh": "四种数值格式中的 sigmoid"},
+    "bn-gain": {"en": "How the gain converges", "zh": "增益如何收敛"},
+    "shift-accuracy": {"en": "Shift the digits", "zh": "平移数字"},
+    "analogy": {"en": "Ask for an analogy", "zh": "问一个类比"},
+}
+
+
+class chart(nodes.General, nodes.Element):  # noqa: N801, docutils names its nodes so
+    """An interactive figure: its name, its specification as JSON, its title and its note."""
+
+
+class _Chart(SphinxDirective):
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        name = self.arguments[0]
+        if name not in CHARTS:
+            raise self.error(f"there is no chart {name!r}; choose one of {', '.join(CHARTS)}")
+        if not self.config.jaxnotes_out_dir or TOPICS[name] not in self.env.app.jaxnotes_results:
+            return []
+        of_language = language(self.config)
+        specification = CHARTS[name](self.env.app.jaxnotes_results, of_language).to_dict()
+        title = TITLES[name][of_language]
+        return [chart(name=name, specification=specification, title=title, note=words(self.config)["static"])]
+
+
+def _visit(translator, node: chart) -> None:
+    """The picture in the page, the specification beside it as data: a script then draws in the picture's place."""
+    picture = vl_convert.vegalite_to_svg(node["specification"])
+    data = json.dumps(node["specification"], ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+    title = translator.encode(node["title"])
+    translator.body.append(
+        f'<figure class="chart" id="chart-{node["name"]}" aria-label="{title}"><figcaption>{title}</figcaption>'
+        f'<div class="chart-picture" role="img" aria-label="{title}">{picture}</div><div class="chart-live" hidden></div>'
+        f'<script type="application/json" class="chart-data">{data}</script>'
+        f"<noscript><p>{translator.encode(node['note'])}</p></noscript></figure>\n"
+    )
+    raise nodes.SkipNode
+
+
+def _write_script(app: Sphinx) -> None:
+    """Vega, Vega-Lite and Vega-Embed in one file, from the package that carries them."""
+    if app.builder.format == "html":
+        folder = Path(app.outdir) / "_static"
+        folder.mkdir(parents=True, exist_ok=True)
+        # In a function of its own: its many short names must not become the page's.
+        (folder / SCRIPT).write_text(f"(() => {{{vl_convert.javascript_bundle()}}})();", "utf-8")
+
+
+def _load_script(app: Sphinx, pagename: str, templatename: str, context: dict, doctree: nodes.document | None) -> None:
+    if doctree is not None and any(doctree.findall(chart)):
+        app.add_js_file(SCRIPT, defer="defer")
+
+
+def setup(app: Sphinx) -> None:
+    app.add_node(chart, html=(_visit, None), text=(lambda self, node: None, lambda self, node: None))
+    app.add_directive("chart", _Chart)
+    app.connect("builder-inited", _write_script)
+    app.connect("html-page-context", _load_script)

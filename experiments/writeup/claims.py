@@ -1,0 +1,52 @@
+"""The role `` {claim}`causes.product` ``: the claim as the notes put it, in the page's language, with its verdict's badge."""
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxRole
+
+from experiments import rules
+from experiments.writeup.numbers import UnknownName, measured_number, typographic
+from experiments.writeup.words import language, words
+
+
+def judgement(app: Sphinx, identifier: str) -> tuple[rules.Claim, rules.Judgement]:
+    """A claim and its verdict by today's rule.
+
+    Raises:
+      UnknownName: no such claim, or none in the results.
+    """
+    claim = rules.load_claims().get(identifier)
+    measured = app.jaxnotes_results.get(identifier.partition(".")[0])
+    if claim is None or measured is None or identifier not in measured.claims:
+        raise UnknownName(f"the page asks for the claim {identifier!r}, which the results do not have")
+    return claim, rules.judge(claim, measured.claims[identifier].measurements)
+
+
+def statement(claim: rules.Claim, config) -> measured_number:
+    """The claim's sentence; its digits are the notes'."""
+    return measured_number("", claim.statement[language(config)], classes=["claim"])
+
+
+def badge(verdict: str, config) -> nodes.inline:
+    """The verdict as a coloured word."""
+    return nodes.inline("", words(config)[verdict], classes=["badge", verdict])
+
+
+def quoted(label: str, text: str) -> nodes.paragraph:
+    """A condition or counterexample behind its label; its numbers were filled in from the measurements."""
+    return nodes.paragraph("", "", nodes.strong("", label), nodes.Text(" "), measured_number("", typographic(text)))
+
+
+class _Claim(SphinxRole):
+    def run(self):
+        if not self.config.jaxnotes_out_dir:
+            return [measured_number("", self.text)], []
+        try:
+            claim, judged = judgement(self.env.app, self.text)
+        except UnknownName as error:
+            return [], [self.inliner.reporter.error(str(error), line=self.lineno)]
+        return [statement(claim, self.config), nodes.Text(" "), badge(judged.verdict, self.config)], []
+
+
+def setup(app: Sphinx) -> None:
+    app.add_role("claim", _Claim())

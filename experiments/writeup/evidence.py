@@ -1,0 +1,116 @@
+"""The directive `evidence`: all that shows a claim's verdict, from results: condition, figure, numbers, code, rule, command."""
+
+import importlib
+import inspect
+
+from docutils import nodes
+from docutils.parsers.rst import directives
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+from experiments.formatting import format_measurement, format_number
+from experiments.measurement import Measurement
+from experiments.results import figure_files
+from experiments.writeup.claims import judgement, quoted
+from experiments.writeup.numbers import UnknownName, measured_number, typographic
+from experiments.writeup.words import language, words
+
+
+class Evidence(SphinxDirective):
+    """`code` names the functions that compute the claim, as `package.module.function`, one or more by space."""
+
+    required_arguments = 1
+    option_spec = {"code": directives.unchanged_required, "alt": directives.unchanged_required}
+
+    def run(self) -> list[nodes.Node]:
+        identifier, app = self.arguments[0], self.env.app
+        if not self.config.jaxnotes_out_dir:
+            return []
+        try:
+            claim, judged = judgement(app, identifier)
+            source = [_code(name) for name in self.options.get("code", "").split()]
+        except UnknownName as error:
+            raise self.error(str(error)) from error
+        label, of_language = words(self.config), language(self.config)
+        measured = app.jaxnotes_results[claim.topic]
+        found: list[nodes.Node] = []
+        for name, texts in (("condition", judged.condition), ("counterexample", judged.counterexample)):
+            if texts:
+                found.append(quoted(label[name], texts[of_language]))
+        undecided = [criterion for criterion, outcome in judged.outcomes.items() if outcome == "undecided"]
+        if undecided:
+            found.append(_literal_line(label["undecided"], "; ".join(undecided)))
+        found.append(_figure(identifier, f"{label['figure']}: {claim.statement[of_language]}"))
+        found.append(_folded(label["numbers"], _table(measured.claims[identifier].measurements, label, of_language)))
+        found += [_folded(label["code"], block) for block in source]
+        command = nodes.literal_block("", measured.header["command"], language="console")
+        found.append(_folded(label["rule"], nodes.paragraph("", "", nodes.literal("", claim.rule))))
+        found.append(_folded(label["command"], command))
+        return [nodes.container("", *found, classes=["evidence"])]
+
+
+class folded(nodes.General, nodes.Element):  # noqa: N801, docutils names its nodes so
+    """What opens on a click; `summary` is what shows before."""
+
+
+def _folded(summary: str, *content: nodes.Node) -> folded:
+    return folded("", *content, summary=summary)
+
+
+def _figure(identifier: str, alternative: str) -> nodes.image:
+    return nodes.image(uri=f"/figures/{figure_files(identifier)[0]}", alt=alternative, classes=["claim-figure"])
+
+
+def _literal_line(label: str, text: str) -> nodes.paragraph:
+    return nodes.paragraph("", "", nodes.strong("", label), nodes.Text(" "), nodes.literal("", text))
+
+
+def _code(name: str) -> nodes.literal_block:
+    """The source of a function of this project, as it runs."""
+    module, _, attribute = name.rpartition(".")
+    try:
+        text = inspect.getsource(getattr(importlib.import_module(module), attribute))
+    except (ImportError, AttributeError, ValueError, TypeError) as error:
+        raise UnknownName(f"the page asks for the code of {name!r}: {error}") from error
+    return nodes.literal_block("", f"# {name}\n{text}", language="python")
+
+
+def _table(measurements: tuple[Measurement, ...], label: dict[str, str], of_language: str) -> nodes.container:
+    """Name, value, prediction, unit and seeds; where each comes from is said in English only, the language of its code."""
+    titles = [label[name] for name in ("measurement", "value", "predicted", "seeds")]
+    rows = [
+        [
+            nodes.literal("", m.name),
+            measured_number("", typographic(format_measurement(m)), classes=["value"]),
+            measured_number("", "–" if m.prediction is None else typographic(format_number(m.prediction)), classes=["value"]),
+            measured_number("", str(m.n)),
+        ]
+        for m in measurements
+    ]
+    if of_language == "en":
+        titles.append(label["source"])
+        for row, m in zip(rows, measurements, strict=True):
+            row.append(measured_number("", "; ".join(filter(None, (m.unit, m.source)))))
+    return nodes.container("", table(titles, rows), classes=["scroll"])
+
+
+def table(titles: list[str], rows: list[list[nodes.Node]], classes: tuple[str, ...] = ()) -> nodes.table:
+    """A docutils table of inline nodes."""
+    group = nodes.tgroup("", *(nodes.colspec(colwidth=1) for _ in titles), cols=len(titles))
+    head = nodes.row("", *(nodes.entry("", nodes.paragraph("", "", measured_number("", title))) for title in titles))
+    body = [nodes.row("", *(nodes.entry("", nodes.paragraph("", "", cell)) for cell in row)) for row in rows]
+    group += [nodes.thead("", head), nodes.tbody("", *body)]
+    return nodes.table("", group, classes=list(classes))
+
+
+def _visit(translator, node: folded) -> None:
+    translator.body.append(f"<details><summary>{translator.encode(node['summary'])}</summary>\n")
+
+
+def _depart(translator, node: folded) -> None:
+    translator.body.append("</details>\n")
+
+
+def setup(app: Sphinx) -> None:
+    app.add_node(folded, html=(_visit, _depart), text=(lambda self, node: None, lambda self, node: None))
+    app.add_directive("evidence", Evidence)

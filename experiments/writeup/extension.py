@@ -1,0 +1,40 @@
+"""The Sphinx extension of the writeup: results read once a build, and the roles, directives and checks that use them."""
+
+from pathlib import Path
+
+from sphinx.application import Sphinx
+from sphinx.config import Config
+
+from experiments import results, topics
+from experiments.writeup import charts, claims, digits, evidence, mathml, numbers, overview, spoken
+
+TUTORIALS = "tutorials"
+
+
+def setup(app: Sphinx) -> dict:
+    """Entry point that Sphinx calls."""
+    app.add_config_value("jaxnotes_out_dir", "", "env", str)
+    app.connect("config-inited", _leave_out, priority=900)
+    app.connect("builder-inited", _load)
+    for part in (numbers, claims, evidence, charts, overview, spoken, mathml, digits):
+        part.setup(app)
+    return {"parallel_read_safe": True, "parallel_write_safe": True, "version": "1"}
+
+
+def _leave_out(app: Sphinx, config: Config) -> None:
+    """Pages of topics without results; and in Chinese the reference, whose docstrings are English."""
+    if not config.jaxnotes_out_dir:
+        return
+    out_dir = Path(config.jaxnotes_out_dir)
+    absent = [topic for topic in topics.TOPICS if results.load(out_dir, topic) is None]
+    config.exclude_patterns += [page for topic in absent for page in (f"{topic}.md", f"{TUTORIALS}/{topic}.md")]
+    if config.language != "en":
+        config.exclude_patterns.append("api.md")
+    if absent or config.language != "en":
+        config.suppress_warnings += ["toc.excluded", "toc.not_readable", "ref.ref", "ref.doc", "myst.xref_missing"]
+
+
+def _load(app: Sphinx) -> None:
+    out_dir = Path(app.config.jaxnotes_out_dir)
+    found = {topic: results.load(out_dir, topic) for topic in topics.TOPICS}
+    app.jaxnotes_results = {topic: measured for topic, measured in found.items() if measured is not None}
