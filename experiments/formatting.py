@@ -41,3 +41,8 @@ def to_latex(text: str) -> str:
     """The output of the functions above in LaTeX's math notation."""
     text = re.sub(r"e(-?\d+)", r"\\times 10^{\1}", text)
     return text.replace(" [", r"\ [").replace(", ", r",\,")
+
+
+def to_typst(text: str) -> str:
+    """The same in Typst's math notation."""
+    return re.sub(r"e(-?\d+)", r" times 10^(\1)", text).replace(" [", " thin [")

@@ -35,7 +35,8 @@ class Invariance(Settings):
     train_steps: int = setting(600, "Adam steps of every run on digits.", quick=60, minimum=10)
     train_batch: int = setting(32, "Digits a step.", minimum=1)
     train_seeds: int = setting(5, "Seeds trained at the tuned learning rate.", quick=2, minimum=2)
-    everywhere_seeds: int = setting(20, "The same of the network trained at all positions.", quick=2, minimum=2)
+    everywhere_steps: int = setting(1500, "Adam steps of the network trained at all positions.", quick=60, minimum=10)
+    everywhere_seeds: int = setting(8, "Seeds of the network trained at all positions.", quick=2, minimum=2)
     learning_rates: tuple[float, ...] = setting(
         (1e-2, 3e-2), "Learning rates tried for each network on digits.", quick=(1e-2,), minimum=1e-12
     )

@@ -66,6 +66,11 @@ def network(arm: str, settings) -> tuple[Callable, Callable]:
     return init, partial(convolutional, activation=relu, pool=pool, head=head, padding="CIRCULAR")
 
 
+def steps_of(settings, arm: str) -> int:
+    """Steps of a run: more where all positions are learned, since each is seen less often."""
+    return settings.everywhere_steps if ARMS[arm][2] else settings.train_steps
+
+
 def shifted(images: Array, shifts: Array) -> Array:
     """Every image moved by its own [n, 2] shift; the margin is empty, so that nothing wraps around up to 4 cells."""
     return jax.vmap(lambda image, shift: jnp.roll(image, shift, (0, 1)))(images, shifts)
@@ -76,8 +81,9 @@ def run(rate: Array, key: Array, data: datasets.Dataset, *, settings, arm: str) 
     """One whole run of Adam, the rate falling to 0 as a cosine."""
     init, apply = network(arm, settings)
     anywhere = ARMS[arm][2]
+    steps = steps_of(settings, arm)
     of_params, of_batches, of_places = jax.random.split(key, 3)
-    decay = optax.cosine_decay_schedule(1.0, settings.train_steps)
+    decay = optax.cosine_decay_schedule(1.0, steps)
     optimizer = optax.chain(optax.scale_by_adam(), optax.scale_by_schedule(decay))
 
     def placed(images: Array, key: Array) -> Array:
@@ -94,8 +100,8 @@ def run(rate: Array, key: Array, data: datasets.Dataset, *, settings, arm: str) 
 
     params = init(of_params)
     n = len(data.train_labels) - VALIDATION
-    indices = datasets.minibatch_indices(of_batches, n, settings.train_batch, settings.train_steps)
-    keys = jax.random.split(of_places, settings.train_steps)
+    indices = datasets.minibatch_indices(of_batches, n, settings.train_batch, steps)
+    keys = jax.random.split(of_places, steps)
     (params, _), _ = jax.lax.scan(step, (params, optimizer.init(params)), (indices, keys))
     images, labels = data.test_images[: settings.evaluated], data.test_labels[: settings.evaluated]
     moves = jnp.arange(-MARGIN, MARGIN + 1)
@@ -149,7 +155,7 @@ def generalises(settings, outcomes: dict[str, Outcome]) -> Evidence:
     """invariance.generalises: trained at the centre, tested at the rim."""
     measurements, arrays = [], {"shifts": np.arange(-MARGIN, MARGIN + 1)}
     for arm in ("flatten", "global", "mlp"):
-        source = f"centre minus mean over the positions {MARGIN} cells off; {_budget(settings, outcomes[arm])}"
+        source = f"centre minus mean over the positions {MARGIN} cells off; {_budget(settings, arm, outcomes[arm])}"
         measurements.append(interval(f"drop-{arm}", drop(outcomes[arm]), unit="fraction of the test set", source=source))
         arrays[f"accuracy-{arm}"] = outcomes[arm].runs.accuracy
     measurements += [_accuracy(f"centred-{arm}", centred(outcomes[arm])) for arm in ("flatten", "global", "mlp")]
@@ -159,7 +165,7 @@ def generalises(settings, outcomes: dict[str, Outcome]) -> Evidence:
 def anywhere(settings, outcomes: dict[str, Outcome]) -> tuple[list[Measurement], dict[str, np.ndarray]]:
     """The worst position of each network, for invariance.cnn."""
     arms = ("flatten", "global", "max-global", "trained")
-    measurements = [_accuracy(f"worst-{arm}", worst(outcomes[arm]), _budget(settings, outcomes[arm])) for arm in arms]
+    measurements = [_accuracy(f"worst-{arm}", worst(outcomes[arm]), _budget(settings, arm, outcomes[arm])) for arm in arms]
     measurements += [_accuracy(f"centred-{arm}", centred(outcomes[arm])) for arm in arms]
     return measurements, {f"map-{arm}": outcomes[arm].runs.accuracy.mean(0) for arm in arms}
 
@@ -169,7 +175,7 @@ def consistencies(settings, outcomes: dict[str, Outcome]) -> list[Measurement]:
     plain, measurements = outcomes["global"].runs.consistency, []
     for arm in ("blur", "max-blur"):
         change = outcomes[arm].runs.consistency - plain
-        source = f"minus max pooling, paired by seed; {_budget(settings, outcomes[arm])}"
+        source = f"minus max pooling, paired by seed; {_budget(settings, arm, outcomes[arm])}"
         measurements.append(interval(f"consistency-change-{arm}", change, unit="of the predictions", source=source))
     for name, arm in (("max", "global"), ("blur", "blur"), ("max-blur", "max-blur")):
         measured = interval(f"consistency-{name}", outcomes[arm].runs.consistency, unit="of the predictions")
@@ -181,5 +187,5 @@ def _accuracy(name: str, values: np.ndarray, source: str = "at the centre") -> M
     return interval(name, values, unit="fraction of the test set", source=source)
 
 
-def _budget(settings, outcome: Outcome) -> str:
-    return f"{settings.train_steps} Adam steps at a tuned learning rate {outcome.learning_rate:.1g}"
+def _budget(settings, arm: str, outcome: Outcome) -> str:
+    return f"{steps_of(settings, arm)} Adam steps at a tuned learning rate {outcome.learning_rate:.1g}"

@@ -1,14 +1,25 @@
-"""`numbers.tex` and `numbers.json`: every measurement by name, for a paper that quotes them without typing one."""
+"""For a paper: every measurement by name and the table of claims, in LaTeX, Typst and JSON, so that none is typed."""
 
 import json
 import re
+import unicodedata
 from pathlib import Path
 
-from experiments import files
-from experiments.formatting import format_measurement, to_latex
+from experiments import files, rules
+from experiments.formatting import format_measurement, to_latex, to_typst
+from experiments.measurement import Measurement
 from experiments.results import Results
 
 _DIGITS = ("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
+_HEADER = "Generated from results/*.json; do not edit. Each name: value [95% interval]."
+# What claims say beyond ASCII, in LaTeX that any engine takes.
+_LATEX = {
+    "²": r"\ensuremath{^2}", "·": r"\ensuremath{\cdot}", "¼": r"\ensuremath{\frac14}", "×": r"\ensuremath{\times}",
+    "ε": r"\ensuremath{\varepsilon}", "μ": r"\ensuremath{\mu}", "σ": r"\ensuremath{\sigma}", "→": r"\ensuremath{\to}",
+    "∂": r"\ensuremath{\partial}", "−": r"\ensuremath{-}", "√": r"\ensuremath{\surd}", "∞": r"\ensuremath{\infty}",
+    "≈": r"\ensuremath{\approx}", "x̂": r"\ensuremath{\hat{x}}", "x̃": r"\ensuremath{\tilde{x}}",
+    "_": r"\_", "^": r"\^{}", "%": r"\%", "&": r"\&", "#": r"\#", "~": r"\~{}",
+}  # fmt: skip
 
 
 def macro_name(claim: str, measurement: str) -> str:
@@ -19,18 +30,66 @@ def macro_name(claim: str, measurement: str) -> str:
 
 
 def write(out_dir: Path, topics: list[Results]) -> None:
-    """Writes both files from the results of all topics present.
+    """Writes `numbers.{json,tex,typ}` and `table.{tex,typ}` from the results of all topics present.
 
-    `numbers.json` maps `claim/measurement` to value, low, high, n, unit and prediction. `numbers.tex` has a macro a
-    measurement that gives the value with its interval, usable in text and math mode.
+    `numbers.json` maps `claim/measurement` to value, low, high, n, unit and prediction. `numbers.tex` has a macro a measurement
+    and `numbers.typ` a variable of the same name; both give the value with its interval, in text and in formulas. `table.tex` is a
+    `longtable` and `table.typ` a table of all claims with verdict and first measurement.
     """
-    numbers, macros = {}, ["% Generated from results/*.json; do not edit. Each macro: value [95% interval]."]
-    for results in topics:
-        for claim, evidence in results.claims.items():
-            for m in evidence.measurements:
-                fields = ("value", "low", "high", "n", "unit", "prediction")
-                numbers[f"{claim}/{m.name}"] = {field: getattr(m, field) for field in fields}
-                shown = to_latex(format_measurement(m))
-                macros.append(rf"\newcommand{{\{macro_name(claim, m.name)}}}{{\ensuremath{{{shown}}}}}")
-    files.write_text(Path(out_dir) / "numbers.json", json.dumps(numbers, indent=1, allow_nan=False) + "\n")
-    files.write_text(Path(out_dir) / "numbers.tex", "\n".join(macros) + "\n")
+    measured = [(claim, m) for results in topics for claim, evidence in results.claims.items() for m in evidence.measurements]
+    fields = ("value", "low", "high", "n", "unit", "prediction")
+    numbers = {f"{claim}/{m.name}": {field: getattr(m, field) for field in fields} for claim, m in measured}
+    macros = [rf"\newcommand{{\{macro_name(c, m.name)}}}{{\ensuremath{{{to_latex(format_measurement(m))}}}}}" for c, m in measured]
+    variables = [f"#let {macro_name(claim, m.name)} = ${to_typst(format_measurement(m))}$" for claim, m in measured]
+    rows = [row for results in topics for row in _rows(results)]
+    written = {
+        "numbers.json": json.dumps(numbers, indent=1, allow_nan=False),
+        "numbers.tex": "\n".join([f"% {_HEADER}", *macros]),
+        "numbers.typ": "\n".join([f"// {_HEADER}", *variables]),
+        "table.tex": _latex_table(rows),
+        "table.typ": _typst_table(rows),
+    }
+    for name, text in written.items():
+        files.write_text(Path(out_dir) / name, text + "\n")
+
+
+def _rows(results: Results) -> list[tuple[str, str, str, Measurement]]:
+    """(identifier, statement, verdict, first measurement) of each claim."""
+    claims = rules.load_claims()
+    return [
+        (claim, claims[claim].statement["en"], rules.judge(claims[claim], evidence.measurements).verdict, evidence.measurements[0])
+        for claim, evidence in results.claims.items()
+    ]
+
+
+def _latex_table(rows) -> str:
+    lines = [f"% {_HEADER} Needs \\usepackage{{longtable}}.", r"\begin{longtable}{p{0.52\textwidth}lp{0.28\textwidth}}"]
+    lines += [r"claim & verdict & measured \\ \hline \endhead"]
+    lines += [
+        rf"{latex_text(statement)} & {verdict} & {m.name}: \ensuremath{{{to_latex(format_measurement(m))}}} \\"
+        for _, statement, verdict, m in rows
+    ]
+    return "\n".join([*lines, r"\end{longtable}"])
+
+
+def _typst_table(rows) -> str:
+    lines = [f"// {_HEADER}", "#table(columns: (1fr, auto, auto), table.header[claim][verdict][measured],"]
+    lines += [
+        f"  {json.dumps(statement, ensure_ascii=False)}, {json.dumps(verdict)}, [{m.name}: ${to_typst(format_measurement(m))}$],"
+        for _, statement, verdict, m in rows
+    ]
+    return "\n".join([*lines, ")"])
+
+
+def latex_text(text: str) -> str:
+    """Plain text as LaTeX.
+
+    Raises:
+      ValueError: a character that no rule here covers; the message names it.
+    """
+    text = unicodedata.normalize("NFC", text)
+    out = re.sub("x[\u0302\u0303]|.", lambda found: _LATEX.get(found[0], found[0]), text)
+    unknown = sorted({c for c in out if not c.isascii()})
+    if unknown:
+        raise ValueError(f"no LaTeX is known for {unknown} in {text!r}; add it to paper_numbers._LATEX")
+    return out

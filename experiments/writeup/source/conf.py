@@ -20,10 +20,12 @@ nb_merge_streams = True
 bibtex_bibfiles = ["references.bib"]
 bibtex_default_style = "unsrt"
 
+default_role = "literal"  # of single backticks in docstrings
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
+napoleon_use_ivar = True
 
 html_theme = "sphinx_book_theme"
 html_title = "jaxnotes"
