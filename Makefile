@@ -43,7 +43,7 @@ install: .venv/installed
 
 # Rewrites the lock with the newest versions; needs `uv`.
 lock:
-	uv pip compile pyproject.toml --extra test --extra glove --group build --universal --python-version 3.11 --generate-hashes \
+	uv pip compile pyproject.toml --extra test --extra glove --extra site --group build --universal --python-version 3.11 --generate-hashes \
 	  --no-annotate --custom-compile-command "make lock" --upgrade --quiet --output-file requirements.lock
 
 clean:

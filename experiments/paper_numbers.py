@@ -39,7 +39,9 @@ def write(out_dir: Path, topics: list[Results]) -> None:
     measured = [(claim, m) for results in topics for claim, evidence in results.claims.items() for m in evidence.measurements]
     fields = ("value", "low", "high", "n", "unit", "prediction")
     numbers = {f"{claim}/{m.name}": {field: getattr(m, field) for field in fields} for claim, m in measured}
-    macros = [rf"\newcommand{{\{macro_name(c, m.name)}}}{{\ensuremath{{{to_latex(format_measurement(m))}}}}}" for c, m in measured]
+    macros = [
+        rf"\newcommand{{\{macro_name(c, m.name)}}}{{\ensuremath{{{to_latex(format_measurement(m))}}}}}" for c, m in measured
+    ]
     variables = [f"#let {macro_name(claim, m.name)} = ${to_typst(format_measurement(m))}$" for claim, m in measured]
     rows = [row for results in topics for row in _rows(results)]
     written = {
@@ -57,7 +59,12 @@ def _rows(results: Results) -> list[tuple[str, str, str, Measurement]]:
     """(identifier, statement, verdict, first measurement) of each claim."""
     claims = rules.load_claims()
     return [
-        (claim, claims[claim].statement["en"], rules.judge(claims[claim], evidence.measurements).verdict, evidence.measurements[0])
+        (
+            claim,
+            claims[claim].statement["en"],
+            rules.judge(claims[claim], evidence.measurements).verdict,
+            evidence.measurements[0],
+        )
         for claim, evidence in results.claims.items()
     ]
 

@@ -64,7 +64,8 @@ def train_arm(settings, arm: str, depth: int, data: datasets.Dataset, key: Array
     run, rates = runner(settings, arm, depth, settings.train_steps, data), np.asarray(settings.learning_rates)
     tuning = run_pairs(run, jnp.stack([of_tuning] * len(rates)), rates)[0]
     final = np.nan_to_num(tuning[:, -max(settings.train_steps // 10, 1) :].mean(1), nan=np.inf, posinf=np.inf)
-    return train_seeds(run, float(rates[final.argmin()]), jax.random.split(of_seeds, settings.train_seeds))
+    seeds = settings.train_seeds if arm == "scaled" else settings.control_seeds
+    return train_seeds(run, float(rates[final.argmin()]), jax.random.split(of_seeds, seeds))
 
 
 def train_seeds(run: Callable, rate: float, keys: Array) -> Outcome:

@@ -24,7 +24,9 @@ def _select(name: str, options: list, label: str, start=None) -> alt.Parameter:
 
 def _data(rows: list[dict], decimals: int = 4) -> alt.InlineData:
     """Rows as Vega-Lite takes them, numbers cut to what a screen can show."""
-    return alt.InlineData(values=[{k: round(v, decimals) if isinstance(v, float) else v for k, v in row.items()} for row in rows])
+    return alt.InlineData(
+        values=[{k: round(v, decimals) if isinstance(v, float) else v for k, v in row.items()} for row in rows]
+    )
 
 
 def _values(rows: list[dict], name: str) -> list:
@@ -215,7 +217,10 @@ def shift_accuracy(results: Mapping[str, Results], language: str) -> alt.Chart:
                 point = {"mean": float(accuracy.mean(0)[i, j]), "low": float(low[i, j]), "high": float(high[i, j])}
                 rows.append({"network": label, "down": int(down), "right": int(right), **point})
     bind = alt.binding_range(
-        min=int(arrays["shifts"].min()), max=int(arrays["shifts"].max()), step=1, name=_text(language, "shift down ", "向下平移 ")
+        min=int(arrays["shifts"].min()),
+        max=int(arrays["shifts"].max()),
+        step=1,
+        name=_text(language, "shift down ", "向下平移 "),
     )
     down = alt.param(name="down", value=0, bind=bind)
     base = alt.Chart(_data(rows)).encode(
@@ -241,9 +246,7 @@ def analogy(results: Mapping[str, Results], language: str) -> alt.Chart:
     for (a, b, c, answer), words, cosines in zip(arrays["examples"], arrays["neighbours"], arrays["cosines"], strict=True):
         for word, cosine in zip(words, cosines, strict=True):
             kind = "own" if word in (a, b, c) else "answer" if word == answer else "other"
-            rows.append(
-                {"question": f"{b} − {a} + {c}", "word": str(word), "cosine": float(cosine), "kind": kinds[kind]}
-            )
+            rows.append({"question": f"{b} − {a} + {c}", "word": str(word), "cosine": float(cosine), "kind": kinds[kind]})
     question = _select("question", _values(rows, "question"), _text(language, "question", "问题"))
     barred = alt.param(
         name="barred", value=False, bind=alt.binding_checkbox(name=_text(language, "bar its own words ", "排除题中词 "))
@@ -254,7 +257,10 @@ def analogy(results: Mapping[str, Results], language: str) -> alt.Chart:
         x=alt.X("cosine:Q", title=_text(language, "cosine", "余弦"), scale=alt.Scale(domain=[0, 1])),
         y=alt.Y("word:N", title=None, sort="-x"),
         color=alt.Color(
-            "kind:N", title=None, scale=alt.Scale(domain=list(kinds.values()), range=COLORS[:3]), legend=alt.Legend(orient="top")
+            "kind:N",
+            title=None,
+            scale=alt.Scale(domain=list(kinds.values()), range=COLORS[:3]),
+            legend=alt.Legend(orient="top"),
         ),
     )
     return chart.add_params(question, barred).properties(width=WIDTH - 40, height=HEIGHT)

@@ -38,7 +38,9 @@ def _check(app: Sphinx, doctree: nodes.document, docname: str) -> None:
     if docname in _FREE_PAGES or docname.startswith("api/"):
         return
     for text in typed(doctree):
-        logger.warning("a number is typed, not measured: %r; use {number}, {value}, {setting} or a formula", text, location=docname)
+        logger.warning(
+            "a number is typed, not measured: %r; use {number}, {value}, {setting} or a formula", text, location=docname
+        )
 
 
 def setup(app: Sphinx) -> None:

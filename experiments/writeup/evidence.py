@@ -28,7 +28,7 @@ class Evidence(SphinxDirective):
             return []
         try:
             claim, judged = judgement(app, identifier)
-            source = [_code(name) for name in self.options.get("code", "").split()]
+            source = {name: _code(name) for name in self.options.get("code", "").split()}
         except UnknownName as error:
             raise self.error(str(error)) from error
         label, of_language = words(self.config), language(self.config)
@@ -42,7 +42,7 @@ class Evidence(SphinxDirective):
             found.append(_literal_line(label["undecided"], "; ".join(undecided)))
         found.append(_figure(identifier, f"{label['figure']}: {claim.statement[of_language]}"))
         found.append(_folded(label["numbers"], _table(measured.claims[identifier].measurements, label, of_language)))
-        found += [_folded(label["code"], block) for block in source]
+        found += [_folded(f"{label['code']}: {name.rpartition('.')[2]}", block) for name, block in source.items()]
         command = nodes.literal_block("", measured.header["command"], language="console")
         found.append(_folded(label["rule"], nodes.paragraph("", "", nodes.literal("", claim.rule))))
         found.append(_folded(label["command"], command))

@@ -11,7 +11,9 @@ def _inline(translator, node: nodes.math) -> None:
 
 
 def _block(translator, node: nodes.math_block) -> None:
-    translator.body.append(f'<div class="math scroll" tabindex="0">{convert(_one_line(node.astext()), display="block")}</div>\n')
+    translator.body.append(
+        f'<div class="math scroll" tabindex="0">{convert(_one_line(node.astext()), display="block")}</div>\n'
+    )
     raise nodes.SkipNode
 
 
