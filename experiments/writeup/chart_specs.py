@@ -38,9 +38,9 @@ def _kept(points: int) -> np.ndarray:
     return np.unique(np.linspace(0, points - 1, min(_POINTS, points)).round().astype(int))
 
 
-def _measured_against_predicted(rows: list[dict], x: alt.X, y: str, color: alt.Color) -> alt.LayerChart:
+def _measured_against_predicted(rows: list[dict], x: alt.X, y: str, color: alt.Color, decimals: int = 4) -> alt.LayerChart:
     """Predictions as lines, measurements as points with intervals."""
-    base = alt.Chart(_data(rows)).encode(x=x, color=color)
+    base = alt.Chart(_data(rows, decimals)).encode(x=x, color=color)
     line = base.mark_line().encode(y=alt.Y("predicted:Q", title=y))
     points = base.mark_point(filled=False).encode(y=alt.Y("mean:Q", title=y, scale=alt.Scale(zero=False)))
     bars = base.mark_rule().encode(y=alt.Y("low:Q", title=y), y2="high:Q")
@@ -50,7 +50,7 @@ def _measured_against_predicted(rows: list[dict], x: alt.X, y: str, color: alt.C
 def gradient_depth(results: Mapping[str, Results], language: str) -> alt.Chart:
     """Gradient norm over depth by activation, weight variance, width and shortcut."""
     arrays = results["remedies"].claims["remedies.residual"].arrays
-    layers = _kept(arrays["explorer-mean"].shape[-1])
+    layers = _kept(arrays["explorer-mean"].shape[-1])[::2]
     shortcuts = [_text(language, "plain", "普通网络"), _text(language, "residual", "残差网络")]
     rows = [
         {
@@ -72,7 +72,9 @@ def gradient_depth(results: Mapping[str, Results], language: str) -> alt.Chart:
     ]
     title = _text(language, "log10 gradient norm / last layer's", "log10 梯度范数 / 末层梯度范数")
     x = alt.X("layer:Q", title=_text(language, "layer", "层"))
-    chart = _measured_against_predicted(rows, x, title, alt.Color("activation:N", legend=None, scale=alt.Scale(range=COLORS)))
+    chart = _measured_against_predicted(
+        rows, x, title, alt.Color("activation:N", legend=None, scale=alt.Scale(range=COLORS)), 2
+    )
     wanted = " && ".join(f"datum.{c.name} == {c.name}" for c in controls)
     return chart.transform_filter(wanted).add_params(*controls).properties(width=WIDTH, height=HEIGHT)
 
@@ -101,8 +103,7 @@ def phase_diagram(results: Mapping[str, Results], language: str) -> alt.VConcatC
     step_x, step_y = (float(np.diff(values)[0]) / 2 for values in (weights, biases))
     cells = [
         {
-            "weights": round(float(w), 4), "biases": round(float(b), 4), "slope": float(arrays["phase-slopes"][j, i]),
-            "left": float(w) - step_x, "right": float(w) + step_x, "bottom": float(b) - step_y, "top": float(b) + step_y,
+            "weights": round(float(w), 4), "biases": round(float(b), 4), "slope": round(float(arrays["phase-slopes"][j, i]), 3),
         }
         for i, w in enumerate(weights)
         for j, b in enumerate(biases)
@@ -124,11 +125,14 @@ def phase_diagram(results: Mapping[str, Results], language: str) -> alt.VConcatC
         scale=alt.Scale(scheme="redblue", reverse=True, domainMid=0),
         legend=alt.Legend(orient="top"),
     )
-    grid = alt.Chart(_data(cells)).mark_rect().encode(x=x, x2="right:Q", y=y, y2="top:Q", color=growth).add_params(chosen)
+    sides = {"left": f"datum.weights - {step_x}", "right": f"datum.weights + {step_x}"}
+    sides |= {"bottom": f"datum.biases - {step_y}", "top": f"datum.biases + {step_y}"}
+    grid = alt.Chart(_data(cells)).transform_calculate(**sides).mark_rect()
+    grid = grid.encode(x=x, x2="right:Q", y=y, y2="top:Q", color=growth).add_params(chosen)
     line = [
         {"left": float(w), "bottom": float(b)}
         for w, b in zip(arrays["critical-weights"], arrays["critical-biases"], strict=True)
-        if cells[0]["left"] <= w <= cells[-1]["right"]
+        if weights[0] - step_x <= w <= weights[-1] + step_x
     ]
     critical = alt.Chart(_data(line)).mark_line(color="black", strokeWidth=2)
     critical = critical.encode(x="left:Q", y="bottom:Q", order="bottom:Q")

@@ -66,13 +66,7 @@ def _write_script(app: Sphinx) -> None:
         (folder / SCRIPT).write_text(f"(() => {{{vl_convert.javascript_bundle()}}})();", "utf-8")
 
 
-def _load_script(app: Sphinx, pagename: str, templatename: str, context: dict, doctree: nodes.document | None) -> None:
-    if doctree is not None and any(doctree.findall(chart)):
-        app.add_js_file(SCRIPT, defer="defer")
-
-
 def setup(app: Sphinx) -> None:
     app.add_node(chart, html=(_visit, None), text=(lambda self, node: None, lambda self, node: None))
     app.add_directive("chart", _Chart)
     app.connect("builder-inited", _write_script)
-    app.connect("html-page-context", _load_script)

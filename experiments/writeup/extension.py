@@ -7,7 +7,7 @@ from sphinx.application import Sphinx
 from sphinx.config import Config
 
 from experiments import results, rules, topics
-from experiments.writeup import charts, claims, digits, evidence, fonts, mathml, numbers, overview, spoken
+from experiments.writeup import charts, claims, digits, evidence, fonts, mathml, numbers, overview, search, slimming, spoken
 
 TUTORIALS = "tutorials"
 
@@ -18,7 +18,7 @@ def setup(app: Sphinx) -> dict:
     app.connect("config-inited", _leave_out, priority=900)
     app.connect("builder-inited", _load)
     app.connect("autodoc-process-docstring", _as_text, priority=400)  # before napoleon adds marks of its own
-    for part in (numbers, claims, evidence, charts, overview, spoken, mathml, fonts, digits):
+    for part in (numbers, claims, evidence, charts, overview, spoken, mathml, fonts, search, slimming, digits):
         part.setup(app)
     return {"parallel_read_safe": True, "parallel_write_safe": True, "version": "1"}
 

@@ -4,22 +4,19 @@ WORDS = {
     "en": {
         "claim": "Claim", "verdict": "Verdict", "rule": "Rule, written before the measurement", "condition": "Condition",
         "counterexample": "Counterexample", "measurement": "Measurement", "value": "Value [95% interval]", "seeds": "Seeds",
-        "unit": "Unit", "predicted": "Predicted", "source": "Where it comes from", "command": "Reproduce it",
+        "predicted": "Predicted", "source": "Where it comes from", "command": "Reproduce it",
         "code": "The code that computes it", "numbers": "Measured against predicted", "topic": "Topic", "effect": "Margin",
         "undecided": "Undecided at this sample size", "holds": "holds", "holds-if": "holds if", "fails": "fails",
-        "all-topics": "All topics", "all-verdicts": "All verdicts", "shown": "claims shown",
-        "figure": "Figure", "exact": "exact", "made-with": "Made with", "print": "Print this sheet",
+        "figure": "Figure", "exact": "exact", "unfold": "Show the pages below",
         "static": "Scripts are off: this picture stands still.",
     },
     "zh": {
         "claim": "论断", "verdict": "结论", "rule": "判定规则（测量之前写定）", "condition": "成立条件",
         "counterexample": "反例", "measurement": "测量量", "value": "数值 [95% 区间]", "seeds": "种子数",
-        "unit": "单位", "predicted": "预测值", "source": "来源", "command": "复现命令",
+        "predicted": "预测值", "source": "来源", "command": "复现命令",
         "code": "计算它的代码", "numbers": "测量值与预测值", "topic": "主题", "effect": "余量",
         "undecided": "样本量不足以判定", "holds": "成立", "holds-if": "有条件成立", "fails": "不成立",
-        "all-topics": "全部主题", "all-verdicts": "全部结论", "shown": "条论断",
-        "figure": "图", "exact": "精确", "made-with": "运行环境", "print": "打印本页",
-        "static": "脚本已关闭：此图为静态图。",
+        "figure": "图", "exact": "精确", "unfold": "展开下级页面", "static": "脚本已关闭：此图为静态图。",
     },
 }  # fmt: skip
 

@@ -28,9 +28,7 @@ def test_a_planted_fault_is_found(name, key):
     assert expected[0] in str(findings) and "<table>" in findings._repr_html_()
 
 
-@pytest.mark.parametrize(
-    "name", ["relu-deep", "residual-batch-norm", "gru", "transformer", "equinox", "nnx", "convolutional"]
-)
+@pytest.mark.parametrize("name", ["relu-deep", "residual-batch-norm", "gru", "transformer", "equinox", "nnx", "convolutional"])
 def test_a_healthy_model_yields_no_finding(name, key):
     findings = diagnosis.explain(read(zoo.HEALTHY[name](key)))
     assert findings == () and "healthy" in str(findings)

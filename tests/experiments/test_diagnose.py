@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-MODELS = '''
+MODELS = """
 import jax, jax.numpy as jnp
 import flax.linen as nn
 from jaxnotes import probe
@@ -35,7 +35,7 @@ def loss(outputs, targets):
     return jnp.mean((outputs - targets[:, :3]) ** 2)
 
 number = 3
-'''
+"""
 
 
 def diagnose(folder, *flags):

@@ -1,8 +1,10 @@
 """Sphinx configuration of the writeup; `experiments.writeup.build` says where the results are and which language to build."""
 
 project = "jaxnotes"
-author = "the authors of jaxnotes"
-copyright = author
+author = "jaxnotes"
+html_show_copyright = False
+html_show_sphinx = False
+html_domain_indices = False
 extensions = ["myst_nb", "sphinxcontrib.bibtex", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "experiments.writeup.extension"]
 
 language = "en"
@@ -29,6 +31,7 @@ napoleon_use_ivar = True
 
 html_theme = "sphinx_book_theme"
 html_title = "jaxnotes"
+html_favicon = "_static/favicon.svg"
 html_math_renderer = "mathml"
 html_static_path = ["_static"]
 html_css_files = ["jaxnotes.css"]

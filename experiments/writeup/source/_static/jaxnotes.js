@@ -1,16 +1,39 @@
 "use strict";
 // Charts: a live one in place of each still picture. The table of claims: filters and sorting.
 
-function drawCharts() {
-  for (const figure of document.querySelectorAll("figure.chart")) {
-    const live = figure.querySelector(".chart-live");
-    const specification = JSON.parse(figure.querySelector(".chart-data").textContent);
-    window.vegaEmbed(live, specification, { actions: false, renderer: "svg" }).then(() => {
-      live.hidden = false;
-      figure.querySelector(".chart-picture").hidden = true;
-      figure.dataset.live = "true";
-    });
-  }
+let vega = null;
+
+function loadVega() {
+  if (vega) return vega;
+  vega = new Promise((resolve, reject) => {
+    const script = document.createElement("script");
+    script.src = `${document.documentElement.dataset.content_root}_static/vega.js`;
+    script.onload = resolve;
+    script.onerror = reject;
+    document.head.append(script);
+  });
+  return vega;
+}
+
+async function drawChart(figure) {
+  await loadVega();
+  const live = figure.querySelector(".chart-live");
+  const specification = JSON.parse(figure.querySelector(".chart-data").textContent);
+  await window.vegaEmbed(live, specification, { actions: false, renderer: "svg" });
+  live.hidden = false;
+  figure.querySelector(".chart-picture").hidden = true;
+  figure.dataset.live = "true";
+}
+
+function drawWhenSeen(figures) {
+  const seen = new IntersectionObserver((entries) => {
+    for (const entry of entries) {
+      if (!entry.isIntersecting) continue;
+      seen.unobserve(entry.target);
+      drawChart(entry.target);
+    }
+  }, { rootMargin: "200px" });
+  figures.forEach((figure) => seen.observe(figure));
 }
 
 function cellText(row, column) {
@@ -72,5 +95,5 @@ function makeOverview(table) {
 document.addEventListener("DOMContentLoaded", () => {
   document.querySelectorAll("table.overview").forEach(makeOverview);
   for (const scroll of document.querySelectorAll(".scroll")) scroll.tabIndex = 0;
-  if (window.vegaEmbed) drawCharts();
+  drawWhenSeen(document.querySelectorAll("figure.chart"));
 });

@@ -1,0 +1,41 @@
+"""What keeps a page light and readable by all: no icon script of one and a half megabytes, pictures and charts that load when they come into view."""
+
+import re
+from pathlib import Path
+
+from docutils import nodes
+from sphinx.application import Sphinx
+
+from experiments.writeup.words import words
+
+# The theme's icon script draws a dozen icons here; the stylesheet has characters for them.
+_ICON_SCRIPT = re.compile(r'\s*<script defer src="[^"]*fontawesome\.js[^"]*"></script>')
+_UNUSED = ("scripts/fontawesome.js*", "**/*.map", "locales")
+
+
+def _lazy_images(app: Sphinx, pagename: str, templatename: str, context: dict, doctree: nodes.document | None) -> None:
+    if "body" in context:
+        context["body"] = context["body"].replace("<img ", '<img loading="lazy" decoding="async" ')
+
+
+def _named_toggles(html: str, name: str) -> str:
+    """The menu's toggles, which the theme leaves without a name for who does not see them."""
+    return html.replace('<summary><span class="toctree-toggle"', f'<summary aria-label="{name}"><span class="toctree-toggle"')
+
+
+def _finish(app: Sphinx, exception: Exception | None) -> None:
+    if exception is not None or app.builder.format != "html":
+        return
+    out = Path(app.outdir)
+    for page in out.rglob("*.html"):
+        html = _ICON_SCRIPT.sub("", page.read_text(encoding="utf-8"))
+        page.write_text(_named_toggles(html, words(app.config)["unfold"]), encoding="utf-8")
+    for pattern in _UNUSED:
+        for path in (out / "_static").glob(pattern):
+            if path.is_file():
+                path.unlink()
+
+
+def setup(app: Sphinx) -> None:
+    app.connect("html-page-context", _lazy_images)
+    app.connect("build-finished", _finish)
