@@ -1,6 +1,6 @@
 # make figures [TOPICS="residual saturation"] [SCALE=quick|paper] [OUT=out] [FLAGS="--force"]
 # make test    [TESTS=tests/test_jacobians.py]
-# make benchmark | lint | lock | clean
+# make benchmark | lint | lock | messages | clean
 PYTHON ?= python3
 OUT    ?= out
 SCALE  ?= paper
@@ -15,7 +15,7 @@ export OPENBLAS_NUM_THREADS ?= 1
 # since topics, seeds and test files run side by side.
 figures test: export XLA_FLAGS ?= --xla_backend_optimization_level=1 --xla_cpu_multi_thread_eigen=false
 
-.PHONY: figures test benchmark lint lock clean install
+.PHONY: figures test benchmark lint lock clean install messages
 
 figures: .venv/installed
 	$(python) -m experiments.reproduce --scale=$(SCALE) --out_dir=$(OUT) $(if $(TOPICS),--topics="$(TOPICS)") $(FLAGS)
@@ -26,6 +26,11 @@ test: .venv/installed
 benchmark: .venv/installed
 	$(python) -m experiments.benchmark --out_dir=$(OUT)
 	$(python) -m experiments.diagnosis_rates
+
+# Brings the Chinese catalogues up to the English pages; what is new in them is empty and wants a translation.
+messages: .venv/installed
+	$(python) -c 'from pathlib import Path; from experiments import writeup; writeup.extract_messages(Path("$(OUT)/messages"))'
+	$(python) -m sphinx_intl update --pot-dir $(OUT)/messages --locale-dir experiments/writeup/locale --language zh_CN --line-width 130
 
 lint: .venv/installed
 	$(python) -m ruff check .

@@ -32,9 +32,9 @@ def macro_name(claim: str, measurement: str) -> str:
 def write(out_dir: Path, topics: list[Results]) -> None:
     """Writes `numbers.{json,tex,typ}` and `table.{tex,typ}` from the results of all topics present.
 
-    `numbers.json` maps `claim/measurement` to value, low, high, n, unit and prediction. `numbers.tex` has a macro a measurement
-    and `numbers.typ` a variable of the same name; both give the value with its interval, in text and in formulas. `table.tex` is a
-    `longtable` and `table.typ` a table of all claims with verdict and first measurement.
+    `numbers.json` maps `claim/measurement` to value, low, high, n, unit and prediction. `numbers.tex` has a macro a
+    measurement and `numbers.typ` a variable of the same name; both give the value with its interval, in text and in formulas.
+    `table.tex` is a `longtable` and `table.typ` a table of all claims with verdict and first measurement.
     """
     measured = [(claim, m) for results in topics for claim, evidence in results.claims.items() for m in evidence.measurements]
     fields = ("value", "low", "high", "n", "unit", "prediction")
@@ -70,7 +70,8 @@ def _rows(results: Results) -> list[tuple[str, str, str, Measurement]]:
 
 
 def _latex_table(rows) -> str:
-    lines = [f"% {_HEADER} Needs \\usepackage{{longtable}}.", r"\begin{longtable}{p{0.52\textwidth}lp{0.28\textwidth}}"]
+    lines = [f"% {_HEADER} Needs \\usepackage{{longtable}}."]
+    lines += [r"\begin{longtable}{p{0.52\textwidth}lp{0.28\textwidth}}"]
     lines += [r"claim & verdict & measured \\ \hline \endhead"]
     lines += [
         rf"{latex_text(statement)} & {verdict} & {m.name}: \ensuremath{{{to_latex(format_measurement(m))}}} \\"
@@ -80,9 +81,9 @@ def _latex_table(rows) -> str:
 
 
 def _typst_table(rows) -> str:
-    lines = [f"// {_HEADER}", "#table(columns: (1fr, auto, auto), table.header[claim][verdict][measured],"]
+    lines = [f"// {_HEADER}", "#table(columns: (1fr, auto, auto),", "  table.header[claim][verdict][measured],"]
     lines += [
-        f"  {json.dumps(statement, ensure_ascii=False)}, {json.dumps(verdict)}, [{m.name}: ${to_typst(format_measurement(m))}$],"
+        f"  {json.dumps(statement, ensure_ascii=False)}, [{verdict}], [{m.name}: ${to_typst(format_measurement(m))}$],"
         for _, statement, verdict, m in rows
     ]
     return "\n".join([*lines, ")"])

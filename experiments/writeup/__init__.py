@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from pathlib import Path
 
@@ -42,8 +43,12 @@ def build(out_dir: Path, *, tutorials: bool = True) -> bool:
     fresh = out_dir / ".site"
     shutil.rmtree(fresh, ignore_errors=True)
     try:
-        for language in LANGUAGES:  # one after the other: the second finds the first's tutorials in the cache
-            _sphinx("html", out_dir, fresh / language, language, tutorials)
+        if tutorials and not _tutorial_cache().is_dir():
+            _sphinx("html", out_dir, fresh / "en", "en", tutorials)  # alone: the other finds its tutorials' output in the cache
+        with ThreadPoolExecutor() as pool:
+            rest = [language for language in LANGUAGES if not (fresh / language).is_dir()]
+            list(pool.map(lambda language: _sphinx("html", out_dir, fresh / language, language, tutorials), rest))
+        shutil.rmtree(fresh / "jupyter_execute", ignore_errors=True)
         (fresh / _STAMP).write_text(wanted)
         shutil.rmtree(site, ignore_errors=True)
         fresh.rename(site)

@@ -279,5 +279,7 @@ CHARTS: Mapping[str, Callable[[Mapping[str, Results], str], alt.TopLevelMixin]] 
     "shift-accuracy": shift_accuracy,
     "analogy": analogy,
 }
-TOPICS = {"gradient-depth": "remedies", "phase-diagram": "remedies", "residual-gain": "residual", "sigmoid-formats": "saturation",
-          "bn-gain": "normalization", "shift-accuracy": "invariance", "analogy": "embedding"}  # fmt: skip
+TOPICS = {  # whose results each chart is made of
+    "gradient-depth": "remedies", "phase-diagram": "remedies", "residual-gain": "residual", "sigmoid-formats": "saturation",
+    "bn-gain": "normalization", "shift-accuracy": "invariance", "analogy": "embedding",
+}  # fmt: skip

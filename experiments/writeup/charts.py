@@ -1,4 +1,4 @@
-"""The directive `chart`: an interactive figure by Vega-Lite, its scripts bundled with the site, a still picture without them."""
+"""The directive `chart`: an interactive figure by Vega-Lite, its script bundled, and a still picture without it."""
 
 import json
 from pathlib import Path

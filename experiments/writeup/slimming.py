@@ -1,4 +1,4 @@
-"""What keeps a page light and readable by all: no icon script of one and a half megabytes, pictures and charts that load when they come into view."""
+"""What keeps a page light and open to all: no icon script of 1.5 MB, pictures loaded when in view, named toggles."""
 
 import re
 from pathlib import Path

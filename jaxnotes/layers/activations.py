@@ -14,7 +14,12 @@ Activation = Callable[[Array], Array]
 
 @jax.custom_jvp
 def sigmoid(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """Logistic function 1 / (1 + e^(-x)); its derivative σ(x) σ(-x) does not cancel where σ rounds to 1."""
+    """Logistic function 1 / (1 + e^(-x)); its derivative σ(x) σ(-x) does not cancel where σ rounds to 1.
+
+    Example:
+      >>> sigmoid(jnp.asarray([0.0, 20.0])).tolist()  # in float32 it reaches 1
+      [0.5, 1.0]
+    """
     small = jnp.exp(-jnp.abs(x))  # in (0, 1]: never overflows
     return jnp.where(x >= 0, 1 / (1 + small), small / (1 + small))
 

@@ -56,6 +56,11 @@ def linear(params: dict[str, Array], x: Float[Array, "*batch n_in"]) -> Float[Ar
     Raises:
       TypeError: x is not of a floating type.
       ValueError: the last dimension of x is not n_in.
+
+    Example:
+      >>> params = {"weight": jnp.asarray([[1.0, 2.0], [3.0, 4.0]]), "bias": jnp.asarray([0.5, 0.0])}
+      >>> linear(params, jnp.asarray([[1.0, 1.0]])).tolist()
+      [[4.5, 6.0]]
     """
     weight, bias = params["weight"], params["bias"]
     if not jnp.issubdtype(x.dtype, jnp.floating):

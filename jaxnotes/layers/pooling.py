@@ -26,6 +26,11 @@ def max_pool(
     Raises:
       TypeError: x is not of a floating type.
       ValueError: shapes that do not fit, an unknown padding, or a size below 1.
+
+    Example:
+      >>> x = jnp.arange(16.0).reshape(1, 4, 4, 1)
+      >>> max_pool(x, 2)[0, :, :, 0].tolist()
+      [[5.0, 7.0], [13.0, 15.0]]
     """
     window, stride = _sizes(x, window, stride)
     seen = cells(padded(x, window, stride, padding, -jnp.inf), window, stride)
@@ -59,6 +64,13 @@ def average_pool(
     Raises:
       TypeError: x is not of a floating type.
       ValueError: shapes that do not fit, an unknown padding, or a size below 1.
+
+    Example:
+      >>> x = jnp.asarray([1.0, 2.0]).reshape(1, 2, 1)
+      >>> average_pool(x, 2, stride=1, padding="SAME", count_padding=True).ravel().tolist()
+      [1.5, 1.0]
+      >>> average_pool(x, 2, stride=1, padding="SAME", count_padding=False).ravel().tolist()
+      [1.5, 2.0]
     """
     window, stride = _sizes(x, window, stride)
     total = sum(cells(padded(x, window, stride, padding), window, stride))

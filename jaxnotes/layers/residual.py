@@ -26,6 +26,11 @@ def residual(
 
     Raises:
       ValueError: the branch changes the shape, so that there is nothing to add x to.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> residual(lambda scale, x: scale * x, 0.5, jnp.asarray([2.0])).tolist()
+      [3.0]
     """
     added = branch(params, x)
     if added.shape != x.shape:
@@ -38,6 +43,10 @@ def depth_scale(depth: int) -> float:
 
     Raises:
       ValueError: depth below 1.
+
+    Example:
+      >>> depth_scale(100)
+      0.1
     """
     if depth < 1:
         raise ValueError(f"depth is {depth}; it must be at least 1")

@@ -23,6 +23,11 @@ def batch_norm_gain(activation: Activation) -> float:
     Raises:
       ValueError: φ is constant; and as `variance_map`.
       TypeError: as `variance_map`.
+
+    Example:
+      >>> from jaxnotes.layers.activations import relu
+      >>> round(batch_norm_gain(relu), 5)  # π / (π − 1), Yang et al. (2019)
+      1.46694
     """
     one = np.ones(1)
     mean = moment(activation, np.asarray, one)[0]
@@ -46,6 +51,12 @@ def residual_gain(chi_branch: ArrayLike, depth: ArrayLike, branch_scale: ArrayLi
     Raises:
       TypeError: an argument is not a concrete real number.
       ValueError: an argument is negative (but for s) or not finite, or shapes do not broadcast.
+
+    Example:
+      >>> float(residual_gain(1.0, depth=10))
+      1024.0
+      >>> round(float(residual_gain(1.0, depth=1000, branch_scale=1000**-0.5)), 2)  # near e
+      2.72
     """
     with np.errstate(over="ignore"):
         return arguments.result(np.exp(log_residual_gain(chi_branch, depth, branch_scale)))

@@ -44,6 +44,11 @@ def fixed_point(activation: Activation, weight_variance: ArrayLike, bias_varianc
     Raises:
       ValueError: the variance diverges (grows past 1e12) for an entry, or as `variance_map`.
       TypeError: as `variance_map`.
+
+    Example:
+      >>> from jaxnotes.layers.activations import tanh
+      >>> round(float(fixed_point(tanh, 1.5**2, 0.0)), 3)
+      0.793
     """
     weights, biases = _networks(weight_variance, bias_variance)
     flat_weights, flat_biases = weights.ravel(), biases.ravel()
@@ -83,6 +88,11 @@ def chi(activation: Activation, weight_variance: ArrayLike, bias_variance: Array
 
     Raises:
       ValueError, TypeError: as `fixed_point` and `variance_map`.
+
+    Example:
+      >>> from jaxnotes.layers.activations import relu
+      >>> float(chi(relu, 2.0, 0.0))  # He initialisation is critical
+      1.0
     """
     weights, biases = _networks(weight_variance, bias_variance)
     if q is None:
