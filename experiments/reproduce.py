@@ -21,7 +21,7 @@ from absl import flags
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from experiments import files, fingerprint, results, run, script, settings, topics
+from experiments import files, fingerprint, results, run, script, settings, topics, writeup
 
 
 def main(argv) -> None:
@@ -34,10 +34,14 @@ def main(argv) -> None:
     console = Console()
     plan = [_plan(topic, values.scale, values.seed, out_dir, values.force) for topic in chosen]
     failed = _run(sorted(plan, key=lambda step: step.cost), values, out_dir, console)  # first figures early
-    run.publish(out_dir)
+    run.write_numbers(out_dir)
+    if values.site and (missing := writeup.missing_packages()):
+        console.print(f"The site is left out: it needs {', '.join(missing)}; pip install 'jaxnotes\\[site]' has them.")
+    elif values.site:
+        writeup.build(out_dir)
     done = [found for topic in chosen if (found := results.load(out_dir, topic)) is not None]
     console.print(script.verdict_table(done))
-    console.print(f"Figures are in {out_dir / 'figures'}, numbers in {out_dir}, pages in {out_dir / 'site'}.")
+    console.print(f"Figures are in {out_dir / 'figures'}, numbers in {out_dir}, the site in {out_dir / 'site'}.")
     if failed:
         console.print(f"[red]Failed: {', '.join(failed)}; the others are complete. Run again to retry only these.")
         sys.exit(1)
@@ -161,6 +165,7 @@ def _chosen_topics(words: list[str]) -> list[str]:
 def _define_flags() -> None:
     script.define_common_flags()
     flags.DEFINE_list("topics", [], "Topics to run, by comma or space; all where empty.", module_name=sys.argv[0])
+    flags.DEFINE_bool("site", True, "Build the site once the topics are done.", module_name=sys.argv[0])
     flags.DEFINE_integer("workers", 0, "Topics measured side by side; 0: one a core.", lower_bound=0, module_name=sys.argv[0])
     flags.DEFINE_bool("force", False, "Measure again what is unchanged too.", module_name=sys.argv[0])
 

@@ -1,4 +1,4 @@
-"""One topic from settings to files: measure, judge, save, draw; and what stands for all topics: numbers and pages."""
+"""One topic from settings to files: measure, judge, save, draw; and the numbers of all topics."""
 
 import dataclasses
 import os
@@ -9,7 +9,7 @@ from typing import Any
 
 import jax
 
-from experiments import figures, fingerprint, paper_numbers, results, rules, topics, writeup
+from experiments import figures, fingerprint, paper_numbers, results, rules, topics
 from jaxnotes import datasets
 
 
@@ -66,8 +66,6 @@ def draw(out_dir: Path, measured: results.Results) -> None:
         results.save(out_dir, measured._replace(header={**measured.header, "drawn": drawn}))
 
 
-def publish(out_dir: Path) -> None:
-    """Writes what stands for all topics whose results are there: numbers and pages."""
-    present = [found for topic in topics.TOPICS if (found := results.load(out_dir, topic)) is not None]
-    paper_numbers.write(out_dir, present)
-    writeup.build(out_dir)
+def write_numbers(out_dir: Path) -> None:
+    """Writes numbers and tables of all topics whose results are there."""
+    paper_numbers.write(out_dir, [found for topic in topics.TOPICS if (found := results.load(out_dir, topic)) is not None])

@@ -69,7 +69,7 @@ def _main(topic: str, settings_class: type[settings.Settings]) -> None:
         topic, chosen, seed=values["seed"], scale=values["scale"], command=command_line(), out_dir=out_dir
     )
     run.draw(out_dir, measured)
-    run.publish(out_dir)
+    run.write_numbers(out_dir)
     Console().print(verdict_table([measured]), f"Figures and numbers are in {out_dir}.")
 
 

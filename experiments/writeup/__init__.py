@@ -1,6 +1,7 @@
 """The writeup: a site in English and Chinese, built by Sphinx from the sources beside this file and the results."""
 
 import hashlib
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -15,11 +16,17 @@ from experiments import fingerprint
 
 LANGUAGES = ("en", "zh")
 HERE = Path(__file__).resolve().parent
+PACKAGES = ("sphinx", "myst_nb", "sphinx_book_theme", "sphinxcontrib.bibtex", "altair", "vl_convert", "latex2mathml", "ziamath")
 _STAMP = "built"  # holds the fingerprint of what a site was built from; written last
 
 
 class BuildError(RuntimeError):
     """Sphinx refused a page; the message holds what it said."""
+
+
+def missing_packages() -> list[str]:
+    """Modules that a build needs and that are not installed; the extra `site` has them."""
+    return [name for name in PACKAGES if importlib.util.find_spec(name.partition(".")[0]) is None]
 
 
 def build(out_dir: Path, *, tutorials: bool = True) -> bool:

@@ -15,7 +15,7 @@ from experiments.settings import SettingsError
 
 
 def command(out_dir, *arguments):
-    return [sys.executable, "-m", "experiments.reproduce", "--scale=quick", f"--out_dir={out_dir}", *arguments]
+    return [sys.executable, "-m", "experiments.reproduce", "--scale=quick", "--nosite", f"--out_dir={out_dir}", *arguments]
 
 
 def run(out_dir, *arguments):
