@@ -11,11 +11,13 @@ import typst
 from experiments import figures, paper_numbers, results, rules, saturation, topics
 from experiments.measurement import Measurement
 
+pytestmark = pytest.mark.usefixtures("standard_promotion")
 
-@pytest.fixture(scope="module")
-def out_dir(tmp_path_factory):
+
+@pytest.fixture
+def out_dir(tmp_path, standard_promotion, unchecked):
     """The smallest topic, measured, drawn and written out."""
-    folder = tmp_path_factory.mktemp("paper")
+    folder = tmp_path
     settings = saturation.SETTINGS.preset("quick", width=16, seeds=2, batch=2)
     claims = saturation.measure(settings, topics.topic_key("saturation", 0))
     header = {"topic": "saturation", "command": "c", "seed": 0, "scale": "quick", "settings": {}, "versions": {}, "key": "k"}

@@ -76,11 +76,12 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monke
 
 
 def test_macros_are_letters_only_and_hold_value_and_interval(tmp_path, measured):
-    numbers = (interval("accuracy-152", [0.93, 0.95, 0.94]),)
-    paper_numbers.write(tmp_path, [measured._replace(claims={"residual.deep": Evidence(numbers)})])
+    judged = measured.claims["saturation.limits"]
+    numbers = (*judged.measurements, interval("accuracy-152", [0.93, 0.95, 0.94]))
+    paper_numbers.write(tmp_path, [measured._replace(claims={"saturation.limits": judged._replace(measurements=numbers)})])
     text = (tmp_path / "numbers.tex").read_text()
-    assert r"\newcommand{\residualDeepAccuracyOneFiveTwo}{\ensuremath{0.940\ [0.915,\,0.965]}}" in text
-    stored = json.loads((tmp_path / "numbers.json").read_text())["residual.deep/accuracy-152"]
+    assert r"\newcommand{\saturationLimitsAccuracyOneFiveTwo}{\ensuremath{0.940\ [0.915,\,0.965]}}" in text
+    stored = json.loads((tmp_path / "numbers.json").read_text())["saturation.limits/accuracy-152"]
     assert stored["n"] == 3 and stored["value"] == pytest.approx(0.94) and stored["prediction"] is None
 
 
