@@ -2,7 +2,7 @@
 
 WORDS = {
     "en": {
-        "claim": "Claim", "verdict": "Verdict", "rule": "Rule, written before the measurement", "condition": "Condition",
+        "claim": "Claim", "verdict": "Verdict", "rule": "The rule that decides", "condition": "Condition",
         "counterexample": "Counterexample", "measurement": "Measurement", "value": "Value [95% interval]", "seeds": "Seeds",
         "predicted": "Predicted", "source": "Where it comes from", "command": "Reproduce it",
         "code": "The code that computes it", "numbers": "Measured against predicted", "topic": "Topic", "effect": "Margin",
@@ -11,7 +11,7 @@ WORDS = {
         "static": "Scripts are off: this picture stands still.",
     },
     "zh": {
-        "claim": "论断", "verdict": "结论", "rule": "判定规则（测量之前写定）", "condition": "成立条件",
+        "claim": "论断", "verdict": "结论", "rule": "判定规则", "condition": "成立条件",
         "counterexample": "反例", "measurement": "测量量", "value": "数值 [95% 区间]", "seeds": "种子数",
         "predicted": "预测值", "source": "来源", "command": "复现命令",
         "code": "计算它的代码", "numbers": "测量值与预测值", "topic": "主题", "effect": "余量",
