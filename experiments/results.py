@@ -32,12 +32,13 @@ class Results(NamedTuple):
 def save(out_dir: Path, results: Results) -> None:
     """Judges every claim by its rule and writes the two files; the JSON comes last and names the arrays it goes with."""
     topic = results.header["topic"]
-    arrays = _pack(results.claims)
+    claims = _in_order(results.claims)  # so that what is read and saved again is the same file
+    arrays = _pack(claims)
     document = {
         "schema": SCHEMA,
         **results.header,
         "arrays_sha256": hashlib.sha256(arrays).hexdigest(),
-        "claims": _judged(results.claims),
+        "claims": _judged(claims),
     }
     files.write_bytes(_path(out_dir, topic, "npz"), arrays)
     text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
@@ -62,10 +63,14 @@ def load(out_dir: Path, topic: str) -> Results | None:
         claim: Evidence(tuple(Measurement(**m) for m in entry["measurements"]), by_claim[claim])
         for claim, entry in document["claims"].items()
     }
-    order = {claim: place for place, claim in enumerate(rules.load_claims())}  # as in the notes
-    claims = dict(sorted(claims.items(), key=lambda item: order.get(item[0], len(order))))
     header = {k: v for k, v in document.items() if k not in ("schema", "arrays_sha256", "claims")}
-    return Results(header, claims)
+    return Results(header, _in_order(claims))
+
+
+def _in_order(claims: Mapping[str, Evidence]) -> dict[str, Evidence]:
+    """The claims as the notes have them, one after the other."""
+    order = {claim: place for place, claim in enumerate(rules.load_claims())}
+    return dict(sorted(claims.items(), key=lambda item: order.get(item[0], len(order))))
 
 
 def figure_files(claim: str) -> list[str]:

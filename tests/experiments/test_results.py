@@ -75,6 +75,20 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monke
     assert path.read_text() == "old" and [entry.name for entry in tmp_path.iterdir()] == ["a.txt"]
 
 
+def test_what_is_read_and_saved_again_is_the_same_file(tmp_path, measured):
+    plain = Evidence((exact("a", 1), Measurement("b", 0.1 + 0.2, 0.1, 0.7, 3)), {"x": np.arange(3.0)})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            results,
+            "_judged",
+            lambda claims: {c: {"measurements": [vars(m) for m in e.measurements]} for c, e in claims.items()},
+        )
+        results.save(tmp_path, measured._replace(claims={"saturation.blocks": plain, "saturation.range": plain}))
+        first = [path.read_bytes() for path in sorted((tmp_path / "results").iterdir())]
+        results.save(tmp_path, results.load(tmp_path, "saturation"))
+    assert first == [path.read_bytes() for path in sorted((tmp_path / "results").iterdir())]
+
+
 def test_macros_are_letters_only_and_hold_value_and_interval(tmp_path, measured):
     judged = measured.claims["saturation.limits"]
     numbers = (*judged.measurements, interval("accuracy-152", [0.93, 0.95, 0.94]))
