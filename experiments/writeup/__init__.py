@@ -3,6 +3,7 @@
 import hashlib
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -76,7 +77,7 @@ def _sphinx(builder: str, out_dir: Path, target: Path, language: str, tutorials:
     try:
         shutil.copytree(HERE / "source", staged)
         shutil.copytree(HERE / "locale", staged / "locale")
-        shutil.copytree(out_dir / "figures", staged / "figures")
+        _copy_figures(out_dir / "figures", staged / "figures")
         options = {
             "language": {"en": "en", "zh": "zh_CN"}[language],
             "jaxnotes_out_dir": out_dir,
@@ -87,6 +88,19 @@ def _sphinx(builder: str, out_dir: Path, target: Path, language: str, tutorials:
         _run_sphinx(builder, staged, target, options)
     finally:
         shutil.rmtree(staged, ignore_errors=True)
+
+
+def _copy_figures(source: Path, target: Path) -> None:
+    """The pages' pictures without comments and indents, positions cut to a hundredth of a point, which no screen shows."""
+    target.mkdir()
+    for path in source.glob("*.svg"):
+        text = re.sub(r"<!--.*?-->", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+        text = re.sub(r' d="[^"]*"| [xy]="[^"]*"|translate\([^)]*\)', _cut, text)
+        (target / path.name).write_text(re.sub(r"\n\s*", "\n", text), encoding="utf-8")
+
+
+def _cut(part: re.Match) -> str:
+    return re.sub(r"(\.\d\d)\d+", r"\1", part[0])
 
 
 def _run_sphinx(builder: str, source: Path, target: Path, options: dict) -> None:
