@@ -24,7 +24,7 @@ _RANGES = (
 @functools.cache
 def _subset() -> bytes:
     source = resources.files("ziamath") / "fonts" / "STIXTwoMath-Regular.ttf"
-    options = subset.Options(flavor="woff2", layout_features=["ssty"], notdef_outline=True, hinting=False)
+    options = subset.Options(flavor="woff2", layout_features=[], notdef_outline=True, hinting=False)
     with resources.as_file(source) as path:
         font = subset.load_font(str(path), options)
     subsetter = subset.Subsetter(options)
