@@ -87,7 +87,7 @@ def analogy(settings, key: Array) -> dict[str, Evidence]:
     right[2, known] = _without_offset(settings, table, indices[known])
     ranks = _queen(found, table, rows)
     evidence = _analogy_evidence(settings, categories, right, len(known), ranks)
-    first = [int(known[np.asarray(categories)[known] == label][0]) for label in sorted(set(categories), key=categories.index)]
+    first = [int(known[np.asarray(categories)[known] == label][0]) for label in evidence.arrays["categories"]]
     examples = [("man", "king", "woman", "queen"), *(tuple(word.lower() for word in words[i]) for i in first)]
     return {"embedding.analogy": evidence._replace(arrays={**evidence.arrays, **_neighbours(found, table, rows, examples)})}
 

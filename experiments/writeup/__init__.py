@@ -52,10 +52,10 @@ def build(out_dir: Path, *, tutorials: bool = True) -> bool:
     shutil.rmtree(fresh, ignore_errors=True)
     try:
         if tutorials and not _tutorial_cache().is_dir():
-            _sphinx("html", out_dir, fresh / "en", "en", tutorials)  # alone: the other finds its tutorials' output in the cache
+            _sphinx(out_dir, fresh / "en", "en", tutorials)  # alone: the other finds its tutorials' output in the cache
         with ThreadPoolExecutor() as pool:
             rest = [language for language in LANGUAGES if not (fresh / language).is_dir()]
-            list(pool.map(lambda language: _sphinx("html", out_dir, fresh / language, language, tutorials), rest))
+            list(pool.map(lambda language: _sphinx(out_dir, fresh / language, language, tutorials), rest))
         shutil.rmtree(fresh / "jupyter_execute", ignore_errors=True)
         (fresh / _STAMP).write_text(wanted)
         shutil.rmtree(site, ignore_errors=True)
@@ -70,7 +70,7 @@ def extract_messages(target: Path) -> None:
     _run_sphinx("gettext", HERE / "source", target, {})
 
 
-def _sphinx(builder: str, out_dir: Path, target: Path, language: str, tutorials: bool) -> None:
+def _sphinx(out_dir: Path, target: Path, language: str, tutorials: bool) -> None:
     """One site from a copy of the sources beside which the figures lie."""
     staged = out_dir / f".sources-{language}"
     shutil.rmtree(staged, ignore_errors=True)
@@ -85,7 +85,7 @@ def _sphinx(builder: str, out_dir: Path, target: Path, language: str, tutorials:
             "nb_execution_mode": "cache" if tutorials else "off",
             "nb_execution_cache_path": _tutorial_cache(),
         }
-        _run_sphinx(builder, staged, target, options)
+        _run_sphinx("html", staged, target, options)
     finally:
         shutil.rmtree(staged, ignore_errors=True)
 

@@ -1,6 +1,7 @@
 """The interactive figures as Vega-Altair charts, made from the arrays of results alone."""
 
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import altair as alt
 import numpy as np
@@ -270,16 +271,28 @@ def analogy(results: Mapping[str, Results], language: str) -> alt.Chart:
     return chart.add_params(question, barred).properties(width=WIDTH - 40, height=HEIGHT)
 
 
-CHARTS: Mapping[str, Callable[[Mapping[str, Results], str], alt.TopLevelMixin]] = {
-    "gradient-depth": gradient_depth,
-    "phase-diagram": phase_diagram,
-    "residual-gain": residual_gain,
-    "sigmoid-formats": sigmoid_formats,
-    "bn-gain": batch_norm_gain,
-    "shift-accuracy": shift_accuracy,
-    "analogy": analogy,
+class Interactive(NamedTuple):
+    """An interactive figure: the topic whose results it is made of, its title by language, and what makes the chart."""
+
+    topic: str
+    title: Mapping[str, str]
+    draw: Callable[[Mapping[str, Results], str], alt.TopLevelMixin]
+
+
+CHARTS: Mapping[str, Interactive] = {
+    "gradient-depth": Interactive(
+        "remedies", {"en": "Turn the knobs: the gradient over depth", "zh": "动手调：梯度随深度的变化"}, gradient_depth
+    ),
+    "phase-diagram": Interactive(
+        "remedies", {"en": "Drag the point through the phase diagram", "zh": "在相图中拖动圆点"}, phase_diagram
+    ),
+    "residual-gain": Interactive(
+        "residual", {"en": "Choose a depth: with and without the shortcut", "zh": "选择深度：有捷径与无捷径"}, residual_gain
+    ),
+    "sigmoid-formats": Interactive(
+        "saturation", {"en": "The sigmoid in four number formats", "zh": "四种数值格式中的 sigmoid"}, sigmoid_formats
+    ),
+    "bn-gain": Interactive("normalization", {"en": "How the gain converges", "zh": "增益如何收敛"}, batch_norm_gain),
+    "shift-accuracy": Interactive("invariance", {"en": "Shift the digits", "zh": "平移数字"}, shift_accuracy),
+    "analogy": Interactive("embedding", {"en": "Ask for an analogy", "zh": "问一个类比"}, analogy),
 }
-TOPICS = {  # whose results each chart is made of
-    "gradient-depth": "remedies", "phase-diagram": "remedies", "residual-gain": "residual", "sigmoid-formats": "saturation",
-    "bn-gain": "normalization", "shift-accuracy": "invariance", "analogy": "embedding",
-}  # fmt: skip

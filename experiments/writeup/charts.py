@@ -8,20 +8,10 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from experiments.writeup.chart_specs import CHARTS, TOPICS
+from experiments.writeup.chart_specs import CHARTS
 from experiments.writeup.words import language, words
 
 SCRIPT = "vega.js"
-
-TITLES = {
-    "gradient-depth": {"en": "Turn the knobs: the gradient over depth", "zh": "动手调：梯度随深度的变化"},
-    "phase-diagram": {"en": "Drag the point through the phase diagram", "zh": "在相图中拖动圆点"},
-    "residual-gain": {"en": "Choose a depth: with and without the shortcut", "zh": "选择深度：有捷径与无捷径"},
-    "sigmoid-formats": {"en": "The sigmoid in four number formats", "zh": "四种数值格式中的 sigmoid"},
-    "bn-gain": {"en": "How the gain converges", "zh": "增益如何收敛"},
-    "shift-accuracy": {"en": "Shift the digits", "zh": "平移数字"},
-    "analogy": {"en": "Ask for an analogy", "zh": "问一个类比"},
-}
 
 
 class chart(nodes.General, nodes.Element):  # noqa: N801, docutils names its nodes so
@@ -35,11 +25,11 @@ class _Chart(SphinxDirective):
         name = self.arguments[0]
         if name not in CHARTS:
             raise self.error(f"there is no chart {name!r}; choose one of {', '.join(CHARTS)}")
-        if not self.config.jaxnotes_out_dir or TOPICS[name] not in self.env.app.jaxnotes_results:
+        if not self.config.jaxnotes_out_dir or CHARTS[name].topic not in self.env.app.jaxnotes_results:
             return []
         of_language = language(self.config)
-        specification = CHARTS[name](self.env.app.jaxnotes_results, of_language).to_dict()
-        title = TITLES[name][of_language]
+        specification = CHARTS[name].draw(self.env.app.jaxnotes_results, of_language).to_dict()
+        title = CHARTS[name].title[of_language]
         return [chart(name=name, specification=specification, title=title, note=words(self.config)["static"])]
 
 

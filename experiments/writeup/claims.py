@@ -15,7 +15,7 @@ def judgement(app: Sphinx, identifier: str) -> tuple[rules.Claim, rules.Judgemen
     Raises:
       UnknownName: no such claim, or none in the results.
     """
-    claim = rules.load_claims().get(identifier)
+    claim = app.jaxnotes_claims.get(identifier)
     measured = app.jaxnotes_results.get(identifier.partition(".")[0])
     if claim is None or measured is None or identifier not in measured.claims:
         raise UnknownName(f"the page asks for the claim {identifier!r}, which the results do not have")

@@ -20,7 +20,7 @@ class Evidence(SphinxDirective):
     """`code` names the functions that compute the claim, as `package.module.function`, one or more by space."""
 
     required_arguments = 1
-    option_spec = {"code": directives.unchanged_required, "alt": directives.unchanged_required}
+    option_spec = {"code": directives.unchanged_required}
 
     def run(self) -> list[nodes.Node]:
         identifier, app = self.arguments[0], self.env.app

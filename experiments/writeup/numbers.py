@@ -38,7 +38,7 @@ def find(app: Sphinx, name: str) -> Measurement:
 
 
 def typographic(text: str) -> str:
-    """A formatted number as print has it: a true minus, and powers of ten in place of e-notation."""
+    """A formatted number with a true minus, as print has it."""
     return text.replace("-", "−")
 
 

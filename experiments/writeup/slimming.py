@@ -11,7 +11,7 @@ from experiments.writeup.words import words
 # The theme's icon script draws a dozen icons here; the stylesheet has characters for them.
 _ICON_SCRIPT = re.compile(r'\s*<script defer src="[^"]*fontawesome\.js[^"]*"></script>')
 _NOTEBOOK_STYLE = re.compile(r"\s*<link [^>]*mystnb[^>]*/>")
-_UNUSED = ("scripts/fontawesome.js*", "**/*.map", "locales")
+_UNUSED = ("scripts/fontawesome.js*", "**/*.map")
 
 
 def _lazy_images(app: Sphinx, pagename: str, templatename: str, context: dict, doctree: nodes.document | None) -> None:

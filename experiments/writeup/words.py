@@ -21,11 +21,11 @@ WORDS = {
 }  # fmt: skip
 
 
-def words(config) -> dict[str, str]:
-    """The words of the language that is built."""
-    return WORDS["zh" if config.language.startswith("zh") else "en"]
-
-
 def language(config) -> str:
     """`en` or `zh`, as claims and charts name it."""
     return "zh" if config.language.startswith("zh") else "en"
+
+
+def words(config) -> dict[str, str]:
+    """The words of the language that is built."""
+    return WORDS[language(config)]
