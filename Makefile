@@ -11,10 +11,6 @@ python = .venv/bin/python
 # QR factorisations of small matrices are slower with threads, and far slower on a busy machine.
 export OPENBLAS_NUM_THREADS ?= 1
 
-# Half of a cold run is compilation, which the first level of optimisation halves; the programs run as fast. One thread an operation,
-# since topics, seeds and test files run side by side.
-figures test: export XLA_FLAGS ?= --xla_backend_optimization_level=1 --xla_cpu_multi_thread_eigen=false
-
 .PHONY: figures test benchmark lint lock clean install messages
 
 figures: .venv/installed

@@ -18,7 +18,7 @@ from absl import flags
 from rich.console import Console
 from rich.table import Table
 
-from experiments import files, fingerprint, results, run, script, topics
+from experiments import compilation, files, fingerprint, results, script, topics
 from jaxnotes import jacobians, probe
 from jaxnotes.layers.activations import tanh
 from jaxnotes.layers.initializers import weight_variance
@@ -232,7 +232,7 @@ def main(argv) -> None:
     del argv
     out_dir, rounds = Path(flags.FLAGS.out_dir), flags.FLAGS.rounds
     files.check_writable(out_dir)
-    run.use_compilation_cache()
+    compilation.use_cache()
     rows = [compile_row(rounds), *gradient_rows(rounds), *jacobian_rows(rounds), *study_rows(), monitor_row(rounds)]
     rows += process_rows(out_dir)
     table = Table("what", "measured", "target", title="Speed", title_justify="left")

@@ -21,7 +21,7 @@ import optax
 from absl import flags
 from rich.console import Console
 
-from experiments import diagnosis_report, files, run, script
+from experiments import compilation, diagnosis_report, files, script
 from experiments.settings import SettingsError
 from jaxnotes import datasets, diagnosis, probe
 
@@ -33,7 +33,7 @@ def main(argv) -> None:
     values = flags.FLAGS
     out_dir = Path(values.out_dir)
     files.check_writable(out_dir)
-    run.use_compilation_cache()
+    compilation.use_cache()
     key = jax.random.key(values.seed)
     model = _build(values.model, key)
     loss = values.loss if values.loss in probe.LOSSES else _load(values.loss, "--loss")

@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.progress import track
 from scipy import stats
 
+from experiments import compilation, script
 from experiments import diagnosis_zoo as zoo
-from experiments import run, script
 from jaxnotes import diagnosis, probe
 
 MOST_ALARMS, LEAST_FOUND = 1 / 50, 49 / 50
@@ -23,7 +23,7 @@ def kinds(found: zoo.Case) -> set[str]:
 
 def main(argv) -> None:
     del argv
-    run.use_compilation_cache()
+    compilation.use_cache()
     seed, seeds = flags.FLAGS.seed, flags.FLAGS.seeds
     keys = jax.random.split(jax.random.key(seed), seeds)
     console = Console()

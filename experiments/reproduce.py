@@ -21,7 +21,7 @@ from absl import flags
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from experiments import files, fingerprint, results, run, script, settings, topics, writeup
+from experiments import compilation, files, fingerprint, results, run, script, settings, topics, writeup
 
 
 def main(argv) -> None:
@@ -30,10 +30,15 @@ def main(argv) -> None:
     chosen = _chosen_topics(values.topics)
     out_dir = Path(values.out_dir)
     files.check_writable(out_dir)
-    run.use_compilation_cache()
+    compilation.set_flags(side_by_side=True)
+    compilation.use_cache()
     console = Console()
     plan = [_plan(topic, values.scale, values.seed, out_dir, values.force) for topic in chosen]
-    failed = _run(sorted(plan, key=lambda step: step.cost), values, out_dir, console)  # first figures early
+    for step in plan:
+        if step.kept:
+            run.keep(out_dir, step.kept)
+            console.print(f"{step.topic}: unchanged", highlight=False)
+    failed = _run(_ordered([step for step in plan if not step.kept]), values, out_dir, console)
     run.write_numbers(out_dir)
     if values.site and (missing := writeup.missing_packages()):
         console.print(f"The site is left out: it needs {', '.join(missing)}; pip install 'jaxnotes\\[site]' has them.")
@@ -49,7 +54,7 @@ def main(argv) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """What is left to do for a topic: everything, only its pages and figures (`kept` are its results), or nothing."""
+    """What is left to do for a topic: everything, or only its figures; then `kept` are its results."""
 
     topic: str
     settings: settings.Settings
@@ -57,7 +62,7 @@ class Step:
 
     @property
     def cost(self) -> float:
-        return 1 if self.kept else 1 + sum(part.cost for part in topics.load(self.topic).PARTS)
+        return 1 + sum(part.cost for part in topics.load(self.topic).PARTS)
 
 
 def _plan(topic: str, scale: str, seed: int, out_dir: Path, force: bool) -> Step:
@@ -68,9 +73,17 @@ def _plan(topic: str, scale: str, seed: int, out_dir: Path, force: bool) -> Step
     return Step(topic, chosen, kept if kept is not None and kept.header["key"] == key else None)
 
 
+def _ordered(steps: list[Step]) -> list[Step]:
+    """The cheapest first, for early figures, then the dearest, so that no core waits at the end for the other."""
+    dearest_first = sorted(steps, key=lambda step: -step.cost)
+    return dearest_first[-1:] + dearest_first[:-1]
+
+
 def _run(plan: list[Step], values, out_dir: Path, console: Console) -> list[str]:
-    """Runs the steps in worker processes, and names those that failed."""
-    failed = []
+    """Measures and draws topics in worker processes, and names those that failed."""
+    failed: list[str] = []
+    if not plan:
+        return failed
     context = multiprocessing.get_context("spawn")  # a fork would share JAX's threads and locks
     parts = context.Queue()
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
@@ -115,8 +128,7 @@ def _report(step: Step, future: Future, failed: list[str], console: Console) -> 
         console.print(f"[red]{step.topic} failed; its earlier results stay as they were.")
         traceback.print_exception(error)
     else:
-        state = "unchanged" if step.kept else f"measured in {seconds:.0f} s"
-        console.print(f"{step.topic}: {state}", highlight=False)
+        console.print(f"{step.topic}: measured in {seconds:.0f} s", highlight=False)
 
 
 _finished: Any = None  # a worker's end of the queue of finished parts' costs; set once, when the process starts
@@ -125,7 +137,7 @@ _finished: Any = None  # a worker's end of the queue of finished parts' costs; s
 def _start_worker(parts) -> None:
     global _finished
     _finished = parts
-    run.use_compilation_cache()
+    compilation.use_cache()
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
@@ -137,19 +149,15 @@ def _end_with_parent() -> None:
 
 def _do(step: Step, scale: str, seed: int, out_dir: Path) -> float:
     """Measures and draws a topic, in a worker; the seconds that its measurement took."""
-    if step.kept is None:
-        measured = run.measure_topic(
-            step.topic,
-            step.settings,
-            seed=seed,
-            scale=scale,
-            command=f"python -m experiments.{step.topic} --scale={scale} --seed={seed}",
-            out_dir=out_dir,
-            on_part=lambda part: _finished.put(part.cost),
-        )
-    else:
-        measured = step.kept
-        results.save(out_dir, measured)  # the rules may have changed though the measurements have not
+    measured = run.measure_topic(
+        step.topic,
+        step.settings,
+        seed=seed,
+        scale=scale,
+        command=f"python -m experiments.{step.topic} --scale={scale} --seed={seed}",
+        out_dir=out_dir,
+        on_part=lambda part: _finished.put(part.cost),
+    )
     run.draw(out_dir, measured)
     return measured.header["seconds"]
 

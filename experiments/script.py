@@ -12,7 +12,7 @@ from absl import app, flags, logging
 from rich.console import Console
 from rich.table import Table
 
-from experiments import files, results, rules, run, settings
+from experiments import compilation, files, results, rules, run, settings
 from experiments.formatting import format_measurement
 
 
@@ -64,7 +64,8 @@ def _main(topic: str, settings_class: type[settings.Settings]) -> None:
     chosen = settings_class.preset(values["scale"], **changes)
     out_dir = Path(values["out_dir"])
     files.check_writable(out_dir)
-    run.use_compilation_cache()
+    compilation.set_flags()
+    compilation.use_cache()
     measured = run.measure_topic(
         topic, chosen, seed=values["seed"], scale=values["scale"], command=command_line(), out_dir=out_dir
     )

@@ -10,6 +10,7 @@ import jax
 from absl import logging
 
 from experiments.measurement import Evidence, Part
+from experiments.random_keys import random_key
 from jaxnotes.datasets import MissingPackageError
 
 TOPICS = (
@@ -34,7 +35,7 @@ def load(topic: str) -> ModuleType:
 
 def topic_key(topic: str, seed: int) -> jax.Array:
     """The random key of a topic; topics of one seed are independent."""
-    return jax.random.fold_in(jax.random.key(seed), zlib.crc32(topic.encode()))
+    return jax.random.fold_in(random_key(seed), zlib.crc32(topic.encode()))
 
 
 def measure_parts(parts: Sequence[Part], settings: Any, key: jax.Array, on_part: Callable[[Part], None]) -> dict[str, Evidence]:

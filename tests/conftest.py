@@ -5,6 +5,10 @@ import os
 # Before NumPy: the QR's threads would fight those of the parallel test processes, a hundred times slower.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+from experiments import compilation  # noqa: E402
+
+compilation.set_flags(side_by_side=True)
+
 import jax  # noqa: E402
 import jaxtyping  # noqa: E402
 import pytest  # noqa: E402
