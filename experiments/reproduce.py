@@ -11,6 +11,7 @@ import queue
 import sys
 import threading
 import traceback
+from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from multiprocessing import connection
 from pathlib import Path
@@ -38,12 +39,15 @@ def main(argv) -> None:
         if step.kept:
             run.keep(out_dir, step.kept)
             console.print(f"{step.topic}: unchanged", highlight=False)
-    failed = _run(_ordered([step for step in plan if not step.kept]), values, out_dir, console)
+    missing = writeup.missing_packages()
+    tutorials = values.scale == "paper" if values.tutorials is None else values.tutorials
+    beside = [writeup.run_tutorials] if values.site and tutorials and not missing else []
+    failed = _run(_ordered([step for step in plan if not step.kept]), beside, values, out_dir, console)
     run.write_numbers(out_dir)
-    if values.site and (missing := writeup.missing_packages()):
+    if values.site and missing:
         console.print(f"The site is left out: it needs {', '.join(missing)}; pip install 'jaxnotes\\[site]' has them.")
     elif values.site:
-        writeup.build(out_dir)
+        writeup.build(out_dir, tutorials=tutorials)
     done = [found for topic in chosen if (found := results.load(out_dir, topic)) is not None]
     console.print(script.verdict_table(done))
     console.print(f"Figures are in {out_dir / 'figures'}, numbers in {out_dir}, the site in {out_dir / 'site'}.")
@@ -79,8 +83,8 @@ def _ordered(steps: list[Step]) -> list[Step]:
     return dearest_first[-1:] + dearest_first[:-1]
 
 
-def _run(plan: list[Step], values, out_dir: Path, console: Console) -> list[str]:
-    """Measures and draws topics in worker processes, and names those that failed."""
+def _run(plan: list[Step], beside: list[Callable[[Path], None]], values, out_dir: Path, console: Console) -> list[str]:
+    """Measures and draws topics in worker processes, which make the calls `beside` too; names those that failed."""
     failed: list[str] = []
     if not plan:
         return failed
@@ -93,6 +97,8 @@ def _run(plan: list[Step], values, out_dir: Path, console: Console) -> list[str]
     ):
         bar = progress.add_task("topics", total=sum(step.cost for step in plan))
         waiting = {pool.submit(_do, step, values.scale, values.seed, out_dir): step for step in plan}
+        for call in beside:
+            pool.submit(call, out_dir)  # where it fails, the site's build, which needs it, fails too and says why
         while waiting:
             done, _ = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
             progress.advance(bar, sum(_received(parts)))
@@ -174,6 +180,8 @@ def _define_flags() -> None:
     script.define_common_flags()
     flags.DEFINE_list("topics", [], "Topics to run, by comma or space; all where empty.", module_name=sys.argv[0])
     flags.DEFINE_bool("site", True, "Build the site once the topics are done.", module_name=sys.argv[0])
+    tutorials = "Run the tutorials, so that the site shows their output; at scale paper where neither is said."
+    flags.DEFINE_bool("tutorials", None, tutorials, module_name=sys.argv[0])
     flags.DEFINE_integer("workers", 0, "Topics measured side by side; 0: one a core.", lower_bound=0, module_name=sys.argv[0])
     flags.DEFINE_bool("force", False, "Measure again what is unchanged too.", module_name=sys.argv[0])
 

@@ -84,8 +84,11 @@ def run_pairs(run: Callable, keys: Array, rates: np.ndarray) -> tuple[np.ndarray
     return tuple(np.concatenate(parts)[:n] for parts in zip(*found, strict=True))
 
 
-def runner(settings, arm: str, depth: int, steps: int, data: datasets.Dataset) -> Callable:
-    """A function of keys and learning rates, whole runs side by side: (losses [runs, steps], training error, test accuracy)."""
+def runner(settings, arm: str, depth: int, steps: int, data: datasets.Dataset, *, scored: bool = True) -> Callable:
+    """A function of keys and learning rates, whole runs side by side: (losses [runs, steps], training error, test accuracy).
+
+    The last two are NaN where they are not `scored`.
+    """
     apply, optimizer, few = network(arm, depth), adam(steps), slice(settings.evaluated)
 
     def loss(params, batch) -> Array:
@@ -106,6 +109,8 @@ def runner(settings, arm: str, depth: int, steps: int, data: datasets.Dataset) -
         state.optimizer_state[-1].hyperparams["step_size"] = -jnp.asarray(rates, jnp.float32)
         indices = batches(of_batches, len(data.train_labels), settings.train_batch, steps)
         state, losses = fit(state, (data.train_images, data.train_labels), indices)
+        if not scored:
+            return np.asarray(losses), np.full(len(rates), np.nan), np.full(len(rates), np.nan)
         train_accuracy = scores(state.params, data.train_images[few], data.train_labels[few])
         test_accuracy = scores(state.params, data.test_images[few], data.test_labels[few])
         return np.asarray(losses), 1 - np.asarray(train_accuracy), np.asarray(test_accuracy)
@@ -125,7 +130,7 @@ def train_all(settings, key: Array) -> dict[str, Evidence]:
             key, of_arm = jax.random.split(key)
             outcomes[arm, depth] = train_arm(settings, arm, depth, data, of_arm)
         key, of_arm = jax.random.split(key)
-        run = runner(settings, arm, settings.extreme_depth, settings.extreme_steps, data)
+        run = runner(settings, arm, settings.extreme_depth, settings.extreme_steps, data, scored=False)
         rate = outcomes[arm, settings.train_depths[-1]].learning_rate
         extreme[arm] = train_seeds(run, rate, jax.random.split(of_arm, settings.extreme_seeds))
     return {

@@ -51,11 +51,10 @@ def build(out_dir: Path, *, tutorials: bool = True) -> bool:
     fresh = out_dir / ".site"
     shutil.rmtree(fresh, ignore_errors=True)
     try:
-        if tutorials and not _tutorial_cache().is_dir():
-            _sphinx(out_dir, fresh / "en", "en", tutorials)  # alone: the other finds its tutorials' output in the cache
+        if tutorials:
+            run_tutorials(out_dir)  # before the languages, which would each run them
         with ThreadPoolExecutor() as pool:
-            rest = [language for language in LANGUAGES if not (fresh / language).is_dir()]
-            list(pool.map(lambda language: _sphinx(out_dir, fresh / language, language, tutorials), rest))
+            list(pool.map(lambda language: _sphinx(out_dir, fresh / language, language, tutorials), LANGUAGES))
         shutil.rmtree(fresh / "jupyter_execute", ignore_errors=True)
         (fresh / _STAMP).write_text(wanted)
         shutil.rmtree(site, ignore_errors=True)
@@ -63,6 +62,25 @@ def build(out_dir: Path, *, tutorials: bool = True) -> bool:
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
     return True
+
+
+def run_tutorials(out_dir: Path) -> None:
+    """Runs the tutorials, unless that was done, into the user's cache folder, where `build` finds their output.
+
+    One that fails is left to `build`, which says so.
+    """
+    if _tutorial_cache().is_dir():
+        return
+    with tempfile.TemporaryDirectory(dir=out_dir, prefix=".tutorials-") as folder:
+        staged = Path(folder) / "source"
+        shutil.copytree(HERE / "source" / "tutorials", staged)
+        (staged / "conf.py").write_text('extensions = ["myst_nb"]\n')
+        _run_sphinx("dummy", staged, Path(folder) / "built", _execution(tutorials=True))
+
+
+def _execution(tutorials: bool) -> dict[str, object]:
+    mode = "cache" if tutorials else "off"
+    return {"nb_execution_mode": mode, "nb_execution_cache_path": _tutorial_cache(), "nb_execution_timeout": 300}
 
 
 def extract_messages(target: Path) -> None:
@@ -82,8 +100,7 @@ def _sphinx(out_dir: Path, target: Path, language: str, tutorials: bool) -> None
             "language": {"en": "en", "zh": "zh_CN"}[language],
             "jaxnotes_out_dir": out_dir,
             "locale_dirs": "locale",
-            "nb_execution_mode": "cache" if tutorials else "off",
-            "nb_execution_cache_path": _tutorial_cache(),
+            **_execution(tutorials),
         }
         _run_sphinx("html", staged, target, options)
     finally:

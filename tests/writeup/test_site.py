@@ -37,7 +37,7 @@ def out_dir(tmp_path_factory):
     shared.mkdir(exist_ok=True)
     with open(shared / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        command = [sys.executable, "-m", "experiments.reproduce", "--scale=quick", f"--out_dir={shared / 'out'}"]
+        command = [sys.executable, "-m", "experiments.reproduce", "--scale=quick", "--tutorials", f"--out_dir={shared / 'out'}"]
         shown = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "JAX_PLATFORMS": "cpu"})
         assert shown.returncode == 0, shown.stdout[-3000:] + shown.stderr[-6000:]
     return shared / "out"

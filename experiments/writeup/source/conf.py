@@ -15,7 +15,6 @@ gettext_additional_targets = []
 myst_enable_extensions = ["dollarmath", "colon_fence", "deflist"]
 myst_heading_anchors = 3
 nb_execution_mode = "off"  # turned on by the build, with its cache
-nb_execution_timeout = 300
 nb_execution_raise_on_error = True
 suppress_warnings = ["myst-nb.lexer"]  # of cells that are not run
 nb_merge_streams = True
