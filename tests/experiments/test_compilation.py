@@ -1,0 +1,33 @@
+import os
+from importlib import metadata
+
+import pytest
+
+from experiments import compilation
+
+
+@pytest.fixture
+def flags(monkeypatch):
+    def set_flags(asked: str, jaxlib: str, **options) -> list[str]:
+        monkeypatch.setenv("XLA_FLAGS", asked)
+        monkeypatch.setattr(metadata, "version", lambda name: {"jaxlib": jaxlib}[name])
+        compilation.set_flags(**options)
+        return os.environ["XLA_FLAGS"].split()
+
+    return set_flags
+
+
+def test_what_the_user_asked_for_stands(flags):
+    found = flags("--xla_backend_optimization_level=3 --xla_dump_to=/x", "0.10.2", side_by_side=True)
+    assert found[:2] == ["--xla_backend_optimization_level=3", "--xla_dump_to=/x"]
+    assert found[2:] == ["--xla_cpu_use_fusion_emitters=false", "--xla_cpu_multi_thread_eigen=false"]
+
+
+def test_a_second_call_adds_nothing(flags):
+    once = flags("", "0.10.2")
+    assert flags(" ".join(once), "0.10.2") == once
+
+
+@pytest.mark.parametrize("jaxlib", ["0.12.0.1", "0.13.0", "1.0"])
+def test_a_later_jaxlib_gets_no_flag_that_it_lacks(flags, jaxlib):
+    assert flags("", jaxlib) == ["--xla_backend_optimization_level=1"]
