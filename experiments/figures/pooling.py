@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from experiments.figures.style import COLORS, MARKERS, measured, new_figure, settings_note, theory
+from experiments.figures.style import COLORS, MARKERS, measured, new_figure, seeds_note, settings_note, theory
 from experiments.measurement import Evidence, mean_interval
 
 _COST_ARMS = ("none", "max", "average", "stride")
@@ -65,7 +65,8 @@ def overfitting(evidence: Evidence):
         names = [f"{kind}-{arm}" for arm in arms]
         _dots(left, evidence, names, labels, series=series, shift=0.12 - 0.24 * series, label=kind)
     left.set(xlabel="accuracy")
-    settings_note(left, f"own learning rate; n = {evidence['gap-change-flatten'].n}; the last two average before the head")
+    seeds = seeds_note(evidence[f"test-{arm}"] for arm in arms)
+    settings_note(left, f"own learning rate; {seeds}; the last two average before the head")
     left.legend(loc="center left")
     changes = ("flatten", "average", "blur", "stride", "global")
     shown = [_NAMES.get({"flatten": "max"}.get(name, name), "maximum, global") for name in changes]
@@ -110,13 +111,13 @@ def invariance(evidence: Evidence):
     predicted = [(row, evidence[f"white-change-{pool}"].prediction) for row, pool in zip(range(5, -1, -1), pools, strict=True)]
     rows, values = zip(*[(row, value) for row, value in predicted if value is not None], strict=True)
     left.plot(values, rows, "|", color=COLORS[6], ms=10, label="prediction, white noise")
-    left.set(xlabel="1 − correlation of the map before and after", xlim=(0, None))
+    left.set(xlabel="1 − correlation of the map before and after", xlim=(0, 1.5))  # room for the legend
     settings_note(left, f"one layer, circular, shift by one cell; n = {evidence['map-change-max'].n}")
     left.legend(loc="lower right", frameon=True, framealpha=0.9, edgecolor="none")
     arms = ("none", "stride", "max", "average", "blur")
     _dots(right, evidence, [f"flips-{arm}" for arm in arms], [_NAMES[arm] for arm in arms], series=2)
-    right.set(xlabel="share of predictions that a shift by one pixel changes", xlim=(0, None))
-    settings_note(right, f"trained classifiers of 14×14 digits, n = {evidence['flips-none'].n}")
+    right.set(xlabel="predictions that a shift by one pixel changes", xlim=(0, None))
+    settings_note(right, f"trained classifiers of 14×14 digits, {seeds_note(evidence[f'flips-{arm}'] for arm in arms)}")
     return figure
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from experiments.figures.style import COLORS, MARKERS, measured, new_figure, settings_note, theory
+from experiments.figures.style import COLORS, MARKERS, measured, new_figure, seeds_note, settings_note, theory
 from experiments.measurement import Evidence
 
 _RATIO = r"log$_{10}$ gradient norm / last layer's"
@@ -101,8 +101,9 @@ def deep(evidence: Evidence):
         if f"loss-{arm}-mean" in evidence.arrays:
             _curve(right, evidence, f"loss-{arm}", series=series, label=label, ls="-")
     left.set(xscale="log", xlabel="hidden layers", ylabel="test accuracy", ylim=(0, 1))
-    settings_note(left, f"MNIST, n = {evidence['accuracy-plain-deep'].n} seeds, each arm at its tuned learning rate")
-    left.legend(loc="center left")
+    seeds = seeds_note(evidence[f"accuracy-{arm}-deep"] for arm in _ARMS)
+    settings_note(left, f"MNIST, {seeds} seeds, each arm at its tuned learning rate")
+    left.legend(loc="center right")
     right.set(xlabel="step", ylabel="training loss (nats)")
     settings_note(right, f"first steps at {evidence['depth-extreme'].value:.0f} layers")
     right.legend()
@@ -115,8 +116,9 @@ def degradation(evidence: Evidence):
     for series, (arm, label) in enumerate(_ARMS.items()):
         _curve(axes, evidence, arm, series=series, label=label, x=evidence.arrays["depths"], ls="-")
     axes.set(xscale="log", xlabel="hidden layers", ylabel="training error", ylim=(0, 1))
-    settings_note(axes, f"MNIST, equal steps, n = {evidence['plain-change'].n} seeds, tuned learning rates")
-    axes.legend(loc="center left")
+    seeds = seeds_note(evidence[f"{arm}-change"] for arm in _ARMS)
+    settings_note(axes, f"MNIST, equal steps, {seeds} seeds, tuned learning rates")
+    axes.legend(loc="center right")
     return figure
 
 

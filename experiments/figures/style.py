@@ -1,9 +1,12 @@
 """One look for all figures: a paper's column width, colour-blind-safe colours, theory as lines, measurements as points."""
 
 import textwrap
+from collections.abc import Iterable
 
 import numpy as np
 from matplotlib.figure import Figure
+
+from experiments.measurement import Measurement
 
 ONE_COLUMN = 3.4  # inches
 TWO_COLUMNS = 7.0
@@ -57,6 +60,12 @@ def measured(axes, x, mean, low, high, *, series: int = 0, label: str | None = N
     error = np.maximum([mean - low, high - mean], 0)
     look = {"fmt": MARKERS[series], "color": COLORS[series], "elinewidth": 0.8, "capsize": 1.5, "mfc": "white", "mew": 0.8}
     axes.errorbar(x, mean, error, **{"label": label, "zorder": 2, **look, **options})
+
+
+def seeds_note(measurements: Iterable[Measurement]) -> str:
+    """Seeds behind what a panel shows: "n = 6", or "n = 6 to 12" where the series have different ones."""
+    counts = {measurement.n for measurement in measurements}
+    return f"n = {min(counts)}" if len(counts) == 1 else f"n = {min(counts)} to {max(counts)}"
 
 
 def settings_note(axes, text: str, columns: int = 56) -> None:
