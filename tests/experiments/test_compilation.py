@@ -1,3 +1,5 @@
+"""XLA's flags: what the user asked for stands, and no jaxlib gets a flag that it lacks."""
+
 import os
 from importlib import metadata
 

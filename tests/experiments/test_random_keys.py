@@ -1,3 +1,5 @@
+"""Random keys: the known answers of Threefry, and the very draws of JAX's own keys."""
+
 import jax
 import jax.numpy as jnp
 import numpy as np
