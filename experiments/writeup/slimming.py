@@ -11,12 +11,23 @@ from experiments.writeup.words import words
 # The theme's icon script draws a dozen icons here; the stylesheet has characters for them.
 _ICON_SCRIPT = re.compile(r'\s*<script defer src="[^"]*fontawesome\.js[^"]*"></script>')
 _NOTEBOOK_STYLE = re.compile(r"\s*<link [^>]*mystnb[^>]*/>")
+_IMAGE = re.compile(r'<img (?P<rest>[^>]*?src="(?P<source>[^"]*)")')
+_SIZE = re.compile(r'<svg[^>]* width="([\d.]+)pt" height="([\d.]+)pt"')
 _UNUSED = ("scripts/fontawesome.js*", "**/*.map")
 
 
 def _lazy_images(app: Sphinx, pagename: str, templatename: str, context: dict, doctree: nodes.document | None) -> None:
     if "body" in context:
-        context["body"] = context["body"].replace("<img ", '<img loading="lazy" decoding="async" ')
+        context["body"] = _IMAGE.sub(lambda image: _lazy_image(image, Path(app.srcdir) / "figures"), context["body"])
+
+
+def _lazy_image(image: re.Match, figures: Path) -> str:
+    """With its size: pictures without one have no height until they are there, so that all would be in view at once."""
+    drawing = figures / Path(image["source"]).name
+    size = _SIZE.search(drawing.read_text(encoding="utf-8")) if drawing.suffix == ".svg" and drawing.is_file() else None
+    points = {"width": float(size[1]), "height": float(size[2])} if size else {}
+    said = "".join(f'{name}="{4 / 3 * length:.0f}" ' for name, length in points.items())
+    return f'<img loading="lazy" decoding="async" {said}{image["rest"]}'
 
 
 def _named_toggles(html: str, name: str) -> str:
