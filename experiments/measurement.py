@@ -58,7 +58,7 @@ class Part(NamedTuple):
 
     Attributes:
       function: `(settings, key) -> {claim identifier: Evidence}`.
-      cost: roughly its seconds on two cores at scale paper, for the progress bar's time left.
+      cost: roughly its seconds at scale paper beside another topic, for the order of topics and the time left.
     """
 
     function: Callable[[Any, Any], Mapping[str, Evidence]]

@@ -208,7 +208,7 @@ def _in_rule_order(measurements: list[Measurement]) -> tuple[Measurement, ...]:
     return tuple(measurements[i + offset] for i in range(3) for offset in (0, 3))
 
 
-PARTS = (Part(cost, 12), Part(definitions, 4), Part(train_all, 150))
+PARTS = (Part(cost, 12), Part(definitions, 4), Part(train_all, 230))
 
 
 def measure(settings: Pooling, key: Array, on_part=lambda part: None) -> dict[str, Evidence]:
