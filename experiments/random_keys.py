@@ -1,4 +1,4 @@
-"""Random keys that give the bits of JAX's own, with programs that compile and run several times as fast on a CPU.
+"""Random keys that give the bits of JAX's own, with programs that compile faster and run faster on a CPU.
 
 On a CPU, JAX rolls the 20 rounds of Threefry into a loop, a pass through memory a round, and XLA compiles that loop again for
 every draw of a program. Here, as on a GPU, the rounds are one straight line.
