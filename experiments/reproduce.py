@@ -12,7 +12,8 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from functools import partial
 from multiprocessing import connection
 from pathlib import Path
 from typing import Any
@@ -35,14 +36,14 @@ def main(argv) -> None:
     compilation.use_cache()
     console = Console()
     plan = [_plan(topic, values.scale, values.seed, out_dir, values.force) for topic in chosen]
+    failed: list[str] = []
     for step in plan:
         if step.kept:
-            run.keep(out_dir, step.kept)
-            console.print(f"{step.topic}: unchanged", highlight=False)
+            _attempt(step.topic, partial(_keep, step, out_dir), failed, console)
     missing = writeup.missing_packages()
     tutorials = values.scale == "paper" if values.tutorials is None else values.tutorials
     beside = [writeup.run_tutorials] if values.site and tutorials and not missing else []
-    failed = _run(_ordered([step for step in plan if not step.kept]), beside, values, out_dir, console)
+    failed += _run(_ordered([step for step in plan if not step.kept]), beside, values, out_dir, console)
     run.write_numbers(out_dir)
     if values.site and missing:
         console.print(f"The site is left out: it needs {', '.join(missing)}; pip install 'jaxnotes\\[site]' has them.")
@@ -104,7 +105,7 @@ def _run(plan: list[Step], beside: list[Callable[[Path], None]], values, out_dir
             progress.advance(bar, sum(_received(parts)))
             for future in done:
                 step = waiting.pop(future)
-                _report(step, future, failed, console)
+                _attempt(step.topic, lambda future=future: f"measured in {future.result():.0f} s", failed, console)
                 progress.advance(bar, 1)
     return failed
 
@@ -126,15 +127,21 @@ def _received(parts) -> list[float]:
             return costs
 
 
-def _report(step: Step, future: Future, failed: list[str], console: Console) -> None:
+def _attempt(topic: str, call: Callable[[], str], failed: list[str], console: Console) -> None:
+    """Prints what a call says of its topic; an error is shown and kept from stopping the other topics."""
     try:
-        seconds = future.result()
+        said = call()
     except Exception as error:
-        failed.append(step.topic)
-        console.print(f"[red]{step.topic} failed; its earlier results stay as they were.")
+        failed.append(topic)
+        console.print(f"[red]{topic} failed; its earlier results stay as they were.")
         traceback.print_exception(error)
     else:
-        console.print(f"{step.topic}: measured in {seconds:.0f} s", highlight=False)
+        console.print(f"{topic}: {said}", highlight=False)
+
+
+def _keep(step: Step, out_dir: Path) -> str:
+    run.keep(out_dir, step.kept)
+    return "unchanged"
 
 
 _finished: Any = None  # a worker's end of the queue of finished parts' costs; set once, when the process starts

@@ -24,10 +24,9 @@ def _lazy_images(app: Sphinx, pagename: str, templatename: str, context: dict, d
 def _lazy_image(image: re.Match, figures: Path) -> str:
     """With its size: pictures without one have no height until they are there, so that all would be in view at once."""
     drawing = figures / Path(image["source"]).name
-    size = _SIZE.search(drawing.read_text(encoding="utf-8")) if drawing.suffix == ".svg" and drawing.is_file() else None
-    points = {"width": float(size[1]), "height": float(size[2])} if size else {}
-    said = "".join(f'{name}="{4 / 3 * length:.0f}" ' for name, length in points.items())
-    return f'<img loading="lazy" decoding="async" {said}{image["rest"]}'
+    size = _SIZE.search(drawing.read_text(encoding="utf-8")) if drawing.is_file() else None
+    pixels = f'width="{float(size[1]) * 4 / 3:.0f}" height="{float(size[2]) * 4 / 3:.0f}" ' if size else ""
+    return f'<img loading="lazy" decoding="async" {pixels}{image["rest"]}'
 
 
 def _named_toggles(html: str, name: str) -> str:

@@ -8,6 +8,7 @@ import sys
 import time
 
 import pytest
+from rich.console import Console
 
 from experiments import reproduce, results, topics
 from experiments.measurement import Evidence, exact
@@ -78,3 +79,15 @@ def test_a_topic_that_measures_other_claims_than_its_own_is_refused(tmp_path, mo
             "saturation", saturation.SETTINGS(), seed=0, scale="quick", command="c", out_dir=tmp_path
         )  # fmt: skip
     assert not (tmp_path / "results").exists()
+
+
+def test_a_kept_topic_that_cannot_be_drawn_stops_no_other(out_dir, monkeypatch, capsys):
+    def no_pencil(out_dir, measured):
+        raise RuntimeError("no pencil")
+
+    monkeypatch.setattr(reproduce.run, "keep", no_pencil)
+    failed, step = [], reproduce.Step("causes", None, kept=object())
+    reproduce._attempt("causes", lambda: reproduce._keep(step, out_dir), failed, Console())
+    reproduce._attempt("saturation", lambda: "measured in 1 s", failed, Console())
+    shown = capsys.readouterr()
+    assert failed == ["causes"] and "no pencil" in shown.err and "saturation: measured in 1 s" in shown.out
