@@ -116,7 +116,7 @@ def invariance(evidence: Evidence):
     left.legend(loc="lower right", frameon=True, framealpha=0.9, edgecolor="none")
     arms = ("none", "stride", "max", "average", "blur")
     _dots(right, evidence, [f"flips-{arm}" for arm in arms], [_NAMES[arm] for arm in arms], series=2)
-    right.set(xlabel="predictions that a shift by one pixel changes", xlim=(0, None))
+    right.set(xlabel="share of predictions changed by a 1-pixel shift", xlim=(0, None))
     settings_note(right, f"trained classifiers of 14×14 digits, {seeds_note(evidence[f'flips-{arm}'] for arm in arms)}")
     return figure
 
