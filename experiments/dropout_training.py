@@ -13,6 +13,7 @@ import numpy as np
 import optax
 from jax import Array
 
+from experiments import compilation
 from experiments.measurement import Evidence, curve, exact, interval
 from jaxnotes import datasets, training
 from jaxnotes.layers.activations import relu
@@ -149,7 +150,8 @@ def trainer(sizes: Sequence[int], dropped: Sequence[int]) -> Callable[[Run, Draw
     def all_runs(runs: Run, draws: Draws, data: Data) -> tuple:
         return jax.lax.map(lambda run: one(run, jax.tree.map(lambda a: a[run.seed], draws), data), runs)
 
-    return jax.jit(all_runs)  # data and draws are arguments: constants of the program would be folded in at every compilation
+    # Data and draws are arguments: constants of the program would be folded in at every compilation.
+    return jax.jit(all_runs, compiler_options=compilation.LONG_RUN)
 
 
 def tuned_arms(settings, sizes, dropped, draws: Draws, data: Data, arms: Sequence[tuple[float, int]]) -> list[Outcome]:

@@ -7,6 +7,7 @@ import optax
 from jax import Array
 from scipy import stats
 
+from experiments import compilation
 from experiments.measurement import Evidence, Measurement, exact, interval
 from experiments.seeds import two_at_a_time
 from jaxnotes import datasets
@@ -211,7 +212,7 @@ def fit_pairs(key: Array, positive: Array, known: Array, width: int, steps: int 
 def _items(settings, key: Array) -> list[Measurement]:
     """AUC of held-out attendances among events not attended: learned tables, and the events' popularity."""
     attended = datasets.davis_women()
-    fit, learned, popular = jax.jit(fit_pairs, static_argnums=3), [], []
+    fit, learned, popular = jax.jit(fit_pairs, static_argnums=3, compiler_options=compilation.LONG_RUN), [], []
     for seed in jax.random.split(key, settings.seeds):
         of_fit, of_split = jax.random.split(seed)
         generator = np.random.default_rng(np.asarray(jax.random.key_data(of_split)))
@@ -235,7 +236,7 @@ def _items(settings, key: Array) -> list[Measurement]:
 def _nodes(settings, key: Array) -> tuple[Measurement, dict[str, np.ndarray]]:
     """Which side of the split club a member is on, by the nearer of its two leaders in a table learned from friendships."""
     friends, sides = datasets.karate_club()
-    fit, accuracies = jax.jit(fit_pairs, static_argnums=3), []
+    fit, accuracies = jax.jit(fit_pairs, static_argnums=3, compiler_options=compilation.LONG_RUN), []
     others = np.setdiff1d(np.arange(len(sides)), (0, 33))
     for seed in jax.random.split(key, settings.seeds):
         closed = friends | np.eye(len(friends), dtype=bool)

@@ -9,6 +9,7 @@ import numpy as np
 import optax
 from jax import Array
 
+from experiments import compilation
 from experiments.embedding_glove import correlation, unit_rows
 from experiments.measurement import Evidence, curve, exact, interval
 from experiments.seeds import two_at_a_time
@@ -42,7 +43,7 @@ def pairs_within(articles: list[np.ndarray], window: int) -> np.ndarray:
     return np.concatenate(found)
 
 
-@partial(jax.jit, static_argnames=("settings",))
+@partial(jax.jit, static_argnames=("settings",), compiler_options=compilation.LONG_RUN)
 def skip_gram(key: Array, pairs: Array, *, settings) -> Array:
     """[POINTS + 1, words, width] left tables along the way of skip-gram with negative sampling (Mikolov et al. 2013)."""
     of_params, of_batches = jax.random.split(key)
@@ -122,7 +123,7 @@ def snippets(settings) -> tuple[list[str], list[np.ndarray], list[np.ndarray]]:
     return vocabulary, train, test
 
 
-@partial(jax.jit, static_argnames=("settings",))
+@partial(jax.jit, static_argnames=("settings",), compiler_options=compilation.LONG_RUN)
 def fit_texts(key: Array, table: Array, rate: Array, x: Array, labels: Array, test: tuple[Array, Array], *, settings) -> Array:
     """[2] accuracies on the first half of the test texts and on the second: a linear layer over the mean word vector.
 

@@ -9,6 +9,7 @@ import numpy as np
 import optax
 from jax import Array
 
+from experiments import compilation
 from experiments.measurement import Measurement, interval
 from experiments.seeds import two_at_a_time
 from jaxnotes import datasets, training
@@ -84,7 +85,7 @@ MODELS: dict[str, tuple[Callable, Callable]] = {
 }
 
 
-@partial(jax.jit, static_argnames=("settings", "model"))
+@partial(jax.jit, static_argnames=("settings", "model"), compiler_options=compilation.LONG_RUN)
 def run(rate: Array, key: Array, data: datasets.Dataset, *, settings, model: str) -> Array:
     """[2] accuracies on held-out training sequences and on the test set after a run of Adam, the rate falling as a cosine."""
     init, apply = MODELS[model]

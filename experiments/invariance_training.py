@@ -10,6 +10,7 @@ import numpy as np
 import optax
 from jax import Array
 
+from experiments import compilation
 from experiments.measurement import Evidence, Measurement, interval
 from experiments.seeds import two_at_a_time
 from jaxnotes import datasets, training
@@ -76,7 +77,7 @@ def shifted(images: Array, shifts: Array) -> Array:
     return jax.vmap(lambda image, shift: jnp.roll(image, shift, (0, 1)))(images, shifts)
 
 
-@partial(jax.jit, static_argnames=("settings", "arm"))
+@partial(jax.jit, static_argnames=("settings", "arm"), compiler_options=compilation.LONG_RUN)
 def run(rate: Array, key: Array, data: datasets.Dataset, *, settings, arm: str) -> Run:
     """One whole run of Adam, the rate falling to 0 as a cosine."""
     init, apply = network(arm, settings)

@@ -10,6 +10,7 @@ import numpy as np
 import optax
 from jax import Array
 
+from experiments import compilation
 from experiments.measurement import Evidence, Measurement, interval, mean_interval
 from jaxnotes import datasets, training
 from jaxnotes.layers.activations import by_name
@@ -127,7 +128,7 @@ def _runner(settings, arm: str, n_in: int, n_out: int, batch: int, steps: int, *
         _, outcomes = jax.lax.scan(one, (jnp.asarray(jnp.inf), rates[0]), (which, offered))
         return jax.tree.map(lambda leaf: leaf[tried:], outcomes)
 
-    return jax.jit(all_runs)
+    return jax.jit(all_runs, compiler_options=compilation.LONG_RUN)
 
 
 def _train_once(

@@ -10,6 +10,7 @@ import numpy as np
 import optax
 from jax import Array
 
+from experiments import compilation
 from experiments.measurement import Evidence, exact, interval
 from experiments.pooling_readout import features, map_changes
 from experiments.seeds import paired, two_at_a_time
@@ -76,7 +77,7 @@ def train_arm(settings, arm: str, data: datasets.Dataset, key: Array) -> Outcome
     return Outcome(best, jax.tree.map(lambda *leaves: np.stack(leaves), *runs))
 
 
-@partial(jax.jit, static_argnums=(0, 1, 2))
+@partial(jax.jit, static_argnums=(0, 1, 2), compiler_options=compilation.LONG_RUN)
 def _run(settings, pool: str, head: str, key: Array, rate: Array, learned: Array, data: datasets.Dataset) -> Run:
     """One run; where `learned` is 0 the convolutions stay as they were drawn."""
     predict = partial(convolutional, activation=relu, pool=pool, head=head)

@@ -8,6 +8,7 @@ import numpy as np
 import optax
 from jax import Array
 
+from experiments import compilation
 from experiments.measurement import Evidence, Measurement, curve, interval
 from experiments.remedies_training import CLASSES, load
 from jaxnotes import datasets, training
@@ -74,7 +75,7 @@ def trained_range(losses: np.ndarray, exponents: np.ndarray) -> tuple[int, int]:
     return int(exponents[first]), int(exponents[last])
 
 
-@partial(jax.jit, static_argnames=("name", "settings"))
+@partial(jax.jit, static_argnames=("name", "settings"), compiler_options=compilation.LONG_RUN)
 def _final_losses(name: str, key: Array, rates: Array, exponents: Array, *, data: datasets.Dataset, settings) -> Array:
     """[runs, 2] means over the last tenth of the steps: loss and root mean square of the gradient, without the scale.
 

@@ -8,6 +8,7 @@ import numpy as np
 import optax
 from jax import Array
 
+from experiments import compilation
 from experiments.measurement import Evidence, curve, exact, interval
 from experiments.seeds import two_at_a_time
 from jaxnotes.layers.clipping import clip_by_global_norm, clip_by_value, direction_cosine, global_norm
@@ -48,7 +49,7 @@ def loss(params: dict, batch: tuple[Array, Array]) -> Array:
     return jnp.mean((linear(params["output"], states)[:, 0] - answers) ** 2)
 
 
-@partial(jax.jit, static_argnames=("settings",))
+@partial(jax.jit, static_argnames=("settings",), compiler_options=compilation.LONG_RUN)
 def run(form: Array, limit: Array, rate: Array, key: Array, *, settings) -> dict[str, Array]:
     """One whole run of momentum SGD; `form` is an index in FORMS."""
     of_params, of_batches, of_test = jax.random.split(key, 3)

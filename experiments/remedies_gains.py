@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from experiments import compilation
 from experiments import remedies_network as network
 from experiments.measurement import Measurement, curve, interval
 from experiments.remedies_network import ACTIVATIONS, NORMS, Choice, choice, stacked
@@ -31,7 +32,7 @@ def grid() -> list[Choice]:
     ]
 
 
-@partial(jax.jit, static_argnames=("width", "depth", "batch"))
+@partial(jax.jit, static_argnames=("width", "depth", "batch"), compiler_options=compilation.LONG_RUN)
 def log_gradients(keys: Array, choices: Choice, *, width: int, depth: int, batch: int) -> Array:
     """[choices, seeds, depth + 1] natural log of the gradient's norm at h_0 … h_L.
 
@@ -159,7 +160,7 @@ def relu_logs(keys: Array, of_weights: float, *, width: int, depth: int, batch: 
     return tuple(np.asarray(logs) for logs in found)
 
 
-@partial(jax.jit, static_argnames=("width", "depth", "batch"))
+@partial(jax.jit, static_argnames=("width", "depth", "batch"), compiler_options=compilation.LONG_RUN)
 def _relu_logs(keys: Array, of_weights: Array, *, width: int, depth: int, batch: int) -> tuple[Array, Array]:
     def of_seed(key: Array) -> tuple[Array, Array]:
         of_stack, of_input, of_direction = jax.random.split(key, 3)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from experiments import compilation
 from experiments import remedies_network as network
 from experiments.measurement import Measurement, interval
 from experiments.remedies_network import Choice, choice, stacked
@@ -58,7 +59,7 @@ def load() -> datasets.Dataset:
     return images._replace(train_images=vectors(images.train_images), test_images=vectors(images.test_images))
 
 
-@partial(jax.jit, static_argnames=("width", "depth", "batch", "steps"))
+@partial(jax.jit, static_argnames=("width", "depth", "batch", "steps"), compiler_options=compilation.LONG_RUN)
 def run(chosen: Choice, rate: Array, key: Array, data: datasets.Dataset, *, width: int, depth: int, batch: int, steps: int):
     """One whole run: (test accuracy, losses [steps])."""
     of_params, of_batches = jax.random.split(key)

@@ -13,7 +13,6 @@ from jaxnotes.layers.initializers import Initializer, he_normal
 from jaxnotes.layers.windows import cells, padded, per_axis, spatial_axes
 
 _DIMENSIONS = {1: ("NHC", "HIO", "NHC"), 2: ("NHWC", "HWIO", "NHWC")}
-_FEW_CHANNELS = 16  # below, one product of gathered patches beats XLA's convolution on CPUs, forward and backward
 
 
 def convolution_init(
@@ -81,13 +80,8 @@ def convolution(
 
 
 def _valid(x: Array, weight: Array, stride: tuple[int, ...]) -> Array:
-    """The convolution of x, already padded, in the form that trains fastest; all are equal in value."""
-    if jax.default_backend() != "cpu":
-        return _by_xla(x, weight, stride)
-    if weight.shape[-2] < _FEW_CHANNELS:
-        patches = jnp.concatenate(list(cells(x, weight.shape[:-2], stride)), axis=-1)
-        return patches @ weight.reshape(-1, weight.shape[-1])
-    return _by_cells(stride, x, weight)
+    """The convolution of x, already padded, in the form that is fastest; both are equal in value."""
+    return _by_patches(stride, x, weight) if jax.default_backend() == "cpu" else _by_xla(x, weight, stride)
 
 
 def _by_xla(x: Array, weight: Array, stride: tuple[int, ...]) -> Array:
@@ -95,25 +89,37 @@ def _by_xla(x: Array, weight: Array, stride: tuple[int, ...]) -> Array:
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
-def _by_cells(stride: tuple[int, ...], x: Array, weight: Array) -> Array:
+def _by_patches(stride: tuple[int, ...], x: Array, weight: Array) -> Array:
+    """XLA's convolution where no derivative is taken."""
     return _by_xla(x, weight, stride)
 
 
 def _differential(stride: tuple[int, ...], primals, tangents) -> tuple[Array, Array]:
-    """The convolution is linear in each argument; that of the weight's change is written as a product for each kernel cell.
+    """The convolution is linear in each argument; value and both changes are products of gathered patches with a matrix.
 
-    Its transpose, the weight's gradient, is then that many matrix products. XLA's own is a convolution with a kernel as
-    large as the image, which its CPU backend runs several times slower.
+    The gradients are their transposes, which are products too. XLA's own are convolutions, that of the weight with a kernel
+    as large as the image, which its CPU backend runs several times slower.
     """
     (x, weight), (x_change, weight_change) = primals, tangents
-    y = _by_cells(stride, x, weight)
-    change = None if isinstance(x_change, SymbolicZero) else _by_cells(stride, x_change, weight)
+    kernel, patches = weight.shape[:-2], _patches(x, weight.shape[:-2], stride)
+    y, change = _times(patches, weight), None
+    if not isinstance(x_change, SymbolicZero):
+        change = _times(_patches(x_change, kernel, stride), weight)
     if not isinstance(weight_change, SymbolicZero):
-        kernel = weight.shape[:-2]
-        by_cell = weight_change.reshape(math.prod(kernel), *weight.shape[-2:])
-        products = [cell @ by_cell[i] for i, cell in enumerate(cells(x, kernel, stride))]
-        change = sum(products[1:], products[0]) if change is None else sum(products, change)
+        of_weight = _times(patches, weight_change)
+        change = of_weight if change is None else change + of_weight
     return y, jnp.zeros_like(y) if change is None else change
 
 
-_by_cells.defjvp(_differential, symbolic_zeros=True)
+def _times(patches: Array, weight: Array) -> Array:
+    """Patches times the weight as matrices, which is twice as fast as a product over several axes."""
+    rows = patches.reshape(-1, patches.shape[-1]) @ weight.reshape(-1, weight.shape[-1])
+    return rows.reshape(*patches.shape[:-1], weight.shape[-1])
+
+
+def _patches(x: Array, kernel: tuple[int, ...], stride: tuple[int, ...]) -> Array:
+    """[batch, *windows, cells * n_in] what each window sees."""
+    return jnp.concatenate(list(cells(x, kernel, stride)), axis=-1)
+
+
+_by_patches.defjvp(_differential, symbolic_zeros=True)
