@@ -124,12 +124,15 @@ def snippets(settings) -> tuple[list[str], list[np.ndarray], list[np.ndarray]]:
 
 
 @partial(jax.jit, static_argnames=("settings",), compiler_options=compilation.LONG_RUN)
-def fit_texts(key: Array, table: Array, rate: Array, x: Array, labels: Array, test: tuple[Array, Array], *, settings) -> Array:
+def fit_texts(
+    key: Array, table: Array, rate: Array, words: Array, x: Array, labels: Array, test: tuple[Array, Array], *, settings
+) -> Array:
     """[2] accuracies on the first half of the test texts and on the second: a linear layer over the mean word vector.
 
-    Table and layer learn, full batch, by Adam.
+    Table and layer learn, full batch, by Adam; of the table only the rows `words`, to which `x` points, since Adam leaves a
+    row as it is that never had a gradient. `words` may be filled up with indices beyond the table.
     """
-    params = {"table": table, "output": linear_init(key, table.shape[1], CLASSES)}
+    params = {"table": table[words], "output": linear_init(key, table.shape[1], CLASSES)}
     apply = lambda params, x: linear(params["output"], embedding(params, x).mean(1))  # noqa: E731
     optimizer = optax.scale_by_adam()
 
@@ -140,8 +143,17 @@ def fit_texts(key: Array, table: Array, rate: Array, x: Array, labels: Array, te
         return (jax.tree.map(lambda p, u: p - rate * u, params, updates), state), None
 
     (params, _), _ = jax.lax.scan(step, (params, optimizer.init(params)), None, settings.transfer_steps)
-    right = (jnp.argmax(apply(params, test[0]), 1) == test[1]).astype(jnp.float32)
+    learned = {**params, "table": table.at[words].set(params["table"], mode="drop")}
+    right = (jnp.argmax(apply(learned, test[0]), 1) == test[1]).astype(jnp.float32)
     return jnp.stack([right[::2].mean(), right[1::2].mean()])
+
+
+def _used(texts: np.ndarray, vocabulary: int) -> tuple[np.ndarray, np.ndarray]:
+    """The words of the texts, filled up to a power of two so that few programs are compiled, and the texts in terms of them."""
+    words, inverse = np.unique(texts, return_inverse=True)
+    filled = np.full(1 << (len(words) - 1).bit_length(), vocabulary)
+    filled[: len(words)] = words
+    return filled.astype(np.int32), inverse.reshape(texts.shape).astype(np.int32)
 
 
 def transfer(settings, key: Array) -> dict[str, Evidence]:
@@ -167,9 +179,9 @@ def transfer(settings, key: Array) -> dict[str, Evidence]:
                 rate, seed = item
                 of_texts, of_table, of_layer = jax.random.split(seed, 3)
                 generator = np.random.default_rng(np.asarray(jax.random.key_data(of_texts)))
-                x = jnp.asarray(np.concatenate([t[generator.permutation(len(t))[:n]] for t in train]))
+                words, x = _used(np.concatenate([t[generator.permutation(len(t))[:n]] for t in train]), len(vocabulary))
                 table = pretrained if arm == "glove" else jax.random.normal(of_table, pretrained.shape)
-                return np.asarray(fit_texts(of_layer, table, jnp.float32(rate), x, labels, held, settings=settings))
+                return np.asarray(fit_texts(of_layer, table, jnp.float32(rate), words, x, labels, held, settings=settings))
 
             tried = two_at_a_time(once, [(rate, of_tuning) for rate in settings.transfer_rates])
             best = settings.transfer_rates[int(np.argmax([first for first, _ in tried]))]
