@@ -39,14 +39,20 @@ def log_gradients(keys: Array, choices: Choice, *, width: int, depth: int, batch
     h_0 is standard normal; the gradient at the output is random, of unit length for each example.
     """
 
-    def of_seed(key: Array, chosen: Choice) -> Array:
+    def of_seed(key: Array) -> Array:
+        """[choices, depth + 1]; all choices share a draw."""
         of_stack, of_input, of_direction = jax.random.split(key, 3)
         direction = jax.random.normal(of_direction, (batch, width))
         direction = direction / jnp.linalg.norm(direction, axis=-1, keepdims=True)
-        params, x = network.stack(of_stack, chosen, width, depth), jax.random.normal(of_input, (batch, width))
-        return jacobians.log_gradient_norms(network.layer(chosen), params, x, lambda h: jnp.sum(h * direction))
+        drawn, x = network.unit_stack(of_stack, width, depth), jax.random.normal(of_input, (batch, width))
 
-    return jax.lax.map(lambda chosen: jax.lax.map(lambda key: of_seed(key, chosen), keys), choices)
+        def of_choice(chosen: Choice) -> Array:
+            params = network.scaled(drawn, chosen)
+            return jacobians.log_gradient_norms(network.layer(chosen), params, x, lambda h: jnp.sum(h * direction))
+
+        return jax.lax.map(of_choice, choices)
+
+    return jnp.swapaxes(jax.lax.map(of_seed, keys), 0, 1)
 
 
 def slopes(logs: np.ndarray) -> np.ndarray:

@@ -71,9 +71,13 @@ def layer(chosen: Choice) -> Callable:
     return lambda params, h: chosen.shortcut * h + chosen.branch_scale * linear(params, units(chosen, h))
 
 
-def stack(key: Array, chosen: Choice, width: int, depth: int) -> dict[str, Array]:
-    """Stacked parameters of the layers; biases 0."""
-    params = stack_init(key, width, depth, initializer=weight_variance(1.0), bias_variance=0.0)
+def unit_stack(key: Array, width: int, depth: int) -> dict[str, Array]:
+    """Stacked parameters of the layers before a choice scales them: σ_w² = 1, biases 0."""
+    return stack_init(key, width, depth, initializer=weight_variance(1.0), bias_variance=0.0)
+
+
+def scaled(params: dict[str, Array], chosen: Choice) -> dict[str, Array]:
+    """A unit stack with the choice's variance of the weights."""
     return {**params, "weight": params["weight"] * jnp.sqrt(chosen.weight_variance)}
 
 
@@ -82,7 +86,7 @@ def classifier_init(key: Array, chosen: Choice, n_in: int, width: int, depth: in
     of_input, of_hidden, of_output = jax.random.split(key, 3)
     return {
         "input": linear_init(of_input, n_in, width),
-        "hidden": stack(of_hidden, chosen, width, depth),
+        "hidden": scaled(unit_stack(of_hidden, width, depth), chosen),
         "output": linear_init(of_output, width, n_out),
     }
 
