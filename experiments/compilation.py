@@ -6,13 +6,17 @@ from pathlib import Path
 
 import jax
 
-_OLD = tuple(int(part) for part in metadata.version("jaxlib").split(".")[:2]) < (0, 12)
+
+def _has_older_emitters() -> bool:
+    return tuple(int(part) for part in metadata.version("jaxlib").split(".")[:2]) < (0, 12)
+
+
 # The first level of optimisation takes half the time of XLA's own, and the programs run as fast.
 _FAST = ("--xla_backend_optimization_level=1",)
 _FAST_BEFORE_JAXLIB_0_12 = ("--xla_cpu_use_fusion_emitters=false",)  # half again; later versions end at a flag they do not know
 # For `jax.jit(…, compiler_options=LONG_RUN)` of what runs far longer than it compiles: scatters and chains of elementwise
 # operations, as of Adam, run up to four times as fast.
-LONG_RUN: dict[str, bool | int | str] = {"xla_cpu_use_fusion_emitters": True} if _OLD else {}
+LONG_RUN: dict[str, bool | int | str] = {"xla_cpu_use_fusion_emitters": True} if _has_older_emitters() else {}
 _ONE_THREAD = "--xla_cpu_multi_thread_eigen=false"
 
 
@@ -24,7 +28,7 @@ def set_flags(*, side_by_side: bool = False) -> None:
     Args:
       side_by_side: one thread an operation, since processes share the cores.
     """
-    flags = [*_FAST, *(_FAST_BEFORE_JAXLIB_0_12 if _OLD else ()), *([_ONE_THREAD] if side_by_side else [])]
+    flags = [*_FAST, *(_FAST_BEFORE_JAXLIB_0_12 if _has_older_emitters() else ()), *([_ONE_THREAD] if side_by_side else [])]
     asked = os.environ.get("XLA_FLAGS", "").split()
     named = {flag.partition("=")[0] for flag in asked}
     os.environ["XLA_FLAGS"] = " ".join(asked + [flag for flag in flags if flag.partition("=")[0] not in named])

@@ -197,8 +197,8 @@ PARTS = (
     Part(lookup, 4),
     Part(cost, 6),
     Part(dense, 3),
-    Part(analogy, 30),
-    Part(learned, 20),
+    Part(analogy, 18),
+    Part(learned, 45),
     Part(transfer, 20),
     Part(uses, 6),
 )

@@ -241,10 +241,10 @@ PARTS = (
     Part(drift, 3),
     Part(formula, 3),
     Part(moments, 3),
-    Part(normalization_training.saturation, 8),
-    Part(normalization_gradients.gradients, 28),
-    Part(normalization_shift.shift, 22),
-    Part(normalization_training.rate_limits, 25),
+    Part(normalization_training.saturation, 14),
+    Part(normalization_gradients.gradients, 45),
+    Part(normalization_shift.shift, 42),
+    Part(normalization_training.rate_limits, 52),
 )
 
 

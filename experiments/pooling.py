@@ -44,7 +44,7 @@ class Pooling(Settings):
     learning_rates: tuple[float, ...] = setting(
         (1e-3, 3e-3, 1e-2), "Learning rates tried for each arm.", quick=(3e-3, 1e-2), minimum=1e-12
     )
-    evaluated: int = setting(2000, "Test digits on which a network is evaluated.", quick=500, minimum=1)
+    evaluated: int = setting(2000, "Test digits on which a network is evaluated.", quick=1000, minimum=1)
 
 
 SETTINGS = Pooling
@@ -208,7 +208,7 @@ def _in_rule_order(measurements: list[Measurement]) -> tuple[Measurement, ...]:
     return tuple(measurements[i + offset] for i in range(3) for offset in (0, 3))
 
 
-PARTS = (Part(cost, 12), Part(definitions, 4), Part(train_all, 230))
+PARTS = (Part(cost, 12), Part(definitions, 4), Part(train_all, 210))
 
 
 def measure(settings: Pooling, key: Array, on_part=lambda part: None) -> dict[str, Evidence]:

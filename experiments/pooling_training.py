@@ -77,9 +77,34 @@ def train_arm(settings, arm: str, data: datasets.Dataset, key: Array) -> Outcome
     return Outcome(best, jax.tree.map(lambda *leaves: np.stack(leaves), *runs))
 
 
-@partial(jax.jit, static_argnums=(0, 1, 2), compiler_options=compilation.LONG_RUN)
 def _run(settings, pool: str, head: str, key: Array, rate: Array, learned: Array, data: datasets.Dataset) -> Run:
-    """One run; where `learned` is 0 the convolutions stay as they were drawn."""
+    """One run; where `learned` is 0 the convolutions stay as they were drawn.
+
+    Of its four programs only the training and the logits are compiled anew for another network.
+    """
+    of_params, of_subset, of_batches = jax.random.split(key, 3)
+    images, labels, indices = _drawn(settings, of_subset, of_batches, data)
+    params, losses = _trained(settings, pool, head, of_params, rate, learned, images, labels, indices)
+    logits = partial(_logits, pool, head, params)
+    shifted = [logits(jnp.roll(data.test_images, shift, (1, 2))) for shift in SHIFTS]
+    seen, test = logits(images), logits(data.test_images)
+    return Run(losses, *_scores(seen, labels, test, data.test_labels, shifted), params["blocks"][0])
+
+
+@partial(jax.jit, static_argnums=0)
+def _drawn(settings, of_subset: Array, of_batches: Array, data: datasets.Dataset) -> tuple[Array, Array, Array]:
+    """Images and labels, the first half of them to train on and the others held out, and each step's examples."""
+    n = settings.train_examples
+    chosen = jax.random.permutation(of_subset, len(data.train_labels))[: 2 * n]
+    indices = datasets.minibatch_indices(of_batches, n, settings.train_batch, settings.train_steps)
+    return data.train_images[chosen], data.train_labels[chosen], indices
+
+
+@partial(jax.jit, static_argnums=(0, 1, 2), compiler_options=compilation.LONG_RUN)
+def _trained(
+    settings, pool: str, head: str, key: Array, rate: Array, learned: Array, images: Array, labels: Array, indices: Array
+) -> tuple[dict, Array]:
+    """(params, losses [steps]) of Adam on the first half of the images."""
     predict = partial(convolutional, activation=relu, pool=pool, head=head)
     optimizer = optax.inject_hyperparams(optax.adam)(learning_rate=1e-3)
 
@@ -88,31 +113,31 @@ def _run(settings, pool: str, head: str, key: Array, rate: Array, learned: Array
         blocks = jax.tree.map(lambda p: learned * p + jax.lax.stop_gradient((1 - learned) * p), params["blocks"])
         return training.cross_entropy(predict({**params, "blocks": blocks}, batch[0]), batch[1])
 
-    of_params, of_subset, of_batches = jax.random.split(key, 3)
-    n = settings.train_examples
-    chosen = jax.random.permutation(of_subset, len(data.train_labels))[: 2 * n]  # half of them to train on, half held out
-    images, labels = data.train_images[chosen], data.train_labels[chosen]
-    params = convolutional_init(of_params, images.shape[1:], settings.channels, CLASSES, pool=pool, head=head)
+    params = convolutional_init(key, images.shape[1:], settings.channels, CLASSES, pool=pool, head=head)
     state = training.init_state(params, optimizer)
     state.optimizer_state.hyperparams["learning_rate"] = rate
-    indices = datasets.minibatch_indices(of_batches, n, settings.train_batch, settings.train_steps)
+    n = settings.train_examples
     state, losses = training.train_on(loss, optimizer)(state, (images[:n], labels[:n]), indices)
-    return _evaluate(partial(predict, state.params), images, labels, data, n, losses, state.params["blocks"][0])
+    return state.params, losses
 
 
-def _evaluate(predict: Callable, images: Array, labels: Array, data: datasets.Dataset, n: int, losses: Array, filters) -> Run:
-    """A run's results; the first n of `images` are those trained on."""
-    logits, test = jnp.split(predict(jnp.concatenate([images, data.test_images])), [2 * n])
-    shifted = jax.lax.map(lambda shift: predict(jnp.roll(data.test_images, shift, (1, 2))), jnp.asarray(SHIFTS))
-    return Run(
-        losses=losses,
-        train_accuracy=training.accuracy(logits[:n], labels[:n]),
-        validation_accuracy=training.accuracy(logits[n:], labels[n:]),
-        test_accuracy=training.accuracy(test, data.test_labels),
-        loss_gap=training.cross_entropy(test, data.test_labels) - training.cross_entropy(logits[:n], labels[:n]),
-        logit_change=jnp.mean((shifted - test[None]) ** 2) / (2 * test.var()),
-        flips=jnp.mean(shifted.argmax(-1) != test.argmax(-1)[None], dtype=jnp.float32),
-        filters=filters,
+@partial(jax.jit, static_argnums=(0, 1))
+def _logits(pool: str, head: str, params: dict, images: Array) -> Array:
+    return convolutional(params, images, activation=relu, pool=pool, head=head)
+
+
+@jax.jit
+def _scores(seen: Array, labels: Array, test: Array, test_labels: Array, shifted: list[Array]) -> tuple[Array, ...]:
+    """A run's results between its losses and its filters, from logits; the first half of `seen` was trained on."""
+    (trained, held), (trained_labels, held_labels) = jnp.split(seen, 2), jnp.split(labels, 2)
+    moved = jnp.stack(shifted)
+    return (
+        training.accuracy(trained, trained_labels),
+        training.accuracy(held, held_labels),
+        training.accuracy(test, test_labels),
+        training.cross_entropy(test, test_labels) - training.cross_entropy(trained, trained_labels),
+        jnp.mean((moved - test[None]) ** 2) / (2 * test.var()),
+        jnp.mean(moved.argmax(-1) != test.argmax(-1)[None], dtype=jnp.float32),
     )
 
 

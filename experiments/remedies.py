@@ -319,7 +319,7 @@ def _residual(settings: Remedies, gains: Gains, deep, key: Array) -> Evidence:
     return Evidence(tuple(measurements), arrays)
 
 
-PARTS = (Part(gains_and_training, 190), Part(clip, 65), Part(adaptive, 28))
+PARTS = (Part(gains_and_training, 190), Part(clip, 45), Part(adaptive, 20))
 
 
 def measure(settings: Remedies, key: Array, on_part: Callable = lambda part: None) -> dict[str, Evidence]:

@@ -277,7 +277,7 @@ PARTS = (
     Part(path, 15),
     Part(small_branch, 3),
     Part(large_branch, 4),
-    Part(train_all, 560),
+    Part(train_all, 450),
 )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import optax
 from jax import Array
 
+from experiments import compilation
 from experiments.measurement import Evidence, Measurement, curve, exact, interval
 from experiments.seeds import two_at_a_time
 from jaxnotes import datasets, training
@@ -99,7 +100,11 @@ def runner(settings, arm: str, depth: int, steps: int, data: datasets.Dataset, *
         return training.accuracy(apply(params, images), labels)
 
     start = jax.jit(jax.vmap(lambda params: training.init_state(params, optimizer)))
-    fit = jax.jit(jax.vmap(training.train_on(loss, optimizer), in_axes=(0, None, 0)), donate_argnums=0)
+    fit = jax.jit(
+        jax.vmap(training.train_on(loss, optimizer), in_axes=(0, None, 0)),
+        donate_argnums=0,
+        compiler_options=compilation.LONG_RUN,
+    )
     scores = jax.jit(jax.vmap(score, in_axes=(0, None, None)))
 
     def run(keys: Array, rates: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

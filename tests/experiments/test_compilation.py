@@ -3,6 +3,9 @@
 import os
 from importlib import metadata
 
+import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from experiments import compilation
@@ -33,3 +36,11 @@ def test_a_second_call_adds_nothing(flags):
 @pytest.mark.parametrize("jaxlib", ["0.12.0.1", "0.13.0", "1.0"])
 def test_a_later_jaxlib_gets_no_flag_that_it_lacks(flags, jaxlib):
     assert flags("", jaxlib) == ["--xla_backend_optimization_level=1"]
+
+
+def test_long_runs_differ_in_rounding_only():
+    """Their options are ones that this jaxlib knows, and the program computes the same."""
+    x = jnp.linspace(-3, 3, 1000, dtype=jnp.float32)
+    value = lambda x: jnp.sum(jnp.tanh(x) * x.at[::7].add(1.0))  # noqa: E731
+    usual, long = jax.jit(jax.grad(value)), jax.jit(jax.grad(value), compiler_options=compilation.LONG_RUN)
+    np.testing.assert_allclose(usual(x), long(x), rtol=1e-5, atol=1e-5)

