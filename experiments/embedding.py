@@ -41,13 +41,15 @@ class Embedding(Settings):
     learned_steps: int = setting(2000, "Adam steps of the learned tables.", quick=300, minimum=10)
     learned_batch: int = setting(1024, "Pairs a step.", minimum=8)
     negatives: int = setting(5, "Negative contexts a pair.", minimum=1)
-    learned_seeds: int = setting(8, "Seeds of the learned tables.", quick=2, minimum=2)
+    learned_seeds: int = setting(6, "Seeds of the learned tables.", quick=2, minimum=2)
     transfer_examples: tuple[int, ...] = setting(
         (1, 4, 16, 64), "Labelled words a class, rising: tiny, small, medium, large.", minimum=1
     )
     transfer_steps: int = setting(200, "Adam steps of the small task.", quick=50, minimum=1)
-    transfer_seeds: int = setting(12, "Seeds of the small task.", quick=5, minimum=2)
-    transfer_rates: tuple[float, ...] = setting((1e-3, 1e-2, 1e-1), "Learning rates tried for each arm.", minimum=1e-12)
+    transfer_seeds: int = setting(8, "Seeds of the small task.", quick=3, minimum=2)
+    transfer_rates: tuple[float, ...] = setting(
+        (1e-3, 1e-2, 1e-1), "Learning rates tried for each arm.", quick=(1e-2, 1e-1), minimum=1e-12
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -42,18 +42,18 @@ class Neurons(Settings):
     convolutions: int = setting(6, "Convolution layers.", minimum=1)
     linear_width: int = setting(48, "Units a layer of the linear stacks.", quick=32, minimum=2)
     linear_depths: tuple[int, ...] = setting(
-        (2, 100, 1000), "Three depths of linear stacks: shallow, deep, deepest.", quick=(2, 50, 300), minimum=1
+        (2, 100, 1000), "Three depths of linear stacks: shallow, deep, deepest.", quick=(2, 50, 200), minimum=1
     )
     bottleneck: int = setting(5, "Units of the narrow layer in a linear stack.", minimum=1)
     train_width: int = setting(32, "Units a hidden layer in training.", minimum=2)
     train_depth: int = setting(1, "Hidden layers in training, after the input layer.", minimum=1)
-    train_seeds: int = setting(10, "Seeds trained at the tuned learning rate.", quick=5, minimum=2)
+    train_seeds: int = setting(8, "Seeds trained at the tuned learning rate.", quick=3, minimum=2)
     learning_rates: tuple[float, ...] = setting(
         (1e-3, 3e-3, 1e-2, 3e-2), "Learning rates tried for each arm and task.", quick=(3e-3, 1e-2), minimum=1e-12
     )
     points: int = setting(512, "Points of XOR and two moons in each of training, validation and test set.", minimum=8)
     toy_steps: int = setting(500, "Full-batch Adam steps on XOR and two moons.", quick=300, minimum=10)
-    mnist_steps: int = setting(600, "Adam steps on MNIST.", quick=300, minimum=10)
+    mnist_steps: int = setting(600, "Adam steps on MNIST.", quick=150, minimum=10)
     mnist_batch: int = setting(64, "MNIST examples a step.", minimum=1)
 
     def __post_init__(self) -> None:

@@ -40,17 +40,17 @@ class Normalization(Settings):
     gain_seeds: int = setting(4, "Independent seeds there: a wide layer averages by itself.", minimum=2)
     residual_depth: int = setting(64, "Blocks of the residual stack whose last quarter is measured there.", minimum=8)
     sweep: tuple[int, ...] = setting(
-        (16, 32, 64, 128, 256, 512), "Widths at the last batch, and batches at the last width.", quick=(16, 64, 128), minimum=8
+        (16, 32, 64, 128, 256, 512), "Widths at the last batch, and batches at the last width.", quick=(16, 128), minimum=8
     )
     train_width: int = setting(64, "Units a layer in training.", minimum=2)
     train_depth: int = setting(6, "Hidden layers after the first, in training.", minimum=1)
     train_batch: int = setting(128, "Examples a step.", minimum=2)
-    train_steps: int = setting(240, "SGD steps of every run.", quick=80, minimum=20)
+    train_steps: int = setting(240, "SGD steps of every run.", quick=64, minimum=20)
     points: int = setting(10, "Points of training at which readings are taken.", quick=8, minimum=2)
-    train_seeds: int = setting(6, "Seeds that count.", quick=3, minimum=2)
+    train_seeds: int = setting(4, "Seeds that count.", quick=3, minimum=2)
     tuning_seeds: int = setting(2, "Seeds on which the learning rate is chosen.", quick=1, minimum=1)
     learning_rates: tuple[float, ...] = setting(
-        (0.01, 0.03, 0.1, 0.3, 1.0, 3.0), "Learning rates tried for each arm.", quick=(0.03, 0.1, 0.3, 1.0), minimum=1e-9
+        (0.01, 0.03, 0.1, 0.3, 1.0, 3.0), "Learning rates tried for each arm.", quick=(0.1, 0.3), minimum=1e-9
     )
     large_variance: float = setting(100.0, "σ_w² of the sigmoid networks of normalization.range.", minimum=1e-6)
     rate_depth: int = setting(2, "Hidden layers after the first in normalization.learning-rate.", minimum=1)

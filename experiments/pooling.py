@@ -39,7 +39,7 @@ class Pooling(Settings):
     train_examples: int = setting(1000, "Digits trained on, drawn anew for each seed.", quick=500, minimum=100)
     train_steps: int = setting(240, "Adam steps of every run.", quick=40, minimum=10)
     train_batch: int = setting(32, "Examples a step.", minimum=1)
-    train_seeds: int = setting(12, "Seeds trained at the tuned learning rate.", quick=3, minimum=2)
+    train_seeds: int = setting(8, "Seeds trained at the tuned learning rate.", quick=3, minimum=2)
     gap_seeds: int = setting(36, "The same with maxima and without pooling, which hardly differ.", quick=3, minimum=2)
     learning_rates: tuple[float, ...] = setting(
         (1e-3, 3e-3, 1e-2), "Learning rates tried for each arm.", quick=(3e-3, 1e-2), minimum=1e-12

@@ -147,9 +147,10 @@ def train_all(settings, key: Array) -> dict[str, Evidence]:
     of_arms, of_features, of_maps = jax.random.split(key, 3)
     # All arms take the same keys: a seed has the same digits and batches in each, so that differences are paired.
     outcomes = {arm: train_arm(settings, arm, data, of_arms) for arm in ARMS}
+    filters = jax.tree.map(lambda leaf: leaf[: settings.train_seeds], outcomes["none"].runs.filters)
     return {
         "pooling.overfitting": _overfitting(settings, outcomes),
-        "pooling.features": features(settings, outcomes["none"].runs.filters, data, of_features),
+        "pooling.features": features(settings, filters, data, of_features),
         "pooling.invariance": _invariance(settings, outcomes, map_changes(settings, data, of_maps)),
         "pooling.not-convolution": _not_convolution(settings, outcomes),
     }

@@ -97,9 +97,9 @@ def _run(plan: list[Step], beside: list[Callable[[Path], None]], values, out_dir
         ProcessPoolExecutor(_workers(values.workers, len(plan)), context, _start_worker, (parts,)) as pool,
     ):
         bar = progress.add_task("topics", total=sum(step.cost for step in plan))
-        waiting = {pool.submit(_do, step, values.scale, values.seed, out_dir): step for step in plan}
-        for call in beside:
+        for call in beside:  # first, so that at the end no core waits for it
             pool.submit(call, out_dir)  # where it fails, the site's build, which needs it, fails too and says why
+        waiting = {pool.submit(_do, step, values.scale, values.seed, out_dir): step for step in plan}
         while waiting:
             done, _ = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
             progress.advance(bar, sum(_received(parts)))

@@ -45,8 +45,8 @@ class Residual(Settings):
     train_width: int = setting(32, "Units a layer in training.", minimum=2)
     train_steps: int = setting(400, "Adam steps of every run.", quick=60, minimum=10)
     train_batch: int = setting(64, "Examples a step.", minimum=1)
-    train_seeds: int = setting(12, "Seeds trained at the tuned learning rate, branch scaled.", quick=2, minimum=2)
-    control_seeds: int = setting(6, "The same of the networks whose branch is not scaled.", quick=2, minimum=2)
+    train_seeds: int = setting(8, "Seeds trained at the tuned learning rate, branch scaled.", quick=2, minimum=2)
+    control_seeds: int = setting(4, "The same of the networks whose branch is not scaled.", quick=2, minimum=2)
     learning_rates: tuple[float, ...] = setting(
         (3e-4, 1e-3, 3e-3, 1e-2), "Learning rates tried for each arm and depth.", quick=(1e-3, 3e-3), minimum=1e-12
     )

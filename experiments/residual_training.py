@@ -42,9 +42,16 @@ def network(arm: str, depth: int) -> Callable:
 
 
 @partial(jax.jit, static_argnames=("n_in", "width", "depth"))
-def initial_params(keys: Array, *, n_in: int, width: int, depth: int):
-    """Parameters of networks, one a key; compiled once a depth and not once an arm."""
-    return jax.vmap(lambda key: mlp_init(key, n_in, width, depth, CLASSES, initializer=he_normal))(keys)
+def initial_state(keys: Array, rates: Array, *, n_in: int, width: int, depth: int) -> training.TrainState:
+    """Networks before their first step, one a key and learning rate; compiled once a depth and not once an arm."""
+
+    def one(key: Array, rate: Array) -> training.TrainState:
+        # What Adam starts from does not depend on the number of steps.
+        state = training.init_state(mlp_init(key, n_in, width, depth, CLASSES, initializer=he_normal), adam(1))
+        state.optimizer_state[-1].hyperparams["step_size"] = -rate
+        return state
+
+    return jax.vmap(one)(keys, rates)
 
 
 @partial(jax.jit, static_argnums=(1, 2, 3))
@@ -99,7 +106,6 @@ def runner(settings, arm: str, depth: int, steps: int, data: datasets.Dataset, *
     def score(params, images: Array, labels: Array) -> Array:
         return training.accuracy(apply(params, images), labels)
 
-    start = jax.jit(jax.vmap(lambda params: training.init_state(params, optimizer)))
     fit = jax.jit(
         jax.vmap(training.train_on(loss, optimizer), in_axes=(0, None, 0)),
         donate_argnums=0,
@@ -109,9 +115,8 @@ def runner(settings, arm: str, depth: int, steps: int, data: datasets.Dataset, *
 
     def run(keys: Array, rates: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         of_params, of_batches = jnp.moveaxis(jax.vmap(jax.random.split)(keys), 1, 0)
-        params = initial_params(of_params, n_in=data.train_images.shape[1], width=settings.train_width, depth=depth)
-        state = start(params)
-        state.optimizer_state[-1].hyperparams["step_size"] = -jnp.asarray(rates, jnp.float32)
+        size = {"n_in": data.train_images.shape[1], "width": settings.train_width, "depth": depth}
+        state = initial_state(of_params, jnp.asarray(rates, jnp.float32), **size)
         indices = batches(of_batches, len(data.train_labels), settings.train_batch, steps)
         state, losses = fit(state, (data.train_images, data.train_labels), indices)
         if not scored:
