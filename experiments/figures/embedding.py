@@ -77,7 +77,7 @@ def cost(evidence: Evidence):
                 theory(axes, sizes, values[-1] * growth, series=series)
         axes.set(xscale="log", yscale="log", xlabel="vocabulary V", ylabel=label)
     settings_note(panels[0], "compiled program; line: ∝ V, constant", 36)
-    settings_note(panels[2], "median time", 36)
+    settings_note(panels[2], "least time", 36)
     panels[0].legend(loc="center left")
     return figure
 
