@@ -88,7 +88,7 @@ def _run(settings, pool: str, head: str, key: Array, rate: Array, learned: Array
     logits = partial(_logits, pool, head, params)
     shifted = [logits(jnp.roll(data.test_images, shift, (1, 2))) for shift in SHIFTS]
     seen, test = logits(images), logits(data.test_images)
-    return Run(losses, *_scores(seen, labels, test, data.test_labels, shifted), params["blocks"][0])
+    return Run(losses=losses, filters=params["blocks"][0], **_scores(seen, labels, test, data.test_labels, shifted))
 
 
 @partial(jax.jit, static_argnums=0)
@@ -127,18 +127,18 @@ def _logits(pool: str, head: str, params: dict, images: Array) -> Array:
 
 
 @jax.jit
-def _scores(seen: Array, labels: Array, test: Array, test_labels: Array, shifted: list[Array]) -> tuple[Array, ...]:
-    """A run's results between its losses and its filters, from logits; the first half of `seen` was trained on."""
+def _scores(seen: Array, labels: Array, test: Array, test_labels: Array, shifted: list[Array]) -> dict[str, Array]:
+    """A run's results by their names in `Run`, from logits; the first half of `seen` was trained on."""
     (trained, held), (trained_labels, held_labels) = jnp.split(seen, 2), jnp.split(labels, 2)
     moved = jnp.stack(shifted)
-    return (
-        training.accuracy(trained, trained_labels),
-        training.accuracy(held, held_labels),
-        training.accuracy(test, test_labels),
-        training.cross_entropy(test, test_labels) - training.cross_entropy(trained, trained_labels),
-        jnp.mean((moved - test[None]) ** 2) / (2 * test.var()),
-        jnp.mean(moved.argmax(-1) != test.argmax(-1)[None], dtype=jnp.float32),
-    )
+    return {
+        "train_accuracy": training.accuracy(trained, trained_labels),
+        "validation_accuracy": training.accuracy(held, held_labels),
+        "test_accuracy": training.accuracy(test, test_labels),
+        "loss_gap": training.cross_entropy(test, test_labels) - training.cross_entropy(trained, trained_labels),
+        "logit_change": jnp.mean((moved - test[None]) ** 2) / (2 * test.var()),
+        "flips": jnp.mean(moved.argmax(-1) != test.argmax(-1)[None], dtype=jnp.float32),
+    }
 
 
 def train_all(settings, key: Array) -> dict[str, Evidence]:

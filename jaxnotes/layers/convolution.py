@@ -10,6 +10,7 @@ from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array, Float, Key
 
 from jaxnotes.layers.initializers import Initializer, he_normal
+from jaxnotes.layers.linear import rows_times
 from jaxnotes.layers.windows import cells, padded, per_axis, spatial_axes
 
 _DIMENSIONS = {1: ("NHC", "HIO", "NHC"), 2: ("NHWC", "HWIO", "NHWC")}
@@ -112,9 +113,7 @@ def _differential(stride: tuple[int, ...], primals, tangents) -> tuple[Array, Ar
 
 
 def _times(patches: Array, weight: Array) -> Array:
-    """Patches times the weight as matrices, which is twice as fast as a product over several axes."""
-    rows = patches.reshape(-1, patches.shape[-1]) @ weight.reshape(-1, weight.shape[-1])
-    return rows.reshape(*patches.shape[:-1], weight.shape[-1])
+    return rows_times(patches, weight.reshape(-1, weight.shape[-1]))
 
 
 def _patches(x: Array, kernel: tuple[int, ...], stride: tuple[int, ...]) -> Array:
