@@ -133,7 +133,7 @@ def fit_texts(
     row as it is that never had a gradient. `words` may be filled up with indices beyond the table.
     """
     params = {"table": table[words], "output": linear_init(key, table.shape[1], CLASSES)}
-    apply = lambda params, x: linear(params["output"], embedding(params, x).mean(1))  # noqa: E731
+    apply = lambda params, x: linear(params["output"], embedding({"table": params["table"]}, x).mean(1))  # noqa: E731
     optimizer = optax.scale_by_adam()
 
     def step(carry, _):

@@ -113,3 +113,18 @@ def test_texts_in_terms_of_their_own_words():
     words, within = embedding_training._used(texts, 30)
     assert words.tolist() == [2, 5, 9, 30]  # 30 is beyond the table and fills up to a power of two
     np.testing.assert_array_equal(words[within], texts)
+
+
+def test_a_table_of_the_words_in_use_learns_what_the_whole_table_learns(key):
+    """Words of their own for each class: what was trained on is told apart; a text of other words reads the table as it was."""
+    settings = embedding.Embedding.preset("quick", transfer_steps=100)
+    texts = np.arange(20).reshape(10, 2) + 5  # two words a class, out of 40
+    table, labels = jnp.asarray(np.random.default_rng(0).normal(size=(40, 8)).astype(np.float32)), jnp.arange(10)
+    others = np.concatenate([np.repeat(texts, 2, axis=0), np.arange(20, 40).reshape(10, 2)])
+    test = jnp.asarray(others), jnp.concatenate([jnp.repeat(labels, 2), labels])
+    fit = lambda words, x: embedding_training.fit_texts(  # noqa: E731
+        key, table, jnp.float32(0.1), jnp.asarray(words), jnp.asarray(x), labels, test, settings=settings
+    )
+    whole, used = fit(np.arange(40), texts), fit(*embedding_training._used(texts, 40))
+    np.testing.assert_array_equal(used, whole)
+    assert np.all(used >= 20 / 30)
