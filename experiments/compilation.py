@@ -14,24 +14,40 @@ def _has_older_emitters() -> bool:
 # The first level of optimisation takes half the time of XLA's own, and the programs run as fast.
 _FAST = ("--xla_backend_optimization_level=1",)
 _FAST_BEFORE_JAXLIB_0_12 = ("--xla_cpu_use_fusion_emitters=false",)  # half again; later versions end at a flag they do not know
+# Less of LLVM's effort, for programs that compile longer than they run: loops are made vectors of once, not four times over, and
+# what stays scalar is translated instruction by instruction. Without any vectors random numbers take six times as long.
+_LEAST_BEFORE_JAXLIB_0_12 = (
+    "--xla_backend_extra_options=-force-vector-interleave=1,-enable-epilogue-vectorization=false,-disable-lsr,-fast-isel",
+)
+# One thread an operation and one piece a program: what is cut up to be compiled in parallel costs more in all.
+_ONE_THREAD = ("--xla_cpu_multi_thread_eigen=false", "--xla_cpu_parallel_codegen_split_count=1")
+
+
+def _long_run() -> dict[str, bool | int | str]:
+    short = _LEAST_BEFORE_JAXLIB_0_12[0] in os.environ.get("XLA_FLAGS", "")
+    return {"xla_cpu_use_fusion_emitters": True} if _has_older_emitters() and not short else {}
+
+
 # For `jax.jit(…, compiler_options=LONG_RUN)` of what runs far longer than it compiles: scatters and chains of elementwise
-# operations, as of Adam, run up to four times as fast.
-LONG_RUN: dict[str, bool | int | str] = {"xla_cpu_use_fusion_emitters": True} if _has_older_emitters() else {}
-_ONE_THREAD = "--xla_cpu_multi_thread_eigen=false"
+# operations, as of Adam, run up to four times as fast. Nothing where the process that started this one set `short_runs`.
+LONG_RUN = _long_run()
 
 
-def set_flags(*, side_by_side: bool = False) -> None:
+def set_flags(*, side_by_side: bool = False, short_runs: bool = False) -> None:
     """Sets XLA's flags for this process and those it starts; what the user has in XLA_FLAGS goes before ours.
 
     XLA reads them when it first computes: call this before.
 
     Args:
       side_by_side: one thread an operation, since processes share the cores.
+      short_runs: no effort for speed of what takes longer to compile than to run, as at scale quick.
     """
-    flags = [*_FAST, *(_FAST_BEFORE_JAXLIB_0_12 if _has_older_emitters() else ()), *([_ONE_THREAD] if side_by_side else [])]
+    ours = [*_FAST, *(_ONE_THREAD if side_by_side else ())]
+    if _has_older_emitters():
+        ours += [*_FAST_BEFORE_JAXLIB_0_12, *(_LEAST_BEFORE_JAXLIB_0_12 if short_runs else ())]
     asked = os.environ.get("XLA_FLAGS", "").split()
     named = {flag.partition("=")[0] for flag in asked}
-    os.environ["XLA_FLAGS"] = " ".join(asked + [flag for flag in flags if flag.partition("=")[0] not in named])
+    os.environ["XLA_FLAGS"] = " ".join(asked + [flag for flag in ours if flag.partition("=")[0] not in named])
 
 
 def use_cache() -> None:

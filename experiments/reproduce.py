@@ -32,7 +32,7 @@ def main(argv) -> None:
     chosen = _chosen_topics(values.topics)
     out_dir = Path(values.out_dir)
     files.check_writable(out_dir)
-    compilation.set_flags(side_by_side=True)
+    compilation.set_flags(side_by_side=True, short_runs=values.scale == "quick")
     compilation.use_cache()
     console = Console()
     plan = [_plan(topic, values.scale, values.seed, out_dir, values.force) for topic in chosen]

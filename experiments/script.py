@@ -64,7 +64,7 @@ def _main(topic: str, settings_class: type[settings.Settings]) -> None:
     chosen = settings_class.preset(values["scale"], **changes)
     out_dir = Path(values["out_dir"])
     files.check_writable(out_dir)
-    compilation.set_flags()
+    compilation.set_flags(short_runs=values["scale"] == "quick")
     compilation.use_cache()
     measured = run.measure_topic(
         topic, chosen, seed=values["seed"], scale=values["scale"], command=command_line(), out_dir=out_dir

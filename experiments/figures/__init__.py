@@ -8,7 +8,7 @@ import matplotlib
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from experiments import files
-from experiments.figures import style
+from experiments.figures import fonts, style
 from experiments.figures.model_profile import profile
 from experiments.results import FIGURE_FORMATS, Results, figure_files
 
@@ -20,13 +20,15 @@ def draw_topic(out_dir: Path, results: Results) -> None:
 
     A drawing is a function of one claim's evidence that returns a matplotlib figure.
     """
+    fonts.register()
     drawings = importlib.import_module(f"experiments.figures.{results.header['topic']}").FIGURES
     for claim, evidence in results.claims.items():
         with matplotlib.rc_context(style.PARAMETERS):
             figure = drawings[claim](evidence)
             FigureCanvasAgg(figure)
             figure.draw_without_rendering()
-            figure.set_layout_engine("none")  # laid out once, not once a format
+        with matplotlib.rc_context({**style.PARAMETERS, "figure.constrained_layout.use": False}):
+            figure.set_layout_engine()  # laid out once, not once a format
             for name, suffix in zip(figure_files(claim), FIGURE_FORMATS, strict=True):
                 files.write_bytes(Path(out_dir) / "figures" / name, render(figure, suffix))
 

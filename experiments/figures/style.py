@@ -48,7 +48,7 @@ def new_figure(panels: int = 1, *, width: float | None = None, height: float = 2
 
 def theory(axes, x, y, *, series: int = 0, label: str | None = None, **options) -> None:
     """Draws a prediction as a line in the colour of its series."""
-    axes.plot(x, y, "-", **{"color": COLORS[series], "label": label, "zorder": 1, **options})
+    axes.plot(x, y, **{"ls": "-", "color": COLORS[series], "label": label, "zorder": 1, **options})
 
 
 def measured(axes, x, mean, low, high, *, series: int = 0, label: str | None = None, most: int = 25, **options) -> None:
