@@ -20,6 +20,7 @@ from jaxnotes.models.mlp import hidden_layer, stack_init
 
 MEAN_FIELD = "½ ln χ, Schoenholz et al. (2017)"
 HOMOGENEOUS = "½ ln(σ_w²/2), He et al. (2015)"
+ACTIVATIONS = (relu, tanh, sigmoid)
 OVERFLOW = 16.0  # σ_w² of the tanh stack in which float32 overflows
 
 
@@ -59,9 +60,18 @@ def input_and_direction(activation: Callable, q, key: Array, settings: Causes, d
     return x, direction / jnp.linalg.norm(direction, axis=-1, keepdims=True)
 
 
-@partial(jax.jit, static_argnames=("settings", "activation", "depth"))
-def log_gradients(keys: Array, of_weights, of_biases, q, *, settings: Causes, activation: Callable, depth: int) -> Array:
-    """[seeds, depth + 1] natural log of the gradient's norm at each layer of random stacks, one a key."""
+def activation_of(index) -> Callable:
+    """The activation at this place of ACTIVATIONS; a number, so that all share one compiled program."""
+    return lambda z: jax.lax.switch(index, ACTIVATIONS, z)
+
+
+@partial(jax.jit, static_argnames=("settings", "depth"))
+def log_gradients(keys: Array, of_weights, of_biases, q, index, *, settings: Causes, depth: int) -> Array:
+    """[seeds, depth + 1] natural log of the gradient's norm at each layer of random stacks, one a key.
+
+    index: of the activation in ACTIVATIONS.
+    """
+    activation = activation_of(index)
 
     def of_seed(key: Array) -> Array:
         of_stack, of_ends = jax.random.split(key)
@@ -72,12 +82,13 @@ def log_gradients(keys: Array, of_weights, of_biases, q, *, settings: Causes, ac
     return jax.lax.map(of_seed, keys)
 
 
-@partial(jax.jit, static_argnames=("settings", "activation"))
-def forward_statistics(keys: Array, of_weights, of_biases, *, settings: Causes, activation: Callable) -> dict[str, Array]:
+@partial(jax.jit, static_argnames=("settings",))
+def forward_statistics(keys: Array, of_weights, of_biases, index, *, settings: Causes) -> dict[str, Array]:
     """What happens on the way forward, each [seeds, depth]: log RMS, log distance of two inputs, saturated fraction.
 
-    The two inputs are standard normal. Float64, where 60 contracting layers do not underflow.
+    The two inputs are standard normal. Float64, where 60 contracting layers do not underflow. index: as in `log_gradients`.
     """
+    activated = [lambda z, of=of: (of(z), saturated_fraction(of, z)) for of in ACTIVATIONS]
 
     def of_seed(key: Array) -> dict[str, Array]:
         of_stack, of_input = jax.random.split(key)
@@ -85,10 +96,9 @@ def forward_statistics(keys: Array, of_weights, of_biases, *, settings: Causes, 
         params = random_stack(of_stack, settings.depth, settings.width, of_weights, of_biases, dtype)
 
         def step(h: Array, layer_params) -> tuple[Array, dict[str, Array]]:
-            z = linear(layer_params, h)
-            h = activation(z)
+            h, saturated = jax.lax.switch(index, activated, linear(layer_params, h))
             rms, distance = jnp.sqrt(jnp.mean(h**2)), jnp.sqrt(jnp.mean((h[0] - h[1]) ** 2))
-            return h, {"rms": jnp.log(rms), "distance": jnp.log(distance), "saturated": saturated_fraction(activation, z)}
+            return h, {"rms": jnp.log(rms), "distance": jnp.log(distance), "saturated": saturated}
 
         return jax.lax.scan(step, jax.random.normal(of_input, (2, settings.width), dtype), params)[1]
 
@@ -99,7 +109,9 @@ def forward(settings: Causes, key: Array, activation: Callable, of_weights: floa
     """`forward_statistics` without biases, computed in float64."""
     with jax.enable_x64(True):
         keys = jax.random.split(key, settings.forward_seeds)
-        return jax.tree.map(np.asarray, forward_statistics(keys, of_weights, 0.0, settings=settings, activation=activation))
+        return jax.tree.map(
+            np.asarray, forward_statistics(keys, of_weights, 0.0, ACTIVATIONS.index(activation), settings=settings)
+        )
 
 
 def backward(settings: Causes, key: Array, activation: Callable, of_weights: float, of_biases: float, depth: int | None = None):
@@ -108,7 +120,9 @@ def backward(settings: Causes, key: Array, activation: Callable, of_weights: flo
     q = meanfield.fixed_point(activation, of_weights, of_biases) if bounded else 1.0  # any scale will do for ReLU
     keys = jax.random.split(key, settings.seeds)
     depth = settings.depth if depth is None else depth
-    return np.asarray(log_gradients(keys, of_weights, of_biases, q, settings=settings, activation=activation, depth=depth))
+    return np.asarray(
+        log_gradients(keys, of_weights, of_biases, q, ACTIVATIONS.index(activation), settings=settings, depth=depth)
+    )
 
 
 def backward_slope(log_norms: np.ndarray) -> np.ndarray:
@@ -199,10 +213,20 @@ def vanish(settings: Causes, key: Array) -> dict[str, Evidence]:
 
 def _update_ratio(settings: Causes, key: Array, activation: Callable, of_weights: float, of_biases: float) -> np.ndarray:
     """[seeds] log10 of the first layer's weight gradient over the last layer's."""
+    index = ACTIVATIONS.index(activation)
+    with jax.enable_x64(True):
+        return np.asarray(
+            _update_ratios(jax.random.split(key, settings.seeds), of_weights, of_biases, index, settings=settings)
+        )
+
+
+@partial(jax.jit, static_argnames=("settings",))
+def _update_ratios(keys: Array, of_weights, of_biases, index, *, settings: Causes) -> Array:
+    activation = activation_of(index)
     layer = hidden_layer(activation)
 
-    def of_seed(seed_key: Array) -> Array:
-        of_stack, of_ends = jax.random.split(seed_key)
+    def of_seed(key: Array) -> Array:
+        of_stack, of_ends = jax.random.split(key)
         params = random_stack(of_stack, settings.depth, settings.width, of_weights, of_biases, jnp.float64)
         x, direction = input_and_direction(activation, 1.0, of_ends, settings, jnp.float64)
 
@@ -212,8 +236,7 @@ def _update_ratio(settings: Causes, key: Array, activation: Callable, of_weights
         norms = jnp.linalg.norm(jax.grad(loss)(params)["weight"], axis=(1, 2))
         return jnp.log10(norms[0]) - jnp.log10(norms[-1])
 
-    with jax.enable_x64(True):
-        return np.asarray(jax.jit(partial(jax.lax.map, of_seed))(jax.random.split(key, settings.seeds)))
+    return jax.lax.map(of_seed, keys)
 
 
 def saturation(settings: Causes, key: Array) -> dict[str, Evidence]:
