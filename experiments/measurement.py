@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,7 +90,7 @@ def mean_interval(samples, axis: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Bounds of the Student-t 95% interval of the mean along an axis of independent samples, for whole curves."""
     samples = np.asarray(samples, np.float64)
     n = samples.shape[axis]
-    half = stats.t.ppf(0.975, n - 1) * samples.std(axis, ddof=1) / np.sqrt(n)
+    half = special.stdtrit(n - 1, 0.975) * samples.std(axis, ddof=1) / np.sqrt(n)
     mean = samples.mean(axis)
     return mean - half, mean + half
 
