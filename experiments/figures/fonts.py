@@ -29,9 +29,9 @@ def register() -> tempfile.TemporaryDirectory:
 def _cut(source: Path, folder: Path) -> Path:
     options = subset.Options(layout_features=[], legacy_kern=True, hinting=True, notdef_outline=True, glyph_names=True)
     options.name_IDs, options.drop_tables = ["*"], [*options.drop_tables, *_LEFT_OUT]
-    font = subset.load_font(str(source), options)
     subsetter = subset.Subsetter(options)
     subsetter.populate(unicodes=_CHARACTERS)
-    subsetter.subset(font)
-    subset.save_font(font, str(folder / source.name), options)
+    with subset.load_font(str(source), options) as font:
+        subsetter.subset(font)
+        subset.save_font(font, str(folder / source.name), options)
     return folder / source.name
