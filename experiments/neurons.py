@@ -51,8 +51,10 @@ class Neurons(Settings):
     learning_rates: tuple[float, ...] = setting(
         (1e-3, 3e-3, 1e-2, 3e-2), "Learning rates tried for each arm and task.", quick=(3e-3, 1e-2), minimum=1e-12
     )
-    points: int = setting(512, "Points of XOR and two moons in each of training, validation and test set.", minimum=8)
-    toy_steps: int = setting(500, "Full-batch Adam steps on XOR and two moons.", quick=300, minimum=10)
+    points: int = setting(
+        512, "Points of XOR and two moons in each of training, validation and test set.", quick=256, minimum=8
+    )
+    toy_steps: int = setting(500, "Full-batch Adam steps on XOR and two moons.", quick=200, minimum=10)
     mnist_steps: int = setting(600, "Adam steps on MNIST.", quick=150, minimum=10)
     mnist_batch: int = setting(64, "MNIST examples a step.", minimum=1)
 
