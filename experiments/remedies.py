@@ -37,8 +37,8 @@ class Remedies(Settings):
     depths: tuple[int, ...] = setting((10, 60), "Depths of the grid.", quick=(10, 20), minimum=2)
     batch: int = setting(128, "Examples a seed of the grid, which batch normalisation sees.", quick=64, minimum=3)
     seeds: int = setting(10, "Independent seeds of the grid.", quick=3, minimum=2)
-    he_width: int = setting(256, "Units a layer where He initialisation is measured.", quick=128, minimum=2)
-    he_depth: int = setting(50, "Layers where He initialisation is measured.", quick=30, minimum=2)
+    he_width: int = setting(256, "Units a layer where He initialisation is measured.", quick=64, minimum=2)
+    he_depth: int = setting(50, "Layers where He initialisation is measured.", quick=20, minimum=2)
     he_seeds: int = setting(64, "Independent seeds where He initialisation is measured.", quick=16, minimum=2)
     spread_widths: tuple[int, ...] = setting(
         (32, 128), "Two widths at which the log-norm's variance is measured.", quick=(32, 64), minimum=2
@@ -56,9 +56,9 @@ class Remedies(Settings):
     train_depth: int = setting(30, "Hidden layers of the deep networks that are trained.", minimum=1)
     train_width: int = setting(48, "Units a layer of the deep networks that are trained.", quick=32, minimum=2)
     shallow_depth: int = setting(3, "Hidden layers of the shallow networks that are trained.", minimum=1)
-    train_steps: int = setting(300, "Adam steps of every run.", quick=60, minimum=10)
+    train_steps: int = setting(300, "Adam steps of every run.", quick=40, minimum=10)
     train_batch: int = setting(64, "Examples a step.", minimum=3)
-    train_seeds: int = setting(6, "Seeds trained at the tuned learning rate.", quick=3, minimum=2)
+    train_seeds: int = setting(6, "Seeds trained at the tuned learning rate.", quick=2, minimum=2)
     learning_rates: tuple[float, ...] = setting(
         (1e-3, 3e-3, 1e-2), "Learning rates tried for each deep network.", quick=(3e-3, 1e-2), minimum=1e-12
     )
@@ -67,17 +67,17 @@ class Remedies(Settings):
     clip_width: int = setting(64, "Units of the recurrent network.", quick=32, minimum=2)
     clip_time: int = setting(30, "Length of the adding problem.", quick=20, minimum=2)
     clip_batch: int = setting(32, "Sequences a step.", minimum=1)
-    clip_steps: int = setting(1000, "Steps of every run on the adding problem.", quick=100, minimum=10)
+    clip_steps: int = setting(1000, "Steps of every run on the adding problem.", quick=60, minimum=10)
     clip_points: int = setting(20, "Points of a drawn loss curve; divides the steps.", minimum=1)
     clip_test: int = setting(1000, "Test sequences.", minimum=1)
-    clip_seeds: int = setting(8, "Seeds of the adding problem at the tuned learning rate.", quick=3, minimum=2)
+    clip_seeds: int = setting(8, "Seeds of the adding problem at the tuned learning rate.", quick=2, minimum=2)
     clip_rates: tuple[float, ...] = setting(
         (1e-3, 3e-3, 1e-2, 3e-2), "Learning rates tried on the adding problem.", quick=(3e-3, 1e-2), minimum=1e-12
     )
     adaptive_width: int = setting(32, "Units a layer of the networks of the optimisers.", minimum=2)
     adaptive_layers: int = setting(5, "Sigmoid layers whose first updates are compared.", minimum=2)
-    adaptive_steps: int = setting(100, "Steps at each gradient scale.", quick=50, minimum=10)
-    adaptive_seeds: int = setting(6, "Seeds of the optimisers.", quick=3, minimum=2)
+    adaptive_steps: int = setting(100, "Steps at each gradient scale.", quick=30, minimum=10)
+    adaptive_seeds: int = setting(6, "Seeds of the optimisers.", quick=2, minimum=2)
     adaptive_rates: tuple[float, ...] = setting(
         (1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0), "Learning rates tried for each optimiser at scale 1.", minimum=1e-12
     )

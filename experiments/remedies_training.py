@@ -78,8 +78,13 @@ def draws(settings, keys: Array, data: datasets.Dataset, *, width: int, depth: i
     of_params, of_batches = jnp.moveaxis(jax.vmap(jax.random.split)(keys), 1, 0)
     params = network.classifier_draws(of_params, data.train_images.shape[1], width, depth, CLASSES)
     indices = batches(of_batches, len(data.train_labels), settings.train_batch, settings.train_steps)
-    drawn = jax.tree.map(np.asarray, (params, indices))
-    return [jax.tree.map(lambda leaf, i=i: leaf[i], drawn) for i in range(len(keys))]
+    return one_by_one((params, indices))
+
+
+def one_by_one(stacked_tree) -> list:
+    """The trees whose leaves lie stacked on axis 0, as arrays of NumPy."""
+    leaves, structure = jax.tree.flatten(jax.tree.map(np.asarray, stacked_tree))
+    return [jax.tree.unflatten(structure, rows) for rows in zip(*leaves, strict=True)]
 
 
 def train_all(settings, choices: dict[str, Choice], key: Array, *, width: int, depth: int) -> dict[str, Outcome]:
