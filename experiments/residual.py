@@ -42,7 +42,7 @@ class Residual(Settings):
         (20, 152, 1000), "Three depths trained: shallow, deep, deepest.", quick=(10, 50, 152), minimum=1
     )
     train_width: int = setting(32, "Units a layer in training.", minimum=2)
-    train_steps: int = setting(400, "Adam steps of every run.", quick=60, minimum=10)
+    train_steps: int = setting(400, "Adam steps of every run.", quick=40, minimum=10)
     train_batch: int = setting(64, "Examples a step.", minimum=1)
     train_seeds: int = setting(8, "Seeds trained at the tuned learning rate, branch scaled.", quick=2, minimum=2)
     control_seeds: int = setting(4, "The same of the networks whose branch is not scaled.", quick=2, minimum=2)
