@@ -53,7 +53,7 @@ class Remedies(Settings):
     explorer_widths: tuple[int, ...] = setting((32, 128), "Widths of the explorable profiles.", quick=(16, 64), minimum=2)
     explorer_depth: int = setting(40, "Layers of the explorable profiles.", quick=20, minimum=8)
     explorer_seeds: int = setting(4, "Independent seeds of the explorable profiles.", quick=2, minimum=2)
-    train_depth: int = setting(30, "Hidden layers of the deep networks that are trained.", quick=20, minimum=1)
+    train_depth: int = setting(30, "Hidden layers of the deep networks that are trained.", minimum=1)
     train_width: int = setting(48, "Units a layer of the deep networks that are trained.", quick=32, minimum=2)
     shallow_depth: int = setting(3, "Hidden layers of the shallow networks that are trained.", minimum=1)
     train_steps: int = setting(300, "Adam steps of every run.", quick=40, minimum=10)
