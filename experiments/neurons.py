@@ -51,8 +51,10 @@ class Neurons(Settings):
     learning_rates: tuple[float, ...] = setting(
         (1e-3, 3e-3, 1e-2, 3e-2), "Learning rates tried for each arm and task.", quick=(3e-3, 1e-2), minimum=1e-12
     )
-    points: int = setting(512, "Points of XOR and two moons in each of training, validation and test set.", minimum=8)
-    toy_steps: int = setting(500, "Full-batch Adam steps on XOR and two moons.", quick=300, minimum=10)
+    points: int = setting(
+        512, "Points of XOR and two moons in each of training, validation and test set.", quick=256, minimum=8
+    )
+    toy_steps: int = setting(500, "Full-batch Adam steps on XOR and two moons.", quick=200, minimum=10)
     mnist_steps: int = setting(600, "Adam steps on MNIST.", quick=150, minimum=10)
     mnist_batch: int = setting(64, "MNIST examples a step.", minimum=1)
 
@@ -84,19 +86,21 @@ def unit(settings: Neurons, key: Array) -> dict[str, Evidence]:
         across = jax.random.normal(of_direction, along.shape, jnp.float64)
         across -= along * jnp.dot(along, across)
         across /= jnp.linalg.norm(across)
-        steps = jnp.linspace(-4.0, 4.0, 41)
-        neuron = lambda activation, x: activation(linear(params, x))[..., 0]  # noqa: E731
-        found = {"weight": params["weight"][:, 0], "bias": params["bias"], "x": x}
-        for name in ACTIVATIONS:
-            f = partial(neuron, by_name(name))
-            found[name] = f(x)
-            # Zero for an affine map, whatever its bias.
-            found[f"superposition-{name}"] = jnp.abs(f(x + other) - f(x) - f(other) + f(0 * x)).mean()
-            found[f"along-{name}"], found[f"across-{name}"] = (f(x[0] + steps[:, None] * d[None]) for d in (along, across))
-        return found
+        steps = jnp.linspace(-4.0, 4.0, 41)[:, None]
+        of_lines = [x[:1] + steps * direction for direction in (along, across)]
+        points = jnp.concatenate([x, other, x + other, 0 * x[:1], *of_lines])
+        sums = linear(params, points)[:, 0]
+        outputs = {name: by_name(name)(sums) for name in ACTIVATIONS}
+        return {"weight": params["weight"][:, 0], "bias": params["bias"], "x": x, **outputs}
 
     with jax.enable_x64(True):
         found = over_seeds(of_seed, key, settings.seeds)
+    ends = np.cumsum([settings.batch] * 3 + [1, 41])
+    for name in ACTIVATIONS:
+        f, of_other, of_sum, of_zero, *of_lines = np.split(found[name], ends, axis=1)
+        found[name], (found[f"along-{name}"], found[f"across-{name}"]) = f, of_lines
+        # Zero for an affine map, whatever its bias.
+        found[f"superposition-{name}"] = np.abs(of_sum - f - of_other + of_zero).mean(axis=1)
     sums = _written_out(found)
     outputs = {"identity": sums, "sigmoid": special.expit(sums), "tanh": np.tanh(sums), "relu": np.maximum(sums, 0)}
     errors = np.max([np.abs(found[name] - outputs[name]).max(axis=1) for name in ACTIVATIONS], axis=0)

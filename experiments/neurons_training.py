@@ -14,10 +14,10 @@ from experiments import compilation
 from experiments.measurement import Evidence, Measurement, interval, mean_interval
 from jaxnotes import datasets, training
 from jaxnotes.layers.activations import by_name
-from jaxnotes.layers.initializers import he_normal, lecun_normal, xavier_normal
+from jaxnotes.layers.initializers import Initializer, weight_variance
 from jaxnotes.models.mlp import mlp, mlp_init
 
-ARMS = {"identity": lecun_normal, "tanh": xavier_normal, "relu": he_normal}  # each with the initialisation that suits it
+ARMS = ("identity", "tanh", "relu")
 XOR_DEVIATION, MOONS_DEVIATION = 0.3, 0.1  # of the noise around the clusters, and around the half circles
 GRID = 60  # points a side of the drawn decision regions
 VALIDATION = 1000  # MNIST training examples held out for choosing learning rates
@@ -63,18 +63,34 @@ def two_moons(key: Array, points: int) -> tuple[Array, Array]:
 TASKS = {"xor": xor, "moons": two_moons}
 
 
+def activation(arm: Array, x: Array) -> Array:
+    """The activation of the arm of this index: arms, which differ in data only, share a program."""
+    return jax.lax.select_n(arm, *(by_name(name)(x) for name in ARMS))
+
+
+def initializer(arm: Array) -> Initializer:
+    """The initialisation that suits each arm: LeCun's, Xavier's, He's."""
+
+    def draw(key: Array, n_in: int, n_out: int, dtype=jnp.float32) -> Array:
+        # σ_w²
+        of_weights = jnp.asarray([1.0, 2 * n_in / (n_in + n_out), 2.0])[arm]
+        return weight_variance(of_weights)(key, n_in, n_out, dtype)
+
+    return draw
+
+
 def expressive(settings, key: Array) -> dict[str, Evidence]:
     """neurons.expressive: every arm on every task; arms share data, batches and keys, so that seeds pair."""
     of_xor, of_moons, of_mnist = jax.random.split(key, 3)
     toys = {name: _toy_sets(settings, k, TASKS[name]) for name, k in zip(TASKS, (of_xor, of_moons), strict=True)}
     images = _mnist_sets()
     outcomes = {}
+    of_own = _runner(settings, 2, 2, settings.points, settings.toy_steps, own_data=True)
+    shared = _runner(settings, images.drawn.shape[1], 10, settings.mnist_batch, settings.mnist_steps, own_data=False)
     for arm in ARMS:
-        of_own = _runner(settings, arm, 2, 2, settings.points, settings.toy_steps, own_data=True)
         for task, k in zip(TASKS, (of_xor, of_moons), strict=True):
-            outcomes[task, arm] = _trained(settings, of_own, toys[task], k)
-        shared = _runner(settings, arm, images.drawn.shape[1], 10, settings.mnist_batch, settings.mnist_steps, own_data=False)
-        outcomes["mnist", arm] = _trained(settings, shared, images, of_mnist)
+            outcomes[task, arm] = _trained(settings, of_own, arm, toys[task], k)
+        outcomes["mnist", arm] = _trained(settings, shared, arm, images, of_mnist)
     return {"neurons.expressive": Evidence(tuple(_measurements(settings, outcomes)), _arrays(outcomes, toys))}
 
 
@@ -99,20 +115,20 @@ def _mnist_sets() -> Sets:
     return Sets(kept, held_out, (test, images.test_labels), test[:1])
 
 
-def _trained(settings, runner: Callable, data: Sets, key: Array) -> Outcome:
+def _trained(settings, runner: Callable, arm: str, data: Sets, key: Array) -> Outcome:
     keys = jax.random.split(jax.random.fold_in(key, 0), settings.train_seeds + 1)
-    return jax.tree.map(np.asarray, runner(keys, jnp.asarray(settings.learning_rates, jnp.float32), data))
+    return jax.tree.map(np.asarray, runner(ARMS.index(arm), keys, np.asarray(settings.learning_rates, np.float32), data))
 
 
-def _runner(settings, arm: str, n_in: int, n_out: int, batch: int, steps: int, *, own_data: bool) -> Callable:
-    """A compiled `(keys, rates, data) -> Outcome`: the learning rate by validation loss on the first key, then the others.
+def _runner(settings, n_in: int, n_out: int, batch: int, steps: int, *, own_data: bool) -> Callable:
+    """A compiled `(arm, keys, rates, data) -> Outcome`: the learning rate by validation loss on the first key, then the others.
 
     Search and seeds are one scan, so that the training loop is compiled once. With `own_data` the data of each key lies on
     axis 0, else all share it.
     """
-    run = partial(_train_once, settings, arm, n_in, n_out, batch, steps)
+    run = partial(_train_once, settings, n_in, n_out, batch, steps)
 
-    def all_runs(keys: Array, rates: Array, data: Sets) -> Outcome:
+    def all_runs(arm: Array, keys: Array, rates: Array, data: Sets) -> Outcome:
         tried = rates.shape[0]
         which = jnp.concatenate([jnp.zeros(tried, jnp.int32), jnp.arange(1, keys.shape[0], dtype=jnp.int32)])
         offered = jnp.concatenate([rates, jnp.full(keys.shape[0] - 1, jnp.nan)])  # NaN: take the best of the search
@@ -121,7 +137,7 @@ def _runner(settings, arm: str, n_in: int, n_out: int, batch: int, steps: int, *
             index, offer = item
             rate = jnp.where(jnp.isnan(offer), best[1], offer)
             own = jax.tree.map(lambda a: a[index], data) if own_data else data
-            validation, outcome = run(keys[index], rate, own)
+            validation, outcome = run(arm, keys[index], rate, own)
             better = ~jnp.isnan(offer) & (validation < best[0])
             return jax.tree.map(partial(jnp.where, better), (validation, rate), best), outcome
 
@@ -132,17 +148,17 @@ def _runner(settings, arm: str, n_in: int, n_out: int, batch: int, steps: int, *
 
 
 def _train_once(
-    settings, arm: str, n_in: int, n_out: int, batch: int, steps: int, key: Array, rate: Array, data: Sets
+    settings, n_in: int, n_out: int, batch: int, steps: int, arm: Array, key: Array, rate: Array, data: Sets
 ) -> tuple[Array, Outcome]:
     """(validation loss, outcome) of one run of Adam at one learning rate."""
     of_params, of_batches = jax.random.split(key)
-    apply = partial(mlp, activation=by_name(arm))
+    apply = partial(mlp, activation=partial(activation, arm))
     optimizer = optax.inject_hyperparams(optax.adam)(learning_rate=1e-3)
 
     def loss(params: Any, examples: tuple[Array, Array]) -> Array:
         return training.cross_entropy(apply(params, examples[0]), examples[1])
 
-    params = mlp_init(of_params, n_in, settings.train_width, settings.train_depth, n_out, initializer=ARMS[arm])
+    params = mlp_init(of_params, n_in, settings.train_width, settings.train_depth, n_out, initializer=initializer(arm))
     state = training.init_state(params, optimizer)
     state.optimizer_state.hyperparams["learning_rate"] = rate
     indices = datasets.minibatch_indices(of_batches, data.train[1].shape[0], batch, steps)
@@ -175,7 +191,7 @@ def _measurements(settings, outcomes: dict[tuple[str, str], Outcome]) -> list[Me
 
 def _arrays(outcomes: dict[tuple[str, str], Outcome], toys: dict[str, Sets]) -> dict[str, np.ndarray]:
     """What the figure draws: points and margins of the first seed, and accuracies by arm."""
-    arrays = {"arms": np.asarray(list(ARMS))}
+    arrays = {"arms": np.asarray(ARMS)}
     for task, sets in toys.items():
         arrays |= {f"{task}-points": np.asarray(sets.test[0][1]), f"{task}-labels": np.asarray(sets.test[1][1])}
         arrays |= {f"{task}-{arm}-margin": outcomes[task, arm].margin[0].reshape(GRID, GRID) for arm in ARMS}

@@ -37,8 +37,8 @@ class Remedies(Settings):
     depths: tuple[int, ...] = setting((10, 60), "Depths of the grid.", quick=(10, 20), minimum=2)
     batch: int = setting(128, "Examples a seed of the grid, which batch normalisation sees.", quick=64, minimum=3)
     seeds: int = setting(10, "Independent seeds of the grid.", quick=3, minimum=2)
-    he_width: int = setting(256, "Units a layer where He initialisation is measured.", quick=128, minimum=2)
-    he_depth: int = setting(50, "Layers where He initialisation is measured.", quick=30, minimum=2)
+    he_width: int = setting(256, "Units a layer where He initialisation is measured.", quick=64, minimum=2)
+    he_depth: int = setting(50, "Layers where He initialisation is measured.", quick=20, minimum=2)
     he_seeds: int = setting(64, "Independent seeds where He initialisation is measured.", quick=16, minimum=2)
     spread_widths: tuple[int, ...] = setting(
         (32, 128), "Two widths at which the log-norm's variance is measured.", quick=(32, 64), minimum=2
@@ -56,7 +56,7 @@ class Remedies(Settings):
     train_depth: int = setting(30, "Hidden layers of the deep networks that are trained.", minimum=1)
     train_width: int = setting(48, "Units a layer of the deep networks that are trained.", quick=32, minimum=2)
     shallow_depth: int = setting(3, "Hidden layers of the shallow networks that are trained.", minimum=1)
-    train_steps: int = setting(300, "Adam steps of every run.", quick=60, minimum=10)
+    train_steps: int = setting(300, "Adam steps of every run.", quick=40, minimum=10)
     train_batch: int = setting(64, "Examples a step.", minimum=3)
     train_seeds: int = setting(6, "Seeds trained at the tuned learning rate.", quick=3, minimum=2)
     learning_rates: tuple[float, ...] = setting(
@@ -67,17 +67,17 @@ class Remedies(Settings):
     clip_width: int = setting(64, "Units of the recurrent network.", quick=32, minimum=2)
     clip_time: int = setting(30, "Length of the adding problem.", quick=20, minimum=2)
     clip_batch: int = setting(32, "Sequences a step.", minimum=1)
-    clip_steps: int = setting(1000, "Steps of every run on the adding problem.", quick=100, minimum=10)
+    clip_steps: int = setting(1000, "Steps of every run on the adding problem.", quick=60, minimum=10)
     clip_points: int = setting(20, "Points of a drawn loss curve; divides the steps.", minimum=1)
     clip_test: int = setting(1000, "Test sequences.", minimum=1)
-    clip_seeds: int = setting(8, "Seeds of the adding problem at the tuned learning rate.", quick=3, minimum=2)
+    clip_seeds: int = setting(8, "Seeds of the adding problem at the tuned learning rate.", quick=2, minimum=2)
     clip_rates: tuple[float, ...] = setting(
         (1e-3, 3e-3, 1e-2, 3e-2), "Learning rates tried on the adding problem.", quick=(3e-3, 1e-2), minimum=1e-12
     )
     adaptive_width: int = setting(32, "Units a layer of the networks of the optimisers.", minimum=2)
     adaptive_layers: int = setting(5, "Sigmoid layers whose first updates are compared.", minimum=2)
-    adaptive_steps: int = setting(100, "Steps at each gradient scale.", quick=50, minimum=10)
-    adaptive_seeds: int = setting(6, "Seeds of the optimisers.", quick=3, minimum=2)
+    adaptive_steps: int = setting(100, "Steps at each gradient scale.", quick=30, minimum=10)
+    adaptive_seeds: int = setting(6, "Seeds of the optimisers.", quick=2, minimum=2)
     adaptive_rates: tuple[float, ...] = setting(
         (1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0), "Learning rates tried for each optimiser at scale 1.", minimum=1e-12
     )
@@ -181,8 +181,8 @@ def _layer_norm(settings: Remedies, gains: Gains, deep, of_rnn: Array, of_transf
         measurements.append(gains.slope(f"slope-{name}", normalised))
         measurements.append(gains.relief(f"relief-{name}", plain, normalised))
         arrays |= profile(gains, f"{name}-layer", normalised) | profile(gains, f"{name}-none", plain)
-    for name, variance in RNN_VARIANCES.items():
-        plain, normalised = rnn_logs(settings, of_rnn, variance)
+    for name, (plain, normalised) in rnn_logs(settings, of_rnn).items():
+        variance = RNN_VARIANCES[name]
         arrays |= backward_curve(f"rnn-{name}-none", plain) | backward_curve(f"rnn-{name}-layer", normalised)
         measurements.append(_relief(f"relief-rnn-{name}", plain, normalised, f"tanh RNN, σ_w² = {variance:g}, a time step"))
         prediction = 0.5 * np.log(chi(tanh, variance, RNN_INPUT, q=fixed_point(tanh, variance, RNN_INPUT)))
@@ -211,18 +211,19 @@ def backward_curve(name: str, logs: np.ndarray) -> dict[str, np.ndarray]:
     return curve(name, (logs[:, ::-1] - logs[:, -1:]) / np.log(10))
 
 
-def with_and_without(of_seed: Callable, key: Array, seeds: int) -> np.ndarray:
-    """[2, seeds, ...] of `of_seed(key, normalise)`, first without and then with normalisation, on the same keys."""
-    run = jax.jit(
-        lambda keys: jax.lax.map(lambda flag: jax.lax.map(lambda k: of_seed(k, flag), keys), jnp.asarray([False, True]))
-    )
-    return np.asarray(run(jax.random.split(key, seeds)))
+@partial(jax.jit, static_argnames=("of_seed",))
+def with_and_without(of_seed: Callable, keys: Array, *arguments: Array) -> Array:
+    """[2, seeds, ...] of `of_seed(normalise, *arguments, key)`, first without and then with normalisation, on the same keys."""
+    return jax.lax.map(lambda flag: jax.lax.map(partial(of_seed, flag, *arguments), keys), jnp.asarray([False, True]))
 
 
-def rnn_logs(settings: Remedies, key: Array, of_weights: float) -> np.ndarray:
-    """[2, seeds, time + 1] log gradient norms over time of an RNN h ← tanh(norm(h W + x_t)), the same W at every step."""
+def rnn_logs(settings: Remedies, key: Array) -> dict[str, np.ndarray]:
+    """[2, seeds, time + 1] log gradient norms over time of an RNN h ← tanh(norm(h W + x_t)), the same W at every step.
 
-    def of_seed(seed_key: Array, normalise: Array) -> Array:
+    By name of the variance of W; without and with normalisation, on the same draws.
+    """
+
+    def of_seed(normalise: Array, of_weights: Array, seed_key: Array) -> Array:
         of_matrix, of_x, of_direction = jax.random.split(seed_key, 3)
         width, time = settings.width, settings.rnn_time
         weight = jax.random.normal(of_matrix, (width, width)) * (of_weights / width) ** 0.5
@@ -237,13 +238,14 @@ def rnn_logs(settings: Remedies, key: Array, of_weights: float) -> np.ndarray:
         start = jnp.zeros((settings.batch, width))
         return jacobians.log_gradient_norms(step, params, start, lambda h: jnp.sum(h * direction))
 
-    return with_and_without(of_seed, key, settings.seeds)
+    keys = jax.random.split(key, settings.seeds)
+    return {name: np.asarray(with_and_without(of_seed, keys, variance)) for name, variance in RNN_VARIANCES.items()}
 
 
 def transformer_logs(settings: Remedies, key: Array) -> np.ndarray:
     """[2, seeds, blocks + 1] log gradient norms over the blocks of a Transformer in LeCun initialisation."""
 
-    def of_seed(seed_key: Array, normalise: Array) -> Array:
+    def of_seed(normalise: Array, seed_key: Array) -> Array:
         of_blocks, of_x, of_direction = jax.random.split(seed_key, 3)
         width, shape = 64, (2, 16, 64)
         keys = jax.random.split(of_blocks, settings.blocks)
@@ -254,7 +256,7 @@ def transformer_logs(settings: Remedies, key: Array) -> np.ndarray:
         step, x = jax.vmap(block, in_axes=(None, 0)), jax.random.normal(of_x, shape)
         return jacobians.log_gradient_norms(step, params, x, lambda h: jnp.sum(h * direction))
 
-    return with_and_without(of_seed, key, settings.seeds)
+    return np.asarray(with_and_without(of_seed, jax.random.split(key, settings.seeds)))
 
 
 def equal_parameters(n_in: int, n_out: int, width: int, depth: int, other_depth: int) -> int:

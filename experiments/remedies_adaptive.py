@@ -10,7 +10,8 @@ from jax import Array
 
 from experiments import compilation
 from experiments.measurement import Evidence, Measurement, curve, interval
-from experiments.remedies_training import CLASSES, load
+from experiments.remedies_training import CLASSES, load, one_by_one
+from experiments.residual_training import batches
 from jaxnotes import datasets, training
 from jaxnotes.layers.activations import sigmoid, tanh
 from jaxnotes.layers.initializers import xavier_normal
@@ -33,9 +34,11 @@ def optimizers() -> dict[str, optax.GradientTransformation]:
 def adaptive(settings, key: Array) -> dict[str, Evidence]:
     """remedies.adaptive: over how many decades of gradient scale each trains, and how far early layers' updates fall behind."""
     of_scales, of_layers = jax.random.split(key)
-    measurements, arrays, gradients = [], {"exponents": EXPONENTS}, _sigmoid_gradients(settings, of_layers)
+    data = load()
+    starts = _starts(settings, jax.random.split(of_scales, 1 + settings.adaptive_seeds), data)
+    measurements, arrays, gradients = [], {"exponents": EXPONENTS}, _sigmoid_gradients(settings, of_layers, data)
     for name, optimizer in optimizers().items():
-        measured, losses = _scales(settings, name, of_scales)
+        measured, losses = _scales(settings, name, starts, data)
         arrays |= curve(f"loss-{name}", np.log10(np.minimum(losses, 100.0)))
         ratios = _update_ratios(optimizer, gradients)
         source = f"RMS of the first step's update, first over last of {settings.adaptive_layers} sigmoid layers"
@@ -44,15 +47,24 @@ def adaptive(settings, key: Array) -> dict[str, Evidence]:
     return {"remedies.adaptive": Evidence(tuple(measurements), arrays)}
 
 
-def _scales(settings, name: str, key: Array) -> tuple[list[Measurement], np.ndarray]:
+def _starts(settings, keys: Array, data: datasets.Dataset) -> list[tuple[dict, np.ndarray]]:
+    """Parameters and [steps, batch] indices of the examples for each key, which the optimisers share."""
+    of_params, of_batches = jnp.moveaxis(jax.vmap(jax.random.split)(keys), 1, 0)
+    size = (data.train_images.shape[1], settings.adaptive_width, 1, CLASSES)
+    params = jax.jit(jax.vmap(lambda k: mlp_init(k, *size, initializer=xavier_normal)))(of_params)
+    indices = batches(of_batches, len(data.train_labels), settings.train_batch, settings.adaptive_steps)
+    return one_by_one((params, indices))
+
+
+def _scales(settings, name: str, starts: list[tuple], data: datasets.Dataset) -> tuple[list[Measurement], np.ndarray]:
     """(measurements, [seeds, exponents] losses), at the learning rate that is best at scale 1 on a seed of its own."""
-    of_tuning, *of_seeds = jax.random.split(key, 1 + settings.adaptive_seeds)
-    data, tried = load(), np.resize(np.asarray(settings.adaptive_rates, np.float32), len(EXPONENTS))
-    train = partial(_final_losses, name, data=data, settings=settings)
-    tuning = np.asarray(train(of_tuning, tried, np.zeros(len(tried), np.float32)))[:, 0]
+    of_tuning, *of_seeds = starts
+    tried = np.resize(np.asarray(settings.adaptive_rates, np.float32), len(EXPONENTS))
+    train = partial(_final_losses, name, data)
+    tuning = np.asarray(train(*of_tuning, tried, np.zeros(len(tried), np.float32)))[:, 0]
     rate = tried[np.nan_to_num(tuning, nan=np.inf).argmin()]
     rates, exponents = np.full(len(EXPONENTS), rate), EXPONENTS.astype(np.float32)
-    losses, sizes = np.moveaxis(np.asarray([train(k, rates, exponents) for k in of_seeds]), 2, 0)
+    losses, sizes = np.moveaxis(np.asarray([train(*start, rates, exponents) for start in of_seeds]), 2, 0)
     losses = np.where(np.isfinite(losses), losses, np.inf)
     low, high = np.asarray([trained_range(row, EXPONENTS) for row in losses]).T
     source = f"of 24 decades; loss after {settings.adaptive_steps} steps at most {SLACK} times that at scale 1, rate {rate:.1g}"
@@ -75,17 +87,13 @@ def trained_range(losses: np.ndarray, exponents: np.ndarray) -> tuple[int, int]:
     return int(exponents[first]), int(exponents[last])
 
 
-@partial(jax.jit, static_argnames=("name", "settings"), compiler_options=compilation.LONG_RUN)
-def _final_losses(name: str, key: Array, rates: Array, exponents: Array, *, data: datasets.Dataset, settings) -> Array:
+@partial(jax.jit, static_argnames=("name",), compiler_options=compilation.LONG_RUN)
+def _final_losses(name: str, data: datasets.Dataset, params: dict, indices: Array, rates: Array, exponents: Array) -> Array:
     """[runs, 2] means over the last tenth of the steps: loss and root mean square of the gradient, without the scale.
 
-    All runs start from one key and differ in learning rate and exponent of the gradient's scale.
+    All runs start from the same parameters and differ in learning rate and exponent of the gradient's scale.
     """
-    of_params, of_batches = jax.random.split(key)
-    optimizer, apply = optimizers()[name], partial(mlp, activation=tanh)
-    n_in, tail = data.train_images.shape[1], max(settings.adaptive_steps // 10, 1)
-    params = mlp_init(of_params, n_in, settings.adaptive_width, 1, CLASSES, initializer=xavier_normal)
-    indices = datasets.minibatch_indices(of_batches, len(data.train_labels), settings.train_batch, settings.adaptive_steps)
+    optimizer, apply, tail = optimizers()[name], partial(mlp, activation=tanh), max(len(indices) // 10, 1)
     entries = sum(leaf.size for leaf in jax.tree.leaves(params))
 
     def loss(params, batch) -> Array:
@@ -107,9 +115,8 @@ def _final_losses(name: str, key: Array, rates: Array, exponents: Array, *, data
     return jax.lax.map(one, (rates, exponents))
 
 
-def _sigmoid_gradients(settings, key: Array) -> Array:
+def _sigmoid_gradients(settings, key: Array, data: datasets.Dataset) -> Array:
     """[seeds, layers, width, width] gradients of the hidden weights of a sigmoid MLP in Xavier initialisation."""
-    data = load()
     images, labels = data.train_images[: settings.train_batch], data.train_labels[: settings.train_batch]
 
     def of_seed(seed_key: Array, images: Array, labels: Array) -> Array:
@@ -124,6 +131,6 @@ def _sigmoid_gradients(settings, key: Array) -> Array:
 
 def _update_ratios(optimizer: optax.GradientTransformation, gradients: Array) -> np.ndarray:
     """[seeds, layers] log10 RMS of each layer's first update over that of the last."""
-    updates = np.asarray(jax.vmap(lambda g: optimizer.update(g, optimizer.init(g))[0])(gradients), np.float64)
+    updates = np.asarray(jax.jit(jax.vmap(lambda g: optimizer.update(g, optimizer.init(g))[0]))(gradients), np.float64)
     logs = 0.5 * np.log10(np.mean(updates**2, axis=(2, 3)))
     return logs - logs[:, -1:]

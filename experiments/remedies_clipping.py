@@ -150,9 +150,14 @@ def _evidence(settings, found: dict[str, dict[str, np.ndarray]], rates: dict[str
 
 def vanishing_change(settings, key: Array) -> float:
     """Largest change by either form to the gradient that reaches the first inputs where the recurrent weights are small: 0."""
-    of_params, of_batch = jax.random.split(key)
-    params = network_init(of_params, settings.clip_width, jnp.asarray(0.5))
-    x, answers = adding_problem(of_batch, settings.clip_batch, settings.clip_time)
-    gradient = jax.jit(jax.grad(lambda x: loss(params, (x, answers))))(x)[:, 0]
-    forms = (clip_by_value(gradient, settings.clip_limit), clip_by_global_norm(gradient, settings.clip_limit))
-    return max(float(jnp.max(jnp.abs(form - gradient))) for form in forms)
+
+    @jax.jit
+    def change(key: Array) -> Array:
+        of_params, of_batch = jax.random.split(key)
+        params = network_init(of_params, settings.clip_width, jnp.asarray(0.5))
+        x, answers = adding_problem(of_batch, settings.clip_batch, settings.clip_time)
+        gradient = jax.grad(lambda x: loss(params, (x, answers)))(x)[:, 0]
+        forms = (clip_by_value(gradient, settings.clip_limit), clip_by_global_norm(gradient, settings.clip_limit))
+        return jnp.stack([jnp.max(jnp.abs(form - gradient)) for form in forms]).max()
+
+    return float(change(key))

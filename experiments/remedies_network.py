@@ -4,6 +4,7 @@ One compiled program then serves the whole grid. A layer is h ← shortcut · h 
 """
 
 from collections.abc import Callable
+from functools import cache, partial
 from typing import NamedTuple
 
 import jax
@@ -81,14 +82,19 @@ def scaled(params: dict[str, Array], chosen: Choice) -> dict[str, Array]:
     return {**params, "weight": params["weight"] * jnp.sqrt(chosen.weight_variance)}
 
 
-def classifier_init(key: Array, chosen: Choice, n_in: int, width: int, depth: int, n_out: int) -> dict:
-    """Parameters {"input", "hidden", "output"}; the first layer keeps the variance of standardised inputs."""
-    of_input, of_hidden, of_output = jax.random.split(key, 3)
-    return {
-        "input": linear_init(of_input, n_in, width),
-        "hidden": scaled(unit_stack(of_hidden, width, depth), chosen),
-        "output": linear_init(of_output, width, n_out),
-    }
+@partial(jax.jit, static_argnums=(1, 2, 3, 4))
+def classifier_draws(keys: Array, n_in: int, width: int, depth: int, n_out: int) -> dict:
+    """Parameters {"input", "hidden", "output"} for each key, the hidden ones a unit stack: the others are of no choice."""
+
+    def one(key: Array) -> dict:
+        of_input, of_hidden, of_output = jax.random.split(key, 3)
+        return {
+            "input": linear_init(of_input, n_in, width),
+            "hidden": unit_stack(of_hidden, width, depth),
+            "output": linear_init(of_output, width, n_out),
+        }
+
+    return jax.vmap(one)(keys)
 
 
 def classifier(chosen: Choice, params: dict, x: Array) -> Array:
@@ -120,6 +126,7 @@ def predicted_gain(chosen: Choice, depth: int) -> np.ndarray:
     return np.concatenate([[0.0], np.cumsum(logs)])
 
 
+@cache
 def _moments(name: str, norm: str, variance: float) -> tuple[float, float]:
     """E φ'² at units of this variance, and what their φ passes on relative to it: E φ², or Var φ after batch normalisation."""
     activation = by_name(name)

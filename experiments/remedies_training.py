@@ -12,7 +12,7 @@ from experiments import compilation
 from experiments import remedies_network as network
 from experiments.measurement import Measurement, interval
 from experiments.remedies_network import Choice, choice, stacked
-from experiments.residual_training import adam
+from experiments.residual_training import adam, batches
 from experiments.seeds import two_at_a_time
 from jaxnotes import datasets, training
 
@@ -59,33 +59,44 @@ def load() -> datasets.Dataset:
     return images._replace(train_images=vectors(images.train_images), test_images=vectors(images.test_images))
 
 
-@partial(jax.jit, static_argnames=("width", "depth", "batch", "steps"), compiler_options=compilation.LONG_RUN)
-def run(chosen: Choice, rate: Array, key: Array, data: datasets.Dataset, *, width: int, depth: int, batch: int, steps: int):
-    """One whole run: (test accuracy, losses [steps])."""
-    of_params, of_batches = jax.random.split(key)
-    optimizer, apply = adam(steps), partial(network.classifier, chosen)
+@partial(jax.jit, compiler_options=compilation.LONG_RUN)
+def run(chosen: Choice, rate: Array, drawn: dict, indices: Array, data: datasets.Dataset):
+    """One whole run from parameters before a choice scales them: (test accuracy, losses [steps]). indices: [steps, batch]."""
+    optimizer, apply = adam(len(indices)), partial(network.classifier, chosen)
 
     def loss(params, examples) -> Array:
         return training.cross_entropy(apply(params, examples[0]), examples[1])
 
-    params = network.classifier_init(of_params, chosen, data.train_images.shape[1], width, depth, CLASSES)
-    indices = datasets.minibatch_indices(of_batches, len(data.train_labels), batch, steps)
-    state = training.init_state(params, optimizer)
+    state = training.init_state({**drawn, "hidden": network.scaled(drawn["hidden"], chosen)}, optimizer)
     state.optimizer_state[-1].hyperparams["step_size"] = -rate
     state, losses = training.train_on(loss, optimizer)(state, (data.train_images, data.train_labels), indices)
     return training.accuracy(apply(state.params, data.test_images), data.test_labels), losses
 
 
+def draws(settings, keys: Array, data: datasets.Dataset, *, width: int, depth: int) -> list[tuple[dict, np.ndarray]]:
+    """Parameters and indices of the batches that each key's runs share, whatever their choice."""
+    of_params, of_batches = jnp.moveaxis(jax.vmap(jax.random.split)(keys), 1, 0)
+    params = network.classifier_draws(of_params, data.train_images.shape[1], width, depth, CLASSES)
+    indices = batches(of_batches, len(data.train_labels), settings.train_batch, settings.train_steps)
+    return one_by_one((params, indices))
+
+
+def one_by_one(stacked_tree) -> list:
+    """The trees whose leaves lie stacked on axis 0, as arrays of NumPy."""
+    leaves, structure = jax.tree.flatten(jax.tree.map(np.asarray, stacked_tree))
+    return [jax.tree.unflatten(structure, rows) for rows in zip(*leaves, strict=True)]
+
+
 def train_all(settings, choices: dict[str, Choice], key: Array, *, width: int, depth: int) -> dict[str, Outcome]:
     """Every arm: the learning rate by the last losses on a seed of its own, then the seeds that count, paired over arms."""
-    data, size = load(), {"width": width, "depth": depth, "batch": settings.train_batch, "steps": settings.train_steps}
-    rates = np.asarray(settings.learning_rates, np.float32)
-    of_tuning, *of_seeds = jax.random.split(key, 1 + settings.train_seeds)
+    data, rates = load(), np.asarray(settings.learning_rates, np.float32)
+    keys = jax.random.split(key, 1 + settings.train_seeds)
+    of_tuning, *of_seeds = draws(settings, keys, data, width=width, depth=depth)
     singles = {name: jax.tree.map(lambda a: a[0], stacked([chosen])) for name, chosen in choices.items()}
 
     def once(item) -> tuple:
-        name, rate, run_key = item
-        return jax.tree.map(np.asarray, run(singles[name], jnp.asarray(rate), run_key, data, **size))
+        name, rate, drawn = item
+        return jax.tree.map(np.asarray, run(singles[name], rate, *drawn, data))
 
     tried = two_at_a_time(once, [(name, rate, of_tuning) for name in choices for rate in rates])
     tail = np.asarray([losses[-max(settings.train_steps // 10, 1) :].mean() for _, losses in tried])

@@ -20,7 +20,6 @@ from jaxnotes.layers.initializers import weight_variance
 from jaxnotes.layers.linear import linear
 from jaxnotes.layers.residual import depth_scale, residual
 from jaxnotes.models.mlp import stack_init
-from jaxnotes.models.residual_network import residual_layer
 
 SMALL, LARGE = 1e-4, 8.0  # weight variances of "very small" and "very large" ∂F/∂x
 RATIO = "nats, first over last layer"
@@ -43,7 +42,7 @@ class Residual(Settings):
         (20, 152, 1000), "Three depths trained: shallow, deep, deepest.", quick=(10, 50, 152), minimum=1
     )
     train_width: int = setting(32, "Units a layer in training.", minimum=2)
-    train_steps: int = setting(400, "Adam steps of every run.", quick=60, minimum=10)
+    train_steps: int = setting(400, "Adam steps of every run.", quick=40, minimum=10)
     train_batch: int = setting(64, "Examples a step.", minimum=1)
     train_seeds: int = setting(8, "Seeds trained at the tuned learning rate, branch scaled.", quick=2, minimum=2)
     control_seeds: int = setting(4, "The same of the networks whose branch is not scaled.", quick=2, minimum=2)
@@ -216,17 +215,31 @@ def log_gain(settings: Residual, depth: int, scale: float | None) -> np.ndarray:
 
 def profile(
     settings: Residual, key: Array, depth: int, of_weights: float, scale: float | None, activation: Callable, dtype=jnp.float32
-):
+) -> np.ndarray:
     """[seeds, depth + 1] natural log of the gradient's norm; `scale` None: the plain net of the same branches."""
-    layer = branch(activation) if scale is None else residual_layer(activation, scale)
+    shortcut, branch_scale = (0.0, 1.0) if scale is None else (1.0, scale)
+    numbers = jnp.asarray([of_weights, shortcut, branch_scale], dtype)
+    keys = jax.random.split(key, settings.seeds)
+    return np.asarray(_log_norms(keys, numbers, depth=depth, shape=(settings.batch, settings.width), activation=activation))
+
+
+@partial(jax.jit, static_argnames=("depth", "shape", "activation"))
+def _log_norms(keys: Array, numbers: Array, *, depth: int, shape: tuple[int, int], activation: Callable) -> Array:
+    """[seeds, depth + 1] of layers shortcut · h + scale · F(h); `numbers` are weight variance, shortcut and scale.
+
+    Plain and residual networks, whose numbers are arguments, share one program.
+    """
+    of_weights, shortcut, scale = numbers
+    f, dtype = branch(activation), numbers.dtype
 
     def of_seed(seed_key: Array) -> Array:
         of_params, of_x, of_direction = jax.random.split(seed_key, 3)
-        stack = branch_stack(of_params, depth, settings.width, of_weights, dtype)
-        x, direction = (jax.random.normal(k, (settings.batch, settings.width), dtype) for k in (of_x, of_direction))
+        stack = branch_stack(of_params, depth, shape[1], of_weights, dtype)
+        x, direction = (jax.random.normal(k, shape, dtype) for k in (of_x, of_direction))
+        layer = lambda layer_params, h: shortcut * h + scale * f(layer_params, h)  # noqa: E731
         return jacobians.log_gradient_norms(layer, stack, x, lambda h: jnp.sum(h * direction))
 
-    return over_seeds(of_seed, key, settings.seeds)
+    return jax.lax.map(of_seed, keys)
 
 
 def relative_curve(name: str, log_norms: np.ndarray, predicted: np.ndarray) -> dict[str, np.ndarray]:

@@ -16,9 +16,9 @@ from experiments.seeds import two_at_a_time
 from jaxnotes import datasets, training
 from jaxnotes.layers.activations import relu
 from jaxnotes.layers.initializers import he_normal
+from jaxnotes.layers.linear import linear
 from jaxnotes.layers.residual import depth_scale
-from jaxnotes.models.mlp import mlp, mlp_init
-from jaxnotes.models.residual_network import residual_network
+from jaxnotes.models.mlp import mlp_init
 
 ARMS = ("plain", "unscaled", "scaled")
 DEPTH_NAMES = ("shallow", "deep", "deepest")
@@ -34,11 +34,19 @@ class Outcome(NamedTuple):
     learning_rate: float  # the one tuned for this arm and depth
 
 
-def network(arm: str, depth: int) -> Callable:
-    """`apply(params, x)` of an arm: ReLU, no normalisation. All arms have the same parameters, He-initialised."""
-    if arm == "plain":
-        return partial(mlp, activation=relu)
-    return partial(residual_network, activation=relu, branch_scale=depth_scale(depth) if arm == "scaled" else 1.0)
+def scales(arm: str, depth: int) -> tuple[float, float]:
+    """(shortcut, branch scale) of an arm's layers h ← shortcut · h + scale · (W φ(h) + b)."""
+    return {"plain": (0.0, 1.0), "unscaled": (1.0, 1.0), "scaled": (1.0, depth_scale(depth))}[arm]
+
+
+def network(params, x: Array, shortcut: Array, scale: Array) -> Array:
+    """Logits [batch, classes] of `mlp` or `residual_network` with ReLU; which, is data: all arms of a depth share a program."""
+
+    def layer(h: Array, layer_params) -> tuple[Array, None]:
+        return shortcut * h + scale * linear(layer_params, relu(h)), None
+
+    h, _ = jax.lax.scan(layer, linear(params["input"], x), params["hidden"])
+    return linear(params["output"], relu(h))
 
 
 @partial(jax.jit, static_argnames=("n_in", "width", "depth"))
@@ -97,35 +105,37 @@ def runner(settings, arm: str, depth: int, steps: int, data: datasets.Dataset, *
 
     The last two are NaN where they are not `scored`.
     """
-    apply, optimizer, few = network(arm, depth), adam(steps), slice(settings.evaluated)
-
-    def loss(params, batch) -> Array:
-        images, labels = batch
-        return training.cross_entropy(apply(params, images), labels)
-
-    def score(params, images: Array, labels: Array) -> Array:
-        return training.accuracy(apply(params, images), labels)
-
-    fit = jax.jit(
-        jax.vmap(training.train_on(loss, optimizer), in_axes=(0, None, 0)),
-        donate_argnums=0,
-        compiler_options=compilation.LONG_RUN,
-    )
-    scores = jax.jit(jax.vmap(score, in_axes=(0, None, None)))
+    few, of_arm = slice(settings.evaluated), jnp.asarray(scales(arm, depth), jnp.float32)
 
     def run(keys: Array, rates: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         of_params, of_batches = jnp.moveaxis(jax.vmap(jax.random.split)(keys), 1, 0)
         size = {"n_in": data.train_images.shape[1], "width": settings.train_width, "depth": depth}
         state = initial_state(of_params, jnp.asarray(rates, jnp.float32), **size)
         indices = batches(of_batches, len(data.train_labels), settings.train_batch, steps)
-        state, losses = fit(state, (data.train_images, data.train_labels), indices)
+        state, losses = fit(state, of_arm, (data.train_images, data.train_labels), indices)
         if not scored:
             return np.asarray(losses), np.full(len(rates), np.nan), np.full(len(rates), np.nan)
-        train_accuracy = scores(state.params, data.train_images[few], data.train_labels[few])
-        test_accuracy = scores(state.params, data.test_images[few], data.test_labels[few])
+        train_accuracy = scores(state.params, of_arm, data.train_images[few], data.train_labels[few])
+        test_accuracy = scores(state.params, of_arm, data.test_images[few], data.test_labels[few])
         return np.asarray(losses), 1 - np.asarray(train_accuracy), np.asarray(test_accuracy)
 
     return run
+
+
+@partial(jax.jit, donate_argnums=0, compiler_options=compilation.LONG_RUN)
+def fit(state: training.TrainState, of_arm: Array, data: tuple[Array, Array], indices: Array):
+    """Whole runs side by side, `state` and `indices` [runs, steps, batch]: (states at the end, losses [runs, steps])."""
+
+    def loss(params, batch) -> Array:
+        return training.cross_entropy(network(params, batch[0], *of_arm), batch[1])
+
+    return jax.vmap(training.train_on(loss, adam(indices.shape[1])), in_axes=(0, None, 0))(state, data, indices)
+
+
+@jax.jit
+def scores(params, of_arm: Array, images: Array, labels: Array) -> Array:
+    """[runs] accuracies."""
+    return jax.vmap(lambda params: training.accuracy(network(params, images, *of_arm), labels))(params)
 
 
 def train_all(settings, key: Array) -> dict[str, Evidence]:

@@ -1,5 +1,7 @@
 """How the deep networks of the topic residual are trained: by Optax's Adam from their own start at their own rates."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,11 +10,22 @@ import pytest
 
 from experiments import residual, residual_training
 from jaxnotes import datasets, training
+from jaxnotes.layers.activations import relu
+from jaxnotes.models.mlp import mlp
+from jaxnotes.models.residual_network import residual_network
 
 pytestmark = pytest.mark.usefixtures("standard_promotion")
 
 
-def test_losses_are_those_of_optax_adam(key):
+@pytest.mark.parametrize(
+    ("arm", "model"),
+    [
+        ("plain", mlp),
+        ("unscaled", residual_network),
+        ("scaled", partial(residual_network, branch_scale=3**-0.5)),
+    ],
+)
+def test_losses_are_those_of_optax_adam(key, arm, model):
     """Two runs side by side, each at a rate of its own, against a loop over steps of optax.adam with a cosine decay."""
     depth, steps, rates = 3, 5, np.asarray([1e-3, 1e-2])
     settings = residual.SETTINGS.preset("quick", train_width=8, train_batch=4, evaluated=10)
@@ -20,8 +33,8 @@ def test_losses_are_those_of_optax_adam(key):
     images, labels = jax.random.normal(of_images, (20, 6)), jax.random.randint(of_labels, (20,), 0, 10)
     data = datasets.Dataset(images, labels, images, labels)
     keys = jax.random.split(of_runs)
-    losses = residual_training.runner(settings, "scaled", depth, steps, data)(keys, rates)[0]
-    apply = residual_training.network("scaled", depth)
+    losses = residual_training.runner(settings, arm, depth, steps, data)(keys, rates)[0]
+    apply = partial(model, activation=relu)
     for run, (run_key, rate) in enumerate(zip(keys, rates, strict=True)):
         of_params, of_batches = jax.random.split(run_key)
         params = residual_training.mlp_init(of_params, 6, 8, depth, 10, initializer=residual_training.he_normal)
