@@ -11,7 +11,7 @@ from jax import Array
 
 from experiments import compilation
 from experiments.measurement import Measurement, interval
-from experiments.seeds import two_at_a_time
+from experiments.seeds import best_of, two_at_a_time
 from jaxnotes import datasets, training
 from jaxnotes.layers.activations import relu
 from jaxnotes.layers.convolution import convolution, convolution_init
@@ -128,7 +128,6 @@ def orders(settings, key: Array) -> tuple[list[Measurement], dict[str, np.ndarra
 
 def _tuned(settings, model: str, data: datasets.Dataset, of_tuning: Array, of_seeds: list) -> tuple[float, np.ndarray]:
     """The rate that is best on held-out sequences, and the test accuracies of the seeds with it."""
-    rates = settings.order_rates
     once = lambda rate, k: np.asarray(run(jnp.float32(rate), k, data, settings=settings, model=model))  # noqa: E731
-    best = rates[int(np.argmax([held_out for held_out, _ in two_at_a_time(lambda rate: once(rate, of_tuning), rates)]))]
+    best = best_of(lambda rate: once(rate, of_tuning)[0], settings.order_rates)
     return best, np.asarray([test for _, test in two_at_a_time(lambda k: once(best, k), of_seeds)])

@@ -25,7 +25,7 @@ def test_drop_and_worst_position_of_a_known_map():
     accuracy = np.full((3, 9, 9), 0.5)
     accuracy[:, 4, 4] = 0.9
     accuracy[:, 2, 7] = [0.1, 0.2, 0.3]
-    runs = invariance_training.Run(np.zeros(3), accuracy, np.zeros(3))
+    runs = invariance_training.Run(accuracy, np.zeros(3))
     outcome = invariance_training.Outcome(0.1, runs)
     np.testing.assert_allclose(invariance_training.drop(outcome), 0.4)
     np.testing.assert_allclose(invariance_training.worst(outcome), [0.1, 0.2, 0.3])
