@@ -90,13 +90,14 @@ def _places(key: Array, n: int) -> Array:
 
 
 def trained(settings, arm: str, data: datasets.Dataset, key: Array, rate: float) -> dict | list:
-    """The parameters after one whole run."""
+    """The parameters after one whole run. Arms of the same shapes share a program wherever they can."""
     of_params, of_batches, of_places = jax.random.split(key, 3)
+    _, head, anywhere = ARMS[arm]
     indices, places = _drawn(of_batches, of_places, data.train_labels, settings=settings, steps=steps_of(settings, arm))
-    params = _start(of_params, settings=settings, arm=arm)
-    places = places if ARMS[arm][2] else jnp.zeros_like(places)
-    same = "flatten" if arm == "trained" else arm  # the same network: one program where the steps are as many
-    return _fit(jnp.float32(rate), params, data, indices, places, settings=settings, arm=same)
+    # All pools halve a map, and either mean leaves a number a channel: the parameters are those of one of these three.
+    start = _start(of_params, settings=settings, arm={None: "mlp", "flatten": "flatten"}.get(head, "global"))
+    places, network_of = (places, "flatten") if anywhere else (jnp.zeros_like(places), arm)
+    return _fit(jnp.float32(rate), start, data, indices, places, settings=settings, arm=network_of)
 
 
 @partial(jax.jit, static_argnames=("settings", "arm"))
