@@ -32,16 +32,16 @@ class Invariance(Settings):
     noise_maps: int = setting(16, "Maps of noise a seed behind max pooling.", minimum=1)
     channels: tuple[int, ...] = setting((8, 16), "Channels of the trained networks' blocks.", minimum=1)
     mlp_width: int = setting(64, "Units of either hidden layer of the MLP.", minimum=1)
-    train_steps: int = setting(600, "Adam steps of every run on digits.", quick=60, minimum=10)
+    train_steps: int = setting(600, "Adam steps of every run on digits.", quick=30, minimum=10)
     train_batch: int = setting(32, "Digits a step.", minimum=1)
     train_seeds: int = setting(5, "Seeds trained at the tuned learning rate.", quick=2, minimum=2)
-    everywhere_steps: int = setting(1500, "Adam steps of the network trained at all positions.", quick=60, minimum=10)
+    everywhere_steps: int = setting(1500, "Adam steps of the network trained at all positions.", quick=30, minimum=10)
     everywhere_seeds: int = setting(8, "Seeds of the network trained at all positions.", quick=2, minimum=2)
     learning_rates: tuple[float, ...] = setting(
         (1e-2, 3e-2), "Learning rates tried for each network on digits.", quick=(1e-2,), minimum=1e-12
     )
-    evaluated: int = setting(300, "Test digits at each of 81 positions.", quick=60, minimum=1)
-    order_steps: int = setting(1500, "Adam steps of every run on MNIST-1D.", quick=100, minimum=10)
+    evaluated: int = setting(300, "Test digits at each of 81 positions.", quick=40, minimum=1)
+    order_steps: int = setting(1500, "Adam steps of every run on MNIST-1D.", quick=40, minimum=10)
     order_batch: int = setting(100, "Sequences a step.", minimum=1)
     order_seeds: int = setting(4, "Seeds trained on MNIST-1D at the tuned learning rate.", quick=2, minimum=2)
     order_rates: tuple[float, ...] = setting(
