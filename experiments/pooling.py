@@ -38,15 +38,15 @@ class Pooling(Settings):
     maps: int = setting(64, "Random maps a seed.", quick=16, minimum=2)
     seeds: int = setting(16, "Independent seeds of what is not trained.", quick=8, minimum=2)
     channels: tuple[int, ...] = setting((8, 16), "Channels of the classifier's blocks.", minimum=1)
-    train_examples: int = setting(1000, "Digits trained on, drawn anew for each seed.", quick=500, minimum=100)
-    train_steps: int = setting(240, "Adam steps of every run.", quick=40, minimum=10)
+    train_examples: int = setting(1000, "Digits trained on, drawn anew for each seed.", quick=300, minimum=100)
+    train_steps: int = setting(240, "Adam steps of every run.", quick=30, minimum=10)
     train_batch: int = setting(32, "Examples a step.", minimum=1)
-    train_seeds: int = setting(8, "Seeds trained at the tuned learning rate.", quick=3, minimum=2)
-    gap_seeds: int = setting(36, "The same with maxima and without pooling, which hardly differ.", quick=3, minimum=2)
+    train_seeds: int = setting(8, "Seeds trained at the tuned learning rate.", quick=2, minimum=2)
+    gap_seeds: int = setting(36, "The same with maxima and without pooling, which hardly differ.", quick=2, minimum=2)
     learning_rates: tuple[float, ...] = setting(
-        (1e-3, 3e-3, 1e-2), "Learning rates tried for each arm.", quick=(3e-3, 1e-2), minimum=1e-12
+        (1e-3, 3e-3, 1e-2), "Learning rates tried for each arm.", quick=(1e-2,), minimum=1e-12
     )
-    evaluated: int = setting(2000, "Test digits on which a network is evaluated.", quick=1000, minimum=1)
+    evaluated: int = setting(2000, "Test digits on which a network is evaluated.", quick=400, minimum=1)
 
 
 SETTINGS = Pooling

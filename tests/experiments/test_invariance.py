@@ -68,3 +68,13 @@ def test_exact_cases_are_exact(key):
     for name in ("error-circular", "error-zeros-inside", "error-stride-even"):
         assert evidence[name].high < 1e-14
     assert evidence["error-zeros"].low > 0.1 and evidence["error-stride-odd"].low > 0.5
+
+
+def test_arms_start_from_the_parameters_that_their_own_networks_draw(key, monkeypatch):
+    settings = invariance.Invariance.preset("quick")
+    monkeypatch.setattr(invariance_training, "_fit", lambda rate, start, *rest, **options: start)
+    data = datasets.Dataset(jnp.zeros((1100, 22, 22, 1)), jnp.zeros(1100, jnp.int32), None, None)
+    for arm in invariance_training.ARMS:
+        own = jax.eval_shape(invariance_training.network(arm, settings)[0], key)
+        found = invariance_training.trained(settings, arm, data, key, 0.01)
+        assert jax.tree.map(jnp.shape, found) == jax.tree.map(jnp.shape, own)
