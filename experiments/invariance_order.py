@@ -69,12 +69,10 @@ def gru_both_init(key: Array) -> dict:
 def gru_both(params: dict, x: Array) -> Array:
     """Logits."""
 
-    cells = jax.tree.map(lambda *leaves: jnp.stack(leaves), params["forward"], params["backward"])
-
     def states(sequence: Array) -> Array:
-        directions = jnp.stack([sequence, sequence[::-1]])[..., None]
-        forward, backward = jax.vmap(lambda cell, inputs: gru(cell, inputs)[1])(cells, directions)
-        return jnp.concatenate([forward, backward[::-1]], -1).ravel()
+        forward = gru(params["forward"], sequence[:, None])[1]
+        backward = gru(params["backward"], sequence[::-1, None])[1][::-1]
+        return jnp.concatenate([forward, backward], -1).ravel()
 
     return linear(params["output"], jax.vmap(states)(x))
 
