@@ -32,16 +32,16 @@ class Invariance(Settings):
     noise_maps: int = setting(16, "Maps of noise a seed behind max pooling.", minimum=1)
     channels: tuple[int, ...] = setting((8, 16), "Channels of the trained networks' blocks.", minimum=1)
     mlp_width: int = setting(64, "Units of either hidden layer of the MLP.", minimum=1)
-    train_steps: int = setting(600, "Adam steps of every run on digits.", quick=60, minimum=10)
+    train_steps: int = setting(600, "Adam steps of every run on digits.", quick=30, minimum=10)
     train_batch: int = setting(32, "Digits a step.", minimum=1)
     train_seeds: int = setting(5, "Seeds trained at the tuned learning rate.", quick=2, minimum=2)
-    everywhere_steps: int = setting(1500, "Adam steps of the network trained at all positions.", quick=60, minimum=10)
+    everywhere_steps: int = setting(1500, "Adam steps of the network trained at all positions.", quick=30, minimum=10)
     everywhere_seeds: int = setting(8, "Seeds of the network trained at all positions.", quick=2, minimum=2)
     learning_rates: tuple[float, ...] = setting(
         (1e-2, 3e-2), "Learning rates tried for each network on digits.", quick=(1e-2,), minimum=1e-12
     )
-    evaluated: int = setting(300, "Test digits at each of 81 positions.", quick=60, minimum=1)
-    order_steps: int = setting(1500, "Adam steps of every run on MNIST-1D.", quick=100, minimum=10)
+    evaluated: int = setting(300, "Test digits at each of 81 positions.", quick=40, minimum=1)
+    order_steps: int = setting(1500, "Adam steps of every run on MNIST-1D.", quick=40, minimum=10)
     order_batch: int = setting(100, "Sequences a step.", minimum=1)
     order_seeds: int = setting(4, "Seeds trained on MNIST-1D at the tuned learning rate.", quick=2, minimum=2)
     order_rates: tuple[float, ...] = setting(
@@ -73,15 +73,17 @@ def definition(settings: Invariance, key: Array) -> dict[str, Evidence]:
         x, one, two = _start(settings, seed_key)
         dense = linear_init(seed_key, settings.size**2 * 2, 10, dtype=jnp.float64)
         features = lambda x: relu(convolution(two, relu(convolution(one, x, padding="CIRCULAR")), padding="CIRCULAR"))  # noqa: E731
-        exact = lambda x: global_average_pool(features(x))  # noqa: E731
         flat = lambda x: linear(dense, x.reshape(len(x), -1))  # noqa: E731
         moved = lambda h, s: jnp.roll(h, (s, s), (1, 2))  # noqa: E731
-        shifts = range(1, settings.size // 2)
+        # One program for all shifts: 0 among them, so that the others are compared with what it makes of that.
+        maps, outputs = jax.lax.map(lambda s: (features(moved(x, s)), flat(moved(x, s))), jnp.arange(settings.size // 2))
+        changes = lambda found: jax.vmap(relative, (0, None))(found[1:], found[0])  # noqa: E731
+        along = jax.vmap(moved, (None, 0))(maps[0], jnp.arange(1, settings.size // 2))
         return {
-            "exact": jnp.stack([relative(exact(moved(x, s)), exact(x)) for s in shifts]),
-            "map": jnp.stack([relative(features(moved(x, s)), features(x)) for s in shifts]),
-            "dense": jnp.stack([relative(flat(moved(x, s)), flat(x)) for s in shifts]),
-            "equivariance": jnp.stack([relative(features(moved(x, s)), moved(features(x), s)) for s in shifts]),
+            "exact": changes(jax.vmap(global_average_pool)(maps)),
+            "map": changes(maps),
+            "dense": changes(outputs),
+            "equivariance": jax.vmap(relative)(maps[1:], along),
         }
 
     with jax.enable_x64(True):
@@ -112,16 +114,14 @@ def equivariance(settings: Invariance, key: Array) -> dict[str, Evidence]:
         found = {}
         for name, padding, stride in (("circular", "CIRCULAR", 1), ("zeros", "SAME", 1), ("stride", "CIRCULAR", 2)):
             f = partial(convolution, one, stride=stride, padding=padding)
-            moved = [f(jnp.roll(x, s, 2)) for s in shifts]
-            after = [jnp.roll(f(x), s // stride, 2) for s in shifts]
-            found[name] = jnp.stack([relative(a, b) for a, b in zip(moved, after, strict=True)])
+            moved = jax.lax.map(lambda s, f=f: f(jnp.roll(x, s, 2)), jnp.asarray(shifts))
+            after = jnp.stack([jnp.roll(moved[0], s // stride, 2) for s in shifts])
+            found[name] = jax.vmap(relative)(moved, after)
             if name == "zeros":  # away from the border and from what wrapped around
                 inside = slice(max(shifts) + 1, -max(shifts) - 1)
-                found["zeros-inside"] = jnp.stack(
-                    [relative(a[:, :, inside], b[:, :, inside]) for a, b in zip(moved, after, strict=True)]
-                )
+                found["zeros-inside"] = jax.vmap(relative)(moved[:, :, :, inside], after[:, :, :, inside])
             if name == "circular":
-                found["change"] = jnp.stack([relative(a, f(x)) for a in moved])
+                found["change"] = jax.vmap(relative, (0, None))(moved, moved[0])
         return found
 
     with jax.enable_x64(True):

@@ -11,7 +11,7 @@ from jax import Array
 
 from experiments import compilation
 from experiments.measurement import Measurement, interval
-from experiments.seeds import two_at_a_time
+from experiments.seeds import best_of, two_at_a_time
 from jaxnotes import datasets, training
 from jaxnotes.layers.activations import relu
 from jaxnotes.layers.convolution import convolution, convolution_init
@@ -85,12 +85,17 @@ MODELS: dict[str, tuple[Callable, Callable]] = {
 }
 
 
-@partial(jax.jit, static_argnames=("settings", "model"), compiler_options=compilation.LONG_RUN)
-def run(rate: Array, key: Array, data: datasets.Dataset, *, settings, model: str) -> Array:
-    """[2] accuracies on held-out training sequences and on the test set after a run of Adam, the rate falling as a cosine."""
+_minibatch_indices = jax.jit(datasets.minibatch_indices, static_argnums=(1, 2, 3))
+
+
+@partial(jax.jit, static_argnames="model", compiler_options=compilation.LONG_RUN)
+def run(rate: Array, key: Array, indices: Array, data: datasets.Dataset, *, model: str) -> Array:
+    """[2] accuracies on held-out training sequences and on the test set after Adam.
+
+    A step for each row of indices, the rate falling as a cosine.
+    """
     init, apply = MODELS[model]
-    of_params, of_batches = jax.random.split(key)
-    decay = optax.cosine_decay_schedule(1.0, settings.order_steps)
+    decay = optax.cosine_decay_schedule(1.0, len(indices))
     optimizer = optax.chain(optax.scale_by_adam(), optax.scale_by_schedule(decay))
     x, labels = data.train_images, data.train_labels
 
@@ -100,12 +105,10 @@ def run(rate: Array, key: Array, data: datasets.Dataset, *, settings, model: str
         updates, state = optimizer.update(gradient, state)
         return (jax.tree.map(lambda p, u: p - rate * u, params, updates), state), None
 
-    params = init(of_params)
-    n = len(labels) - VALIDATION
-    indices = datasets.minibatch_indices(of_batches, n, settings.order_batch, settings.order_steps)
+    params = init(key)
     (params, _), _ = jax.lax.scan(step, (params, optimizer.init(params)), indices)
-    held_out = training.accuracy(apply(params, x[n:]), labels[n:])
-    return jnp.stack([held_out, training.accuracy(apply(params, data.test_images), data.test_labels)])
+    held_out, test = jnp.split(apply(params, jnp.concatenate([x[-VALIDATION:], data.test_images])), [VALIDATION])
+    return jnp.stack([training.accuracy(held_out, labels[-VALIDATION:]), training.accuracy(test, data.test_labels)])
 
 
 def orders(settings, key: Array) -> tuple[list[Measurement], dict[str, np.ndarray]]:
@@ -128,7 +131,12 @@ def orders(settings, key: Array) -> tuple[list[Measurement], dict[str, np.ndarra
 
 def _tuned(settings, model: str, data: datasets.Dataset, of_tuning: Array, of_seeds: list) -> tuple[float, np.ndarray]:
     """The rate that is best on held-out sequences, and the test accuracies of the seeds with it."""
-    rates = settings.order_rates
-    once = lambda rate, k: np.asarray(run(jnp.float32(rate), k, data, settings=settings, model=model))  # noqa: E731
-    best = rates[int(np.argmax([held_out for held_out, _ in two_at_a_time(lambda rate: once(rate, of_tuning), rates)]))]
+
+    def once(rate: float, key: Array) -> np.ndarray:
+        of_params, of_batches = jax.random.split(key)
+        n = len(data.train_labels) - VALIDATION
+        indices = _minibatch_indices(of_batches, n, settings.order_batch, settings.order_steps)
+        return np.asarray(run(jnp.float32(rate), of_params, indices, data, model=model))
+
+    best = best_of(lambda rate: once(rate, of_tuning)[0], settings.order_rates)
     return best, np.asarray([test for _, test in two_at_a_time(lambda k: once(best, k), of_seeds)])

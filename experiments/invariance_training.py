@@ -12,7 +12,7 @@ from jax import Array
 
 from experiments import compilation
 from experiments.measurement import Evidence, Measurement, interval
-from experiments.seeds import two_at_a_time
+from experiments.seeds import best_of, two_at_a_time
 from jaxnotes import datasets, training
 from jaxnotes.layers.activations import relu
 from jaxnotes.layers.initializers import he_normal
@@ -37,7 +37,6 @@ ARMS = {
 class Run(NamedTuple):
     """What a trained network shows; seeds in front."""
 
-    validation: np.ndarray  # accuracy on held-out digits, placed as those trained on
     accuracy: np.ndarray  # [9, 9] test accuracy by vertical and horizontal shift from the centre
     consistency: np.ndarray  # share of test predictions, at the centre, that a shift by one pixel leaves as they are
 
@@ -77,55 +76,91 @@ def shifted(images: Array, shifts: Array) -> Array:
     return jax.vmap(lambda image, shift: jnp.roll(image, shift, (0, 1)))(images, shifts)
 
 
-@partial(jax.jit, static_argnames=("settings", "arm"), compiler_options=compilation.LONG_RUN)
-def run(rate: Array, key: Array, data: datasets.Dataset, *, settings, arm: str) -> Run:
-    """One whole run of Adam, the rate falling to 0 as a cosine."""
-    init, apply = network(arm, settings)
-    anywhere = ARMS[arm][2]
-    steps = steps_of(settings, arm)
-    of_params, of_batches, of_places = jax.random.split(key, 3)
-    decay = optax.cosine_decay_schedule(1.0, steps)
-    optimizer = optax.chain(optax.scale_by_adam(), optax.scale_by_schedule(decay))
+@partial(jax.jit, static_argnames=("settings", "steps"))
+def _drawn(of_batches: Array, of_places: Array, labels: Array, *, settings, steps: int) -> tuple[Array, Array]:
+    """Each step's examples [steps, batch], and a shift for every one of them [steps, batch, 2]."""
+    n, batch = len(labels) - VALIDATION, settings.train_batch
+    draw = lambda key: _places(key, batch)  # noqa: E731
+    return datasets.minibatch_indices(of_batches, n, batch, steps), jax.vmap(draw)(jax.random.split(of_places, steps))
 
-    def placed(images: Array, key: Array) -> Array:
-        places = jax.random.randint(key, (len(images), 2), -MARGIN, MARGIN + 1)
-        return shifted(images, places) if anywhere else images
+
+def _places(key: Array, n: int) -> Array:
+    """[n, 2] shifts to anywhere on the canvas."""
+    return jax.random.randint(key, (n, 2), -MARGIN, MARGIN + 1)
+
+
+def trained(settings, arm: str, data: datasets.Dataset, key: Array, rate: float) -> dict | list:
+    """The parameters after one whole run. Arms of the same shapes share a program wherever they can."""
+    of_params, of_batches, of_places = jax.random.split(key, 3)
+    _, head, anywhere = ARMS[arm]
+    indices, places = _drawn(of_batches, of_places, data.train_labels, settings=settings, steps=steps_of(settings, arm))
+    # All pools halve a map, and either mean leaves a number a channel: the parameters are those of one of these three.
+    start = _start(of_params, settings=settings, arm={None: "mlp", "flatten": "flatten"}.get(head, "global"))
+    places, network_of = (places, "flatten") if anywhere else (jnp.zeros_like(places), arm)
+    return _fit(jnp.float32(rate), start, data, indices, places, settings=settings, arm=network_of)
+
+
+@partial(jax.jit, static_argnames=("settings", "arm"))
+def _start(key: Array, *, settings, arm: str) -> dict | list:
+    return network(arm, settings)[0](key)
+
+
+@partial(jax.jit, static_argnames=("settings", "arm"), compiler_options=compilation.LONG_RUN)
+def _fit(rate: Array, params, data: datasets.Dataset, indices: Array, places: Array, *, settings, arm: str) -> dict | list:
+    """The parameters after a step of Adam for each row of indices, images moved to their places; the rate falls as a cosine."""
+    _, apply = network(arm, settings)
+    decay = optax.cosine_decay_schedule(1.0, len(indices))
+    optimizer = optax.chain(optax.scale_by_adam(), optax.scale_by_schedule(decay))
 
     def step(carry, item):
         params, state = carry
-        chosen, place_key = item
-        x, labels = placed(data.train_images[chosen], place_key), data.train_labels[chosen]
+        chosen, place = item
+        x, labels = shifted(data.train_images[chosen], place), data.train_labels[chosen]
         gradient = jax.grad(lambda p: training.cross_entropy(apply(p, x), labels))(params)
         updates, state = optimizer.update(gradient, state)
         return (jax.tree.map(lambda p, u: p - rate * u, params, updates), state), None
 
-    params = init(of_params)
-    n = len(data.train_labels) - VALIDATION
-    indices = datasets.minibatch_indices(of_batches, n, settings.train_batch, steps)
-    keys = jax.random.split(of_places, steps)
-    (params, _), _ = jax.lax.scan(step, (params, optimizer.init(params)), (indices, keys))
-    images, labels = data.test_images[: settings.evaluated], data.test_labels[: settings.evaluated]
+    return jax.lax.scan(step, (params, optimizer.init(params)), (indices, places))[0][0]
+
+
+@partial(jax.jit, static_argnames=("settings", "arm"))
+def _shown(params, images: Array, labels: Array, *, settings, arm: str) -> Run:
+    """What a network makes of test images at every position."""
+    _, apply = network(arm, settings)
     moves = jnp.arange(-MARGIN, MARGIN + 1)
     grid = jnp.stack(jnp.meshgrid(moves, moves, indexing="ij"), -1).reshape(-1, 2)
     predictions = jax.lax.map(lambda move: jnp.argmax(apply(params, jnp.roll(images, move, (1, 2))), 1), grid)
     right = jnp.mean(predictions == labels[None], 1, dtype=jnp.float32).reshape(len(moves), len(moves))
-    held = placed(data.train_images[n:], keys[0])
     side = len(moves)
     centre, around = side * MARGIN + MARGIN, jnp.asarray([-1, 1, -side, side])
-    same = jnp.mean(predictions[centre + around] == predictions[centre][None], dtype=jnp.float32)
-    return Run(training.accuracy(apply(params, held), data.train_labels[n:]), right, same)
+    return Run(right, jnp.mean(predictions[centre + around] == predictions[centre][None], dtype=jnp.float32))
+
+
+@partial(jax.jit, static_argnames=("settings", "arm"))
+def _validation(params, key: Array, images: Array, labels: Array, *, settings, arm: str) -> Array:
+    """Accuracy on held-out digits, placed as those trained on."""
+    images = shifted(images, _places(key, len(images))) if ARMS[arm][2] else images
+    return training.accuracy(network(arm, settings)[1](params, images), labels)
 
 
 def train_arm(settings, arm: str, data: datasets.Dataset, key: Array) -> Outcome:
     """The rate by validation accuracy on a seed of its own, then the seeds that count, paired over the arms."""
     seeds = settings.everywhere_seeds if ARMS[arm][2] else settings.train_seeds
     of_tuning, *of_seeds = jax.random.split(key, 1 + seeds)
-    rates = settings.learning_rates
-    once = lambda rate, k: jax.tree.map(np.asarray, run(jnp.float32(rate), k, data, settings=settings, arm=arm))  # noqa: E731
-    tried = two_at_a_time(lambda rate: once(rate, of_tuning), rates)
-    best = rates[int(np.argmax([found.validation for found in tried]))]
-    counted = two_at_a_time(lambda k: once(best, k), of_seeds)
-    return Outcome(best, jax.tree.map(lambda *leaves: np.stack(leaves), *counted))
+    of_held = jax.random.split(jax.random.split(of_tuning, 3)[2])[0]  # that of the first step's places
+    held = data.train_images[-VALIDATION:], data.train_labels[-VALIDATION:]
+    shown = data.test_images[: settings.evaluated], data.test_labels[: settings.evaluated]
+
+    def validation(rate: float) -> float:
+        params = trained(settings, arm, data, of_tuning, rate)
+        return float(_validation(params, of_held, *held, settings=settings, arm=arm))
+
+    def run(key: Array) -> Run:
+        params = trained(settings, arm, data, key, best)
+        return jax.tree.map(np.asarray, _shown(params, *shown, settings=settings, arm=arm))
+
+    best = best_of(validation, settings.learning_rates)
+    return Outcome(best, jax.tree.map(lambda *leaves: np.stack(leaves), *two_at_a_time(run, of_seeds)))
 
 
 def train_all(settings, key: Array) -> dict[str, Outcome]:

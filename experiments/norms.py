@@ -29,16 +29,16 @@ class Norms(Settings):
     batch: int = setting(16, "Examples of the random layers.", minimum=3)
     updates: int = setting(50, "Batches that the running statistics average.", minimum=1)
     batch_sizes: tuple[int, ...] = setting((2, 4, 8, 32, 128, 512), "Batch sizes, rising.", quick=(2, 128), minimum=2)
-    examples_seen: int = setting(12_000, "Examples of all steps of a run, the same at every batch size.", quick=2000, minimum=1)
+    examples_seen: int = setting(12_000, "Examples of all steps of a run, the same at every batch size.", quick=1000, minimum=1)
     domain_batch: int = setting(64, "Examples a step of the four kinds of network.", minimum=2)
-    domain_steps: int = setting(300, "Steps of the four kinds of network.", quick=40, minimum=1)
+    domain_steps: int = setting(300, "Steps of the four kinds of network.", quick=30, minimum=1)
     momenta: tuple[float, ...] = setting(
         (0.0, 0.5, 0.9, 0.99, 0.999), "Momenta of the running statistics, rising; 0.9 among them.", minimum=0.0
     )
-    momentum_steps: int = setting(100, "Steps after which the momenta are compared.", minimum=1)
-    train_seeds: int = setting(4, "Seeds trained at the tuned learning rate.", quick=3, minimum=2)
+    momentum_steps: int = setting(100, "Steps after which the momenta are compared.", quick=40, minimum=1)
+    train_seeds: int = setting(4, "Seeds trained at the tuned learning rate.", quick=2, minimum=2)
     domain_seeds: tuple[int, ...] = setting(
-        (6, 6, 16, 12), "The same of the CNN, MLP, RNN and Transformer.", quick=(2, 2, 3, 2), minimum=2
+        (6, 6, 16, 12), "The same of the CNN, MLP, RNN and Transformer.", quick=(2, 2, 2, 2), minimum=2
     )
     learning_rates: tuple[float, ...] = setting(
         (1e-3, 3e-3, 1e-2, 3e-2, 1e-1), "Learning rates tried for each batch size and norm.", quick=(3e-3, 3e-2), minimum=1e-12

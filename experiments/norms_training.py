@@ -11,7 +11,7 @@ import optax
 from jax import Array
 
 from experiments.norms_networks import NETWORKS, NORMS, Network
-from experiments.seeds import two_at_a_time
+from experiments.seeds import best_of, two_at_a_time
 from jaxnotes import datasets, training
 
 VALIDATION = 2000  # training examples held out for choosing learning rates
@@ -61,10 +61,11 @@ def run(
 ) -> tuple[float, float, float]:
     """One whole run of Adam: accuracies (validation by running statistics, test by them, test by batch statistics or NaN).
 
-    Four programs, since only the training and the last accuracy are compiled anew for another batch size.
+    Programs of their own, since only the batches, the training and the last accuracy are compiled anew for another batch size.
     """
     of_params, of_batches = jax.random.split(key)
-    trained = _trained(norm, rate, of_batches, _start(of_params, name=name), data.train, name=name, batch=batch, steps=steps)
+    indices = _minibatch_indices(of_batches, len(data.train[1]), batch, steps)
+    trained = _trained(norm, rate, _start(of_params, name=name), data.train, indices, name=name)
     right = np.asarray(_right(norm, trained, data.validation, data.test, name=name))
     by_batch_too = _accuracy_by_batch(norm, trained, data.test, name=name, batch=min(batch, LARGEST)) if by_batch else np.nan
     return float(right[:VALIDATION].mean()), float(right[VALIDATION:].mean()), float(by_batch_too)
@@ -76,10 +77,12 @@ def _start(key: Array, *, name: str) -> tuple:
     return NETWORKS[name].init(key)
 
 
-@partial(jax.jit, static_argnames=("name", "batch", "steps"))
-def _trained(norm: Array, rate: Array, key: Array, start: tuple, data: tuple, *, name: str, batch: int, steps: int) -> tuple:
+_minibatch_indices = jax.jit(datasets.minibatch_indices, static_argnums=(1, 2, 3))
+
+
+@partial(jax.jit, static_argnames="name")
+def _trained(norm: Array, rate: Array, start: tuple, data: tuple, indices: Array, *, name: str) -> tuple:
     """(params, running statistics) after the last step."""
-    indices = datasets.minibatch_indices(key, len(data[1]), batch, steps)
     return fit(NETWORKS[name], norm, rate, *start, data, indices)
 
 
@@ -139,11 +142,10 @@ def search(
         index, rate = jnp.asarray(NORMS.index(norm), jnp.int32), jnp.asarray(rate, jnp.float32)
         return run(index, rate, run_key, data, name=name, batch=batch, steps=steps, by_batch=by_batch)
 
-    tried = np.asarray(two_at_a_time(once, [(norm, rate, of_tuning) for norm in NORMS for rate in rates]))
-    best = tried[:, 0].reshape(len(NORMS), -1).argmax(1)
-    counted = two_at_a_time(once, [(norm, rates[i], k) for norm, i in zip(NORMS, best, strict=True) for k in of_seeds])
+    best = [best_of(lambda rate, norm=norm: once((norm, rate, of_tuning))[0], rates) for norm in NORMS]
+    counted = two_at_a_time(once, [(norm, rate, k) for norm, rate in zip(NORMS, best, strict=True) for k in of_seeds])
     _, inference, in_training = np.moveaxis(np.asarray(counted).reshape(len(NORMS), len(of_seeds), 3), 2, 0)
-    return {norm: Outcome(inference[i], in_training[i], rates[best[i]]) for i, norm in enumerate(NORMS)}
+    return {norm: Outcome(inference[i], in_training[i], best[i]) for i, norm in enumerate(NORMS)}
 
 
 @partial(jax.jit, static_argnames=("batch", "steps"))

@@ -66,15 +66,22 @@ def _read_outs(settings, key: Array, filters: dict, data: datasets.Dataset) -> d
     """[accuracy, R²] of each pool and window on digits that are shifted at random."""
     of_train, of_test, of_subset = jax.random.split(key, 3)
     chosen = jax.random.permutation(of_subset, len(data.train_labels))[: 2 * settings.train_examples]
-    train = _shifted(of_train, data.train_images[chosen]), data.train_labels[chosen]
-    test = _shifted(of_test, data.test_images), data.test_labels
-    maps = [relu(convolution(filters, images)) for (images, _), _ in (train, test)]
-    targets = [jnp.concatenate([jax.nn.one_hot(labels, CLASSES), shift], 1) for (_, shift), labels in (train, test)]
-    pools: dict[str, Callable] = {f"max-{n}": partial(max_pool, window=n, padding="SAME") for n in WINDOWS}
-    pools |= {f"average-{n}": partial(average_pool, window=n, padding="SAME") for n in WINDOWS[1:]}
+    both = _shifted(of_train, data.train_images[chosen]), _shifted(of_test, data.test_images)
+    images, shifts = (jnp.concatenate(parts) for parts in zip(*both, strict=True))
+    labels = jnp.concatenate([data.train_labels[chosen], data.test_labels])
+    targets = jnp.concatenate([jax.nn.one_hot(labels, CLASSES), shifts], 1)
+    maps = relu(convolution(filters, images))
+    pools = {f"max-{n}": _by_axis(max_pool, n) for n in WINDOWS}
+    pools |= {f"average-{n}": _by_axis(average_pool, n) for n in WINDOWS[1:]}
     pools |= {"subsampled-2": POOLS["stride"]}
-    flat = {name: [pool(h).reshape(len(h), -1) for h in maps] for name, pool in pools.items()}
-    return {name: _ridge(*both, *targets, settings.train_examples) for name, both in flat.items()}
+    n = settings.train_examples
+    products = jnp.stack([_products(pool(maps).reshape(len(maps), -1), n) for pool in pools.values()])
+    return dict(zip(pools, jax.lax.map(lambda of_pool: _ridge(of_pool, targets, n), products), strict=True))
+
+
+def _by_axis(pool: Callable, size: int) -> Callable:
+    """The pool of square windows over one axis after the other, whose program is far smaller for large windows."""
+    return lambda h: pool(pool(h, window=(size, 1), padding="SAME"), window=(1, size), padding="SAME")
 
 
 def _shifted(key: Array, images: Array) -> tuple[Array, Array]:
@@ -83,17 +90,27 @@ def _shifted(key: Array, images: Array) -> tuple[Array, Array]:
     return jax.vmap(lambda image, shift: jnp.roll(image, shift, (0, 1)))(images, shifts), shifts.astype(jnp.float32)
 
 
-def _ridge(x: Array, x_test: Array, targets: Array, targets_test: Array, n: int) -> Array:
-    """[accuracy, R²] on the test set of the ridge regression of the first n rows that is best on the other rows of x."""
-    mean, centre = x[:n].mean(0, keepdims=True), targets[:n].mean(0, keepdims=True)
-    fitted, others = x[:n] - mean, [x[n:] - mean, x_test - mean]
-    gram = fitted @ fitted.T
+def _products(x: Array, n: int) -> Array:
+    """[rows, n] inner products of all rows of x with the first n, about the mean of those."""
+    x = x - x[:n].mean(0, keepdims=True)
+    return x @ x[:n].T
+
+
+def _ridge(products: Array, targets: Array, n: int) -> Array:
+    """[accuracy, R²] on the test set of the ridge regression of the first n rows that is best on the n after them.
+
+    Args:
+      products: [rows, n] of the features, see `_products`: they are all that the regression needs, and of one shape for all.
+      targets: [rows, classes and shifts]; the rows after the first 2n are the test set.
+    """
+    centre = targets[:n].mean(0, keepdims=True)
+    gram = products[:n]
     scale = jnp.trace(gram) / n
 
     def scores(ridge: Array) -> Array:
         dual = jax.scipy.linalg.solve(gram + ridge * scale * jnp.eye(n), targets[:n] - centre, assume_a="pos")
-        weights = fitted.T @ dual
-        return jnp.stack([_score(o @ weights + centre, t) for o, t in zip(others, (targets[n:], targets_test), strict=True)])
+        predicted = products[n:] @ dual + centre
+        return jnp.stack([_score(predicted[rows], targets[n:][rows]) for rows in (slice(n), slice(n, None))])
 
     tried = jax.lax.map(scores, jnp.asarray(RIDGES))  # [ridges, validation or test, accuracy or R²]
     return jnp.stack([tried[tried[:, 0, which].argmax(), 1, which] for which in (0, 1)])
@@ -133,13 +150,15 @@ def _decorrelations(settings, key: Array, images: Array) -> tuple[dict, dict]:
     params = convolution_init(of_filters, 1, settings.channels[0], (3, 3))
     chosen = jax.random.choice(of_images, len(images), (settings.maps,), replace=False)
     maps = relu(convolution(params, images[chosen], padding="CIRCULAR"))
-    noise = jax.random.normal(of_noise, maps.shape)
-    return tuple({name: _decorrelation(pool, h) for name, pool in POOLS.items()} for h in (maps, noise))
+    both = jnp.stack([maps, jax.random.normal(of_noise, maps.shape)])
+    changes = jax.lax.map(lambda h: {name: _decorrelation(pool, h) for name, pool in POOLS.items()}, both)
+    return tuple({name: values[i] for name, values in changes.items()} for i in (0, 1))
 
 
 def _decorrelation(pool: Callable, h: Array) -> Array:
     """[shifts] mean squared change over twice the variance, each channel about its own mean, both axes."""
-    before = pool(h)
-    twice = 2 * jnp.mean(before.var((0, 1, 2)))
-    change = lambda shift, axis: jnp.mean((pool(jnp.roll(h, shift, axis)) - before) ** 2)  # noqa: E731
-    return jnp.stack([(change(s, 1) + change(s, 2)) / (2 * twice) for s in MAP_SHIFTS])
+    shifts = jnp.asarray([(0, 0)] + [shift for s in MAP_SHIFTS for shift in ((s, 0), (0, s))])
+    pooled = jax.lax.map(lambda shift: pool(jnp.roll(h, shift, (1, 2))), shifts)
+    twice = 2 * jnp.mean(pooled[0].var((0, 1, 2)))
+    changes = jnp.mean((pooled[1:] - pooled[0]) ** 2, (1, 2, 3, 4)) / twice
+    return changes.reshape(-1, 2).mean(1)

@@ -13,7 +13,7 @@ from jax import Array
 from experiments import compilation
 from experiments.measurement import Evidence, exact, interval
 from experiments.pooling_readout import features, map_changes
-from experiments.seeds import paired, two_at_a_time
+from experiments.seeds import best_of, paired, two_at_a_time
 from jaxnotes import datasets, training
 from jaxnotes.layers.activations import relu
 from jaxnotes.layers.convolution import convolution, convolution_init
@@ -69,9 +69,7 @@ def train_arm(settings, arm: str, data: datasets.Dataset, key: Array) -> Outcome
     pool, head, learned = ARMS[arm]
     of_tuning, of_seeds = jax.random.split(key)
     run = lambda key, rate: _run(settings, pool, head, key, jnp.float32(rate), jnp.float32(learned), data)  # noqa: E731
-    rates = settings.learning_rates
-    validation = two_at_a_time(lambda rate: float(run(of_tuning, rate).validation_accuracy), rates)
-    best = rates[int(np.argmax(validation))]
+    best = best_of(lambda rate: float(run(of_tuning, rate).validation_accuracy), settings.learning_rates)
     seeds = jax.random.split(of_seeds, settings.gap_seeds if arm in GAP_ARMS else settings.train_seeds)
     runs = two_at_a_time(lambda key: jax.tree.map(np.asarray, run(key, best)), seeds)
     return Outcome(best, jax.tree.map(lambda *leaves: np.stack(leaves), *runs))
@@ -80,11 +78,13 @@ def train_arm(settings, arm: str, data: datasets.Dataset, key: Array) -> Outcome
 def _run(settings, pool: str, head: str, key: Array, rate: Array, learned: Array, data: datasets.Dataset) -> Run:
     """One run; where `learned` is 0 the convolutions stay as they were drawn.
 
-    Of its four programs only the training and the logits are compiled anew for another network.
+    Of its programs only the training and the logits are compiled anew for another pool.
     """
     of_params, of_subset, of_batches = jax.random.split(key, 3)
     images, labels, indices = _drawn(settings, of_subset, of_batches, data)
-    params, losses = _trained(settings, pool, head, of_params, rate, learned, images, labels, indices)
+    # All pools halve a map: the parameters are those of any of them.
+    start = _start(settings, "none" if pool == "none" else "max", head, images.shape[1:], of_params)
+    params, losses = _trained(settings, pool, head, start, rate, learned, images, labels, indices)
     logits = partial(_logits, pool, head, params)
     shifted = [logits(jnp.roll(data.test_images, shift, (1, 2))) for shift in SHIFTS]
     seen, test = logits(images), logits(data.test_images)
@@ -100,9 +100,15 @@ def _drawn(settings, of_subset: Array, of_batches: Array, data: datasets.Dataset
     return data.train_images[chosen], data.train_labels[chosen], indices
 
 
+@partial(jax.jit, static_argnums=(0, 1, 2, 3))
+def _start(settings, pool: str, head: str, shape: tuple[int, ...], key: Array) -> dict:
+    """The parameters before the first step."""
+    return convolutional_init(key, shape, settings.channels, CLASSES, pool=pool, head=head)
+
+
 @partial(jax.jit, static_argnums=(0, 1, 2), compiler_options=compilation.LONG_RUN)
 def _trained(
-    settings, pool: str, head: str, key: Array, rate: Array, learned: Array, images: Array, labels: Array, indices: Array
+    settings, pool: str, head: str, params: dict, rate: Array, learned: Array, images: Array, labels: Array, indices: Array
 ) -> tuple[dict, Array]:
     """(params, losses [steps]) of Adam on the first half of the images."""
     predict = partial(convolutional, activation=relu, pool=pool, head=head)
@@ -113,7 +119,6 @@ def _trained(
         blocks = jax.tree.map(lambda p: learned * p + jax.lax.stop_gradient((1 - learned) * p), params["blocks"])
         return training.cross_entropy(predict({**params, "blocks": blocks}, batch[0]), batch[1])
 
-    params = convolutional_init(key, images.shape[1:], settings.channels, CLASSES, pool=pool, head=head)
     state = training.init_state(params, optimizer)
     state.optimizer_state.hyperparams["learning_rate"] = rate
     n = settings.train_examples

@@ -24,6 +24,11 @@ def two_at_a_time(run: Callable, items: Sequence) -> list[Any]:
         return [first, *pool.map(run, items[1:])]
 
 
+def best_of(score: Callable, candidates: Sequence) -> Any:
+    """The candidate whose `score(candidate)` is highest, the first of equals; a single one is taken without trying it."""
+    return candidates[int(np.argmax(two_at_a_time(score, candidates)))] if len(candidates) > 1 else candidates[0]
+
+
 def paired(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """a − b over the seeds that both have: the first of a split into more keys are those of a split into fewer."""
     seeds = min(len(a), len(b))

@@ -1,6 +1,7 @@
 """Data sets that the package ships or takes from installed packages; nothing is fetched at run time."""
 
 import bz2
+import functools
 import html
 import importlib.util
 import math
@@ -8,6 +9,7 @@ import random
 import re
 import zipfile
 import zlib
+from collections.abc import Callable
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -79,16 +81,21 @@ def mnist1d(*, shuffled: bool) -> Dataset:
         from mnist1d.data import get_dataset_args, make_dataset
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(f"MNIST-1D needs the package mnist1d ({error}); run: pip install mnist1d") from error
+    made, order = _made_mnist1d(get_dataset_args, make_dataset)
+    x, x_test = (jnp.asarray(made[name][:, order] if shuffled else made[name], jnp.float32) for name in ("x", "x_test"))
+    return Dataset(x, jnp.asarray(made["y"], jnp.int32), x_test, jnp.asarray(made["y_test"], jnp.int32))
+
+
+@functools.cache  # seconds of work
+def _made_mnist1d(get_dataset_args: Callable, make_dataset: Callable) -> tuple[dict, np.ndarray]:
+    """The package's data set, and the permutation of its cells that the package would draw next to shuffle them."""
     arguments = get_dataset_args()
-    arguments.shuffle_seq = shuffled
     states = random.getstate(), np.random.get_state()  # the package seeds the global generators
     try:
-        made = make_dataset(arguments)
+        return make_dataset(arguments), np.random.permutation(arguments.final_seq_length)
     finally:
         random.setstate(states[0])
         np.random.set_state(states[1])
-    x, x_test = (jnp.asarray(made[name], jnp.float32) for name in ("x", "x_test"))
-    return Dataset(x, jnp.asarray(made["y"], jnp.int32), x_test, jnp.asarray(made["y_test"], jnp.int32))
 
 
 def halved(images: Float[Array, "n height width"]) -> Float[Array, "n half_height half_width"]:

@@ -25,7 +25,7 @@ def test_drop_and_worst_position_of_a_known_map():
     accuracy = np.full((3, 9, 9), 0.5)
     accuracy[:, 4, 4] = 0.9
     accuracy[:, 2, 7] = [0.1, 0.2, 0.3]
-    runs = invariance_training.Run(np.zeros(3), accuracy, np.zeros(3))
+    runs = invariance_training.Run(accuracy, np.zeros(3))
     outcome = invariance_training.Outcome(0.1, runs)
     np.testing.assert_allclose(invariance_training.drop(outcome), 0.4)
     np.testing.assert_allclose(invariance_training.worst(outcome), [0.1, 0.2, 0.3])
@@ -68,3 +68,13 @@ def test_exact_cases_are_exact(key):
     for name in ("error-circular", "error-zeros-inside", "error-stride-even"):
         assert evidence[name].high < 1e-14
     assert evidence["error-zeros"].low > 0.1 and evidence["error-stride-odd"].low > 0.5
+
+
+def test_arms_start_from_the_parameters_that_their_own_networks_draw(key, monkeypatch):
+    settings = invariance.Invariance.preset("quick")
+    monkeypatch.setattr(invariance_training, "_fit", lambda rate, start, *rest, **options: start)
+    data = datasets.Dataset(jnp.zeros((1100, 22, 22, 1)), jnp.zeros(1100, jnp.int32), None, None)
+    for arm in invariance_training.ARMS:
+        own = jax.eval_shape(invariance_training.network(arm, settings)[0], key)
+        found = invariance_training.trained(settings, arm, data, key, 0.01)
+        assert jax.tree.map(jnp.shape, found) == jax.tree.map(jnp.shape, own)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import norms, norms_training
+from experiments import norms, norms_training, seeds
 from experiments import norms_networks as networks
 from experiments.settings import SettingsError
 from jaxnotes import datasets
@@ -82,7 +82,8 @@ def test_correct_counts_whole_batches_and_leaves_the_remainder_out():
 
 def test_a_search_takes_the_better_rate_and_pairs_the_seeds(key, monkeypatch):
     # The promotion that `standard_promotion` sets does not reach other threads.
-    monkeypatch.setattr(norms_training, "two_at_a_time", lambda run, items: [run(item) for item in items])
+    for module in (norms_training, seeds):
+        monkeypatch.setattr(module, "two_at_a_time", lambda run, items: [run(item) for item in items])
     data = norms_training.load()
     options = {"name": "mlp", "batch": 32, "steps": 40, "by_batch": True}
     found = norms_training.search((1e-9, 1e-2), data, key, seeds=2, **options)

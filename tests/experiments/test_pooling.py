@@ -9,7 +9,8 @@ import pytest
 
 from experiments import pooling, pooling_readout, pooling_training
 from jaxnotes.layers.convolution import convolution, convolution_init
-from jaxnotes.layers.pooling import max_pool
+from jaxnotes.layers.pooling import average_pool, max_pool
+from jaxnotes.models.convolutional import convolutional_init
 
 pytestmark = pytest.mark.usefixtures("standard_promotion")
 
@@ -30,10 +31,10 @@ def test_white_noise_decorrelates_as_its_filters_autocorrelation(key):
 
 def test_the_ridge_read_out_finds_a_linear_truth(key):
     of_x, of_weights = jax.random.split(key)
-    x = jax.random.normal(of_x, (600, 20))
+    x = jax.random.normal(of_x, (800, 20))
     scores = x @ jax.random.normal(of_weights, (20, 12))
     targets = jnp.concatenate([jax.nn.one_hot(jnp.argmax(scores[:, :10], 1), 10), scores[:, 10:]], 1)
-    accuracy, explained = pooling_readout._ridge(x[:400], x[400:], targets[:400], targets[400:], 300)
+    accuracy, explained = pooling_readout._ridge(pooling_readout._products(x, 300), targets, 300)
     assert explained > 0.99 and accuracy > 0.6
     assert np.allclose(pooling_readout._score(targets, targets), 1)
 
@@ -51,3 +52,21 @@ def test_definitions_agree_with_numpy(key):
     assert found["pooling.max"]["difference-two"].value == 0 and found["pooling.max"]["gradient-cells-three"].value == 1
     assert found["pooling.average"]["border-counted"].value == 1 and found["pooling.average"]["border-uncounted"].value == 2
     assert found["pooling.average"]["spike"].value == 0.25 and found["pooling.global"]["difference-max"].value == 0
+
+
+def test_a_pool_by_one_axis_after_the_other_is_that_of_the_square(key):
+    x = jax.random.normal(key, (2, 14, 14, 3))
+    for pool in (max_pool, average_pool):
+        for size in (1, 4, 7):
+            np.testing.assert_allclose(
+                pooling_readout._by_axis(pool, size)(x), pool(x, window=size, padding="SAME"), rtol=1e-5, atol=1e-6
+            )
+
+
+def test_pools_that_halve_a_map_share_their_parameters():
+    settings = pooling.Pooling.preset("quick")
+    for pool, head, _ in pooling_training.ARMS.values():
+        shared = "none" if pool == "none" else "max"
+        start = partial(convolutional_init, image_shape=(14, 14, 1), channels=settings.channels, n_out=10, head=head)
+        own, taken = (jax.eval_shape(partial(start, pool=p), jax.random.key(0)) for p in (pool, shared))
+        assert own == taken

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.seeds import over_seeds, paired, two_at_a_time
+from experiments.seeds import best_of, over_seeds, paired, two_at_a_time
 
 
 def test_over_seeds_is_the_loop(key):
@@ -35,3 +35,8 @@ def test_differences_are_paired_over_the_seeds_that_both_have(key):
     of_key = lambda k: float(jax.random.normal(k))  # noqa: E731
     few, many = ([of_key(k) for k in jax.random.split(key, n)] for n in (3, 5))
     assert list(paired(np.asarray(few), np.asarray(many))) == [0.0, 0.0, 0.0]
+
+
+def test_the_best_is_the_first_of_the_highest_and_a_single_one_is_not_tried():
+    assert best_of({1.0: 0.2, 2.0: 0.9, 3.0: 0.9}.get, (1.0, 2.0, 3.0)) == 2.0
+    assert best_of(None, (5.0,)) == 5.0
