@@ -40,7 +40,7 @@ class Dropout(Settings):
     wide: int = setting(256, "Units of either hidden layer of the wide network.", quick=64, minimum=12)
     narrow: int = setting(8, "Units of either hidden layer of the narrow network.", minimum=4)
     examples: tuple[int, ...] = setting((100, 1000, 6000), "Three sizes of the training set, rising.", minimum=1)
-    train_steps: int = setting(1500, "Adam steps of every run.", quick=300, minimum=1)
+    train_steps: int = setting(1500, "Adam steps of every run.", quick=150, minimum=1)
     train_batch: int = setting(32, "Examples a step, drawn with replacement.", minimum=1)
     train_seeds: int = setting(16, "Seeds trained at the tuned learning rate.", quick=4, minimum=2)
     tuning_seeds: int = setting(

@@ -37,7 +37,7 @@ class Normalization(Settings):
     gain_batch: int = setting(1024, "Examples a batch there.", quick=256, minimum=8)
     gain_depth: int = setting(24, "Layers of the stacks there.", minimum=6)
     gain_window: tuple[int, ...] = setting((8, 16), "First and last layer between which the gain is measured.", minimum=0)
-    gain_seeds: int = setting(4, "Independent seeds there: a wide layer averages by itself.", minimum=2)
+    gain_seeds: int = setting(4, "Independent seeds there: a wide layer averages by itself.", quick=3, minimum=2)
     residual_depth: int = setting(64, "Blocks of the residual stack whose last quarter is measured there.", minimum=8)
     sweep: tuple[int, ...] = setting(
         (16, 32, 64, 128, 256, 512), "Widths at the last batch, and batches at the last width.", quick=(16, 128), minimum=8
@@ -45,9 +45,9 @@ class Normalization(Settings):
     train_width: int = setting(64, "Units a layer in training.", minimum=2)
     train_depth: int = setting(6, "Hidden layers after the first, in training.", minimum=1)
     train_batch: int = setting(128, "Examples a step.", minimum=2)
-    train_steps: int = setting(240, "SGD steps of every run.", quick=64, minimum=20)
+    train_steps: int = setting(240, "SGD steps of every run.", quick=40, minimum=20)
     points: int = setting(10, "Points of training at which readings are taken.", quick=8, minimum=2)
-    train_seeds: int = setting(4, "Seeds that count.", quick=3, minimum=2)
+    train_seeds: int = setting(4, "Seeds that count.", quick=2, minimum=2)
     tuning_seeds: int = setting(2, "Seeds on which the learning rate is chosen.", quick=1, minimum=1)
     learning_rates: tuple[float, ...] = setting(
         (0.01, 0.03, 0.1, 0.3, 1.0, 3.0), "Learning rates tried for each arm.", quick=(0.1, 0.3), minimum=1e-9
@@ -57,7 +57,7 @@ class Normalization(Settings):
     rate_grid: tuple[float, ...] = setting(
         tuple(float(10 ** (k / 3)) for k in range(-5, 7)),
         "Learning rates of normalization.learning-rate.",
-        quick=tuple(float(10 ** (k / 2)) for k in range(-3, 5)),
+        quick=tuple(float(10 ** (k / 2)) for k in range(-2, 4)),
         minimum=1e-9,
     )
     target_loss: float = setting(0.5, "Training loss to reach, nats.", quick=1.0, minimum=0.0)
