@@ -17,6 +17,7 @@ from jaxnotes.layers.activations import by_name
 from jaxnotes.layers.initializers import weight_variance
 from jaxnotes.layers.linear import linear, linear_init
 from jaxnotes.layers.normalization import batch_norm, batch_norm_state, layer_norm
+from jaxnotes.layers.residual import residual
 from jaxnotes.models.mlp import stack_init
 
 ACTIVATIONS = ("sigmoid", "tanh", "relu", "leaky_relu", "elu")
@@ -69,7 +70,11 @@ def units(chosen: Choice, h: Array) -> Array:
 
 def layer(chosen: Choice) -> Callable:
     """f(layer_params, h) of the choice, with layer_params = {"weight", "bias"}."""
-    return lambda params, h: chosen.shortcut * h + chosen.branch_scale * linear(params, units(chosen, h))
+
+    def branch(params: dict[str, Array], h: Array) -> Array:
+        return linear(params, units(chosen, h))
+
+    return partial(residual, branch, shortcut_scale=chosen.shortcut, branch_scale=chosen.branch_scale)
 
 
 def unit_stack(key: Array, width: int, depth: int) -> dict[str, Array]:
@@ -82,8 +87,8 @@ def scaled(params: dict[str, Array], chosen: Choice) -> dict[str, Array]:
     return {**params, "weight": params["weight"] * jnp.sqrt(chosen.weight_variance)}
 
 
-@partial(jax.jit, static_argnums=(1, 2, 3, 4))
-def classifier_draws(keys: Array, n_in: int, width: int, depth: int, n_out: int) -> dict:
+@partial(jax.jit, static_argnames=("n_in", "width", "depth", "n_out"))
+def classifier_draws(keys: Array, *, n_in: int, width: int, depth: int, n_out: int) -> dict:
     """Parameters {"input", "hidden", "output"} for each key, the hidden ones a unit stack: the others are of no choice."""
 
     def one(key: Array) -> dict:

@@ -20,6 +20,7 @@ from jaxnotes.layers.initializers import weight_variance
 from jaxnotes.layers.linear import linear
 from jaxnotes.layers.residual import depth_scale, residual
 from jaxnotes.models.mlp import stack_init
+from jaxnotes.models.residual_network import residual_layer
 
 SMALL, LARGE = 1e-4, 8.0  # weight variances of "very small" and "very large" ∂F/∂x
 RATIO = "nats, first over last layer"
@@ -230,13 +231,12 @@ def _log_norms(keys: Array, numbers: Array, *, depth: int, shape: tuple[int, int
     Plain and residual networks, whose numbers are arguments, share one program.
     """
     of_weights, shortcut, scale = numbers
-    f, dtype = branch(activation), numbers.dtype
+    layer, dtype = residual_layer(activation, scale, shortcut), numbers.dtype
 
     def of_seed(seed_key: Array) -> Array:
         of_params, of_x, of_direction = jax.random.split(seed_key, 3)
         stack = branch_stack(of_params, depth, shape[1], of_weights, dtype)
         x, direction = (jax.random.normal(k, shape, dtype) for k in (of_x, of_direction))
-        layer = lambda layer_params, h: shortcut * h + scale * f(layer_params, h)  # noqa: E731
         return jacobians.log_gradient_norms(layer, stack, x, lambda h: jnp.sum(h * direction))
 
     return jax.lax.map(of_seed, keys)

@@ -16,9 +16,9 @@ from experiments.seeds import two_at_a_time
 from jaxnotes import datasets, training
 from jaxnotes.layers.activations import relu
 from jaxnotes.layers.initializers import he_normal
-from jaxnotes.layers.linear import linear
 from jaxnotes.layers.residual import depth_scale
 from jaxnotes.models.mlp import mlp_init
+from jaxnotes.models.residual_network import residual_network
 
 ARMS = ("plain", "unscaled", "scaled")
 DEPTH_NAMES = ("shallow", "deep", "deepest")
@@ -34,19 +34,10 @@ class Outcome(NamedTuple):
     learning_rate: float  # the one tuned for this arm and depth
 
 
-def scales(arm: str, depth: int) -> tuple[float, float]:
-    """(shortcut, branch scale) of an arm's layers h ← shortcut · h + scale · (W φ(h) + b)."""
-    return {"plain": (0.0, 1.0), "unscaled": (1.0, 1.0), "scaled": (1.0, depth_scale(depth))}[arm]
-
-
-def network(params, x: Array, shortcut: Array, scale: Array) -> Array:
-    """Logits [batch, classes] of `mlp` or `residual_network` with ReLU; which, is data: all arms of a depth share a program."""
-
-    def layer(h: Array, layer_params) -> tuple[Array, None]:
-        return shortcut * h + scale * linear(layer_params, relu(h)), None
-
-    h, _ = jax.lax.scan(layer, linear(params["input"], x), params["hidden"])
-    return linear(params["output"], relu(h))
+def scales(arm: str, depth: int) -> dict[str, Array]:
+    """What tells an arm from the others; arrays, so that all arms of a depth share a program."""
+    shortcut, branch = {"plain": (0.0, 1.0), "unscaled": (1.0, 1.0), "scaled": (1.0, depth_scale(depth))}[arm]
+    return {"shortcut_scale": jnp.float32(shortcut), "branch_scale": jnp.float32(branch)}
 
 
 @partial(jax.jit, static_argnames=("n_in", "width", "depth"))
@@ -105,7 +96,7 @@ def runner(settings, arm: str, depth: int, steps: int, data: datasets.Dataset, *
 
     The last two are NaN where they are not `scored`.
     """
-    few, of_arm = slice(settings.evaluated), jnp.asarray(scales(arm, depth), jnp.float32)
+    few, of_arm = slice(settings.evaluated), scales(arm, depth)
 
     def run(keys: Array, rates: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         of_params, of_batches = jnp.moveaxis(jax.vmap(jax.random.split)(keys), 1, 0)
@@ -123,19 +114,20 @@ def runner(settings, arm: str, depth: int, steps: int, data: datasets.Dataset, *
 
 
 @partial(jax.jit, donate_argnums=0, compiler_options=compilation.LONG_RUN)
-def fit(state: training.TrainState, of_arm: Array, data: tuple[Array, Array], indices: Array):
+def fit(state: training.TrainState, of_arm: dict[str, Array], data: tuple[Array, Array], indices: Array):
     """Whole runs side by side, `state` and `indices` [runs, steps, batch]: (states at the end, losses [runs, steps])."""
 
     def loss(params, batch) -> Array:
-        return training.cross_entropy(network(params, batch[0], *of_arm), batch[1])
+        return training.cross_entropy(residual_network(params, batch[0], activation=relu, **of_arm), batch[1])
 
     return jax.vmap(training.train_on(loss, adam(indices.shape[1])), in_axes=(0, None, 0))(state, data, indices)
 
 
 @jax.jit
-def scores(params, of_arm: Array, images: Array, labels: Array) -> Array:
+def scores(params, of_arm: dict[str, Array], images: Array, labels: Array) -> Array:
     """[runs] accuracies."""
-    return jax.vmap(lambda params: training.accuracy(network(params, images, *of_arm), labels))(params)
+    apply = partial(residual_network, activation=relu, **of_arm)
+    return jax.vmap(lambda params: training.accuracy(apply(params, images), labels))(params)
 
 
 def train_all(settings, key: Array) -> dict[str, Evidence]:

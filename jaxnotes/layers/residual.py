@@ -15,14 +15,16 @@ def residual(
     x: Float[Array, "*shape"],
     *,
     branch_scale: float | Float[Array, ""] = 1.0,
+    shortcut_scale: float | Float[Array, ""] = 1.0,
 ) -> Float[Array, "*shape"]:
-    """x + branch_scale · branch(params, x), whose Jacobian is I + branch_scale · ∂F/∂x.
+    """shortcut_scale · x + branch_scale · branch(params, x), whose Jacobian is shortcut_scale · I + branch_scale · ∂F/∂x.
 
     Args:
       branch: F, `(params, x) -> array like x`.
       params: parameters of the branch.
       x: input, any shape.
       branch_scale: s.
+      shortcut_scale: λ (He et al. 2016b, section 3.1); 1 is the identity, 0 leaves the plain branch.
 
     Raises:
       ValueError: the branch changes the shape, so that there is nothing to add x to.
@@ -35,7 +37,7 @@ def residual(
     added = branch(params, x)
     if added.shape != x.shape:
         raise ValueError(f"the branch maps shape {x.shape} to {added.shape}; a residual connection needs them equal")
-    return x + branch_scale * added
+    return shortcut_scale * x + branch_scale * added
 
 
 def depth_scale(depth: int) -> float:

@@ -1,6 +1,7 @@
 """The residual network: pre-activation blocks h + s W φ(h) (He et al. 2016b) between an input and an output layer."""
 
 from collections.abc import Callable
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -35,14 +36,14 @@ def residual_network_init(
 
 
 def residual_layer(
-    activation: Activation, branch_scale: float | Float[Array, ""] = 1.0
+    activation: Activation, branch_scale: float | Float[Array, ""] = 1.0, shortcut_scale: float | Float[Array, ""] = 1.0
 ) -> Callable[[dict[str, Array], Array], Array]:
-    """One block f(layer_params, h) = h + branch_scale · (φ(h) W + b)."""
+    """One block f(layer_params, h) = shortcut_scale · h + branch_scale · (φ(h) W + b)."""
 
     def branch(layer_params: dict[str, Array], h: Array) -> Array:
         return linear(layer_params, activation(h))
 
-    return lambda layer_params, h: residual(branch, layer_params, h, branch_scale=branch_scale)
+    return partial(residual, branch, branch_scale=branch_scale, shortcut_scale=shortcut_scale)
 
 
 def residual_network(
@@ -51,14 +52,17 @@ def residual_network(
     *,
     activation: Activation,
     branch_scale: float | Float[Array, ""] = 1.0,
+    shortcut_scale: float | Float[Array, ""] = 1.0,
 ) -> Float[Array, "batch n_out"]:
     """Output of the network, before any softmax; the last block's output passes an activation first.
+
+    With a shortcut_scale of 0 it is `mlp`; both scales may be arrays, so that plain and residual networks share a program.
 
     Raises:
       TypeError: x is not of a floating type.
       ValueError: the last dimension of x is not n_in.
     """
-    layer = residual_layer(activation, branch_scale)
+    layer = residual_layer(activation, branch_scale, shortcut_scale)
     h = linear(params["input"], x)
     h, _ = jax.lax.scan(lambda h, layer_params: (layer(layer_params, h), None), h, params["hidden"])
     return linear(params["output"], activation(h))

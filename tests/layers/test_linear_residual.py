@@ -39,6 +39,15 @@ def test_residual_adds_the_scaled_branch_and_its_jacobian_the_identity(key):
     np.testing.assert_array_equal(residual(branch, zero_initialised(params), x), x)
 
 
+@pytest.mark.parametrize("shortcut_scale", [0.0, 0.5, 1.0])
+def test_the_jacobian_holds_the_shortcut_s_scale_times_the_identity(key, shortcut_scale):
+    """He et al. (2016b), equation 6."""
+    params, x = linear_init(key, 4, 4), jax.random.normal(key, (4,))
+    scales = {"branch_scale": 0.3, "shortcut_scale": shortcut_scale}
+    jacobian = jax.jacobian(lambda x: residual(linear, params, x, **scales))(x)
+    np.testing.assert_allclose(jacobian, shortcut_scale * np.eye(4) + 0.3 * params["weight"].T, rtol=1e-5, atol=1e-6)
+
+
 def test_depth_scale():
     assert depth_scale(1) == 1.0 and depth_scale(100) == pytest.approx(0.1)
 

@@ -59,6 +59,13 @@ def test_a_zero_branch_starts_as_the_identity(key):
     np.testing.assert_array_equal(apply(params), apply(shallow))
 
 
+def test_without_its_shortcuts_it_is_the_mlp(key):
+    params, x = mlp_init(key, **SIZES, bias_variance=0.1), jax.random.normal(key, (2, 5))
+    np.testing.assert_array_equal(
+        residual_network(params, x, activation=tanh, shortcut_scale=0.0), mlp(params, x, activation=tanh)
+    )
+
+
 @pytest.mark.parametrize("residual", [False, True])
 def test_compiled_equals_eager(key, residual):
     params = (residual_network_init if residual else mlp_init)(key, **SIZES)
