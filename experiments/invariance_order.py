@@ -85,9 +85,6 @@ MODELS: dict[str, tuple[Callable, Callable]] = {
 }
 
 
-_minibatch_indices = jax.jit(datasets.minibatch_indices, static_argnums=(1, 2, 3))
-
-
 @partial(jax.jit, static_argnames="model", compiler_options=compilation.LONG_RUN)
 def run(rate: Array, key: Array, indices: Array, data: datasets.Dataset, *, model: str) -> Array:
     """[2] accuracies on held-out training sequences and on the test set after Adam.
@@ -135,7 +132,7 @@ def _tuned(settings, model: str, data: datasets.Dataset, of_tuning: Array, of_se
     def once(rate: float, key: Array) -> np.ndarray:
         of_params, of_batches = jax.random.split(key)
         n = len(data.train_labels) - VALIDATION
-        indices = _minibatch_indices(of_batches, n, settings.order_batch, settings.order_steps)
+        indices = datasets.minibatch_indices(of_batches, n, settings.order_batch, settings.order_steps)
         return np.asarray(run(jnp.float32(rate), of_params, indices, data, model=model))
 
     best = best_of(lambda rate: once(rate, of_tuning)[0], settings.order_rates)

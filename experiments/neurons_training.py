@@ -14,10 +14,10 @@ from experiments import compilation
 from experiments.measurement import Evidence, Measurement, interval, mean_interval
 from jaxnotes import datasets, training
 from jaxnotes.layers.activations import by_name
-from jaxnotes.layers.initializers import Initializer, weight_variance
+from jaxnotes.layers.initializers import Initializer, he_normal, lecun_normal, xavier_normal
 from jaxnotes.models.mlp import mlp, mlp_init
 
-ARMS = ("identity", "tanh", "relu")
+ARMS = {"identity": lecun_normal, "tanh": xavier_normal, "relu": he_normal}  # each with the initialisation that suits it
 XOR_DEVIATION, MOONS_DEVIATION = 0.3, 0.1  # of the noise around the clusters, and around the half circles
 GRID = 60  # points a side of the drawn decision regions
 VALIDATION = 1000  # MNIST training examples held out for choosing learning rates
@@ -69,14 +69,8 @@ def activation(arm: Array, x: Array) -> Array:
 
 
 def initializer(arm: Array) -> Initializer:
-    """The initialisation that suits each arm: LeCun's, Xavier's, He's."""
-
-    def draw(key: Array, n_in: int, n_out: int, dtype=jnp.float32) -> Array:
-        # σ_w²
-        of_weights = jnp.asarray([1.0, 2 * n_in / (n_in + n_out), 2.0])[arm]
-        return weight_variance(of_weights)(key, n_in, n_out, dtype)
-
-    return draw
+    """That of the arm of this index."""
+    return lambda *shape: jax.lax.select_n(arm, *(draw(*shape) for draw in ARMS.values()))
 
 
 def expressive(settings, key: Array) -> dict[str, Evidence]:
@@ -117,7 +111,7 @@ def _mnist_sets() -> Sets:
 
 def _trained(settings, runner: Callable, arm: str, data: Sets, key: Array) -> Outcome:
     keys = jax.random.split(jax.random.fold_in(key, 0), settings.train_seeds + 1)
-    return jax.tree.map(np.asarray, runner(ARMS.index(arm), keys, np.asarray(settings.learning_rates, np.float32), data))
+    return jax.tree.map(np.asarray, runner(list(ARMS).index(arm), keys, np.asarray(settings.learning_rates, np.float32), data))
 
 
 def _runner(settings, n_in: int, n_out: int, batch: int, steps: int, *, own_data: bool) -> Callable:
@@ -191,7 +185,7 @@ def _measurements(settings, outcomes: dict[tuple[str, str], Outcome]) -> list[Me
 
 def _arrays(outcomes: dict[tuple[str, str], Outcome], toys: dict[str, Sets]) -> dict[str, np.ndarray]:
     """What the figure draws: points and margins of the first seed, and accuracies by arm."""
-    arrays = {"arms": np.asarray(ARMS)}
+    arrays = {"arms": np.asarray(list(ARMS))}
     for task, sets in toys.items():
         arrays |= {f"{task}-points": np.asarray(sets.test[0][1]), f"{task}-labels": np.asarray(sets.test[1][1])}
         arrays |= {f"{task}-{arm}-margin": outcomes[task, arm].margin[0].reshape(GRID, GRID) for arm in ARMS}

@@ -64,7 +64,7 @@ def run(
     Programs of their own, since only the batches, the training and the last accuracy are compiled anew for another batch size.
     """
     of_params, of_batches = jax.random.split(key)
-    indices = _minibatch_indices(of_batches, len(data.train[1]), batch, steps)
+    indices = datasets.minibatch_indices(of_batches, len(data.train[1]), batch, steps)
     trained = _trained(norm, rate, _start(of_params, name=name), data.train, indices, name=name)
     right = np.asarray(_right(norm, trained, data.validation, data.test, name=name))
     by_batch_too = _accuracy_by_batch(norm, trained, data.test, name=name, batch=min(batch, LARGEST)) if by_batch else np.nan
@@ -75,9 +75,6 @@ def run(
 def _start(key: Array, *, name: str) -> tuple:
     """(params, running statistics) before the first step."""
     return NETWORKS[name].init(key)
-
-
-_minibatch_indices = jax.jit(datasets.minibatch_indices, static_argnums=(1, 2, 3))
 
 
 @partial(jax.jit, static_argnames="name")

@@ -10,8 +10,7 @@ from jax import Array
 
 from experiments import compilation
 from experiments.measurement import Evidence, Measurement, curve, interval
-from experiments.remedies_training import CLASSES, load, one_by_one
-from experiments.residual_training import batches
+from experiments.remedies_training import CLASSES, load, starts
 from jaxnotes import datasets, training
 from jaxnotes.layers.activations import sigmoid, tanh
 from jaxnotes.layers.initializers import xavier_normal
@@ -35,10 +34,13 @@ def adaptive(settings, key: Array) -> dict[str, Evidence]:
     """remedies.adaptive: over how many decades of gradient scale each trains, and how far early layers' updates fall behind."""
     of_scales, of_layers = jax.random.split(key)
     data = load()
-    starts = _starts(settings, jax.random.split(of_scales, 1 + settings.adaptive_seeds), data)
+    size = (data.train_images.shape[1], settings.adaptive_width, 1, CLASSES)
+    init = jax.jit(jax.vmap(lambda k: mlp_init(k, *size, initializer=xavier_normal)))
+    keys = jax.random.split(of_scales, 1 + settings.adaptive_seeds)
+    begun = starts(init, keys, len(data.train_labels), settings.train_batch, settings.adaptive_steps)
     measurements, arrays, gradients = [], {"exponents": EXPONENTS}, _sigmoid_gradients(settings, of_layers, data)
     for name, optimizer in optimizers().items():
-        measured, losses = _scales(settings, name, starts, data)
+        measured, losses = _scales(settings, name, begun, data)
         arrays |= curve(f"loss-{name}", np.log10(np.minimum(losses, 100.0)))
         ratios = _update_ratios(optimizer, gradients)
         source = f"RMS of the first step's update, first over last of {settings.adaptive_layers} sigmoid layers"
@@ -47,18 +49,9 @@ def adaptive(settings, key: Array) -> dict[str, Evidence]:
     return {"remedies.adaptive": Evidence(tuple(measurements), arrays)}
 
 
-def _starts(settings, keys: Array, data: datasets.Dataset) -> list[tuple[dict, np.ndarray]]:
-    """Parameters and [steps, batch] indices of the examples for each key, which the optimisers share."""
-    of_params, of_batches = jnp.moveaxis(jax.vmap(jax.random.split)(keys), 1, 0)
-    size = (data.train_images.shape[1], settings.adaptive_width, 1, CLASSES)
-    params = jax.jit(jax.vmap(lambda k: mlp_init(k, *size, initializer=xavier_normal)))(of_params)
-    indices = batches(of_batches, len(data.train_labels), settings.train_batch, settings.adaptive_steps)
-    return one_by_one((params, indices))
-
-
-def _scales(settings, name: str, starts: list[tuple], data: datasets.Dataset) -> tuple[list[Measurement], np.ndarray]:
+def _scales(settings, name: str, begun: list[tuple], data: datasets.Dataset) -> tuple[list[Measurement], np.ndarray]:
     """(measurements, [seeds, exponents] losses), at the learning rate that is best at scale 1 on a seed of its own."""
-    of_tuning, *of_seeds = starts
+    of_tuning, *of_seeds = begun
     tried = np.resize(np.asarray(settings.adaptive_rates, np.float32), len(EXPONENTS))
     train = partial(_final_losses, name, data)
     tuning = np.asarray(train(*of_tuning, tried, np.zeros(len(tried), np.float32)))[:, 0]

@@ -1,5 +1,6 @@
 """Deep networks of every kind trained on MNIST at equal budget, each at its own best learning rate."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
@@ -73,17 +74,11 @@ def run(chosen: Choice, rate: Array, drawn: dict, indices: Array, data: datasets
     return training.accuracy(apply(state.params, data.test_images), data.test_labels), losses
 
 
-def draws(settings, keys: Array, data: datasets.Dataset, *, width: int, depth: int) -> list[tuple[dict, np.ndarray]]:
-    """Parameters and indices of the batches that each key's runs share, whatever their choice."""
+def starts(init: Callable, keys: Array, examples: int, batch: int, steps: int) -> list[tuple[dict, np.ndarray]]:
+    """Parameters, of `init(keys)` for all keys at once, and indices [steps, batch] of the examples, both for each key."""
     of_params, of_batches = jnp.moveaxis(jax.vmap(jax.random.split)(keys), 1, 0)
-    params = network.classifier_draws(of_params, data.train_images.shape[1], width, depth, CLASSES)
-    indices = batches(of_batches, len(data.train_labels), settings.train_batch, settings.train_steps)
-    return one_by_one((params, indices))
-
-
-def one_by_one(stacked_tree) -> list:
-    """The trees whose leaves lie stacked on axis 0, as arrays of NumPy."""
-    leaves, structure = jax.tree.flatten(jax.tree.map(np.asarray, stacked_tree))
+    drawn = jax.tree.map(np.asarray, (init(of_params), batches(of_batches, examples, batch, steps)))
+    leaves, structure = jax.tree.flatten(drawn)
     return [jax.tree.unflatten(structure, rows) for rows in zip(*leaves, strict=True)]
 
 
@@ -91,7 +86,9 @@ def train_all(settings, choices: dict[str, Choice], key: Array, *, width: int, d
     """Every arm: the learning rate by the last losses on a seed of its own, then the seeds that count, paired over arms."""
     data, rates = load(), np.asarray(settings.learning_rates, np.float32)
     keys = jax.random.split(key, 1 + settings.train_seeds)
-    of_tuning, *of_seeds = draws(settings, keys, data, width=width, depth=depth)
+    size = {"n_in": data.train_images.shape[1], "width": width, "depth": depth, "n_out": CLASSES}
+    init = partial(network.classifier_draws, **size)
+    of_tuning, *of_seeds = starts(init, keys, len(data.train_labels), settings.train_batch, settings.train_steps)
     singles = {name: jax.tree.map(lambda a: a[0], stacked([chosen])) for name, chosen in choices.items()}
 
     def once(item) -> tuple:

@@ -115,6 +115,7 @@ def standardise(images: Float[Array, "n *shape"]) -> Float[Array, "n features"]:
     return (images.reshape(images.shape[0], math.prod(images.shape[1:])) - 0.1307) / 0.3081
 
 
+@functools.partial(jax.jit, static_argnames=("n_examples", "batch_size", "steps"))
 def minibatch_indices(key: Key[Array, ""], n_examples: int, batch_size: int, steps: int) -> Int[Array, "steps batch"]:
     """Indices of each step's examples: shuffled epochs, no example twice in an epoch.
 
