@@ -27,7 +27,7 @@ def draw_topic(out_dir: Path, results: Results) -> None:
             figure = drawings[claim](evidence)
             FigureCanvasAgg(figure)
             figure.draw_without_rendering()
-        with matplotlib.rc_context({**style.PARAMETERS, "figure.constrained_layout.use": False}):
+            matplotlib.rcParams["figure.constrained_layout.use"] = False  # until the context ends
             figure.set_layout_engine()  # laid out once, not once a format
             for name, suffix in zip(figure_files(claim), FIGURE_FORMATS, strict=True):
                 files.write_bytes(Path(out_dir) / "figures" / name, render(figure, suffix))

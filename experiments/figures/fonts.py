@@ -27,7 +27,7 @@ def register() -> tempfile.TemporaryDirectory:
 
 
 def _cut(source: Path, folder: Path) -> Path:
-    options = subset.Options(layout_features=[], legacy_kern=True, hinting=True, notdef_outline=True, glyph_names=True)
+    options = subset.Options(layout_features=[], legacy_kern=True, notdef_outline=True, glyph_names=True)
     options.name_IDs, options.drop_tables = ["*"], [*options.drop_tables, *_LEFT_OUT]
     subsetter = subset.Subsetter(options)
     subsetter.populate(unicodes=_CHARACTERS)
