@@ -57,3 +57,17 @@ def test_a_stack_without_activation_is_its_matrix(key):
         errors, singular = np.asarray(errors), np.asarray(singular)
     assert errors.shape == (20,) and errors.max() < 1e-12 and singular.shape == (2, 12)
     assert neurons._bottleneck(settings, key).value == 3
+
+
+def test_each_arm_draws_and_activates_as_by_itself(key):
+    x = jnp.linspace(-2.0, 2.0, 9)
+    activations = {"identity": lambda x: x, "tanh": np.tanh, "relu": lambda x: np.maximum(x, 0)}
+    theirs = {
+        "identity": jax.nn.initializers.variance_scaling(1.0, "fan_in", "normal"),
+        "tanh": jax.nn.initializers.variance_scaling(1.0, "fan_avg", "normal"),
+        "relu": jax.nn.initializers.variance_scaling(2.0, "fan_in", "normal"),
+    }
+    for index, name in enumerate(neurons_training.ARMS):
+        drawn = neurons_training.initializer(index)(key, 6, 3)
+        np.testing.assert_allclose(drawn, theirs[name](key, (6, 3)), rtol=1e-6)
+        np.testing.assert_allclose(neurons_training.activation(index, x), activations[name](np.asarray(x)), rtol=1e-6)

@@ -5,10 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import remedies, remedies_adaptive, remedies_clipping, remedies_gains
+from experiments import remedies, remedies_adaptive, remedies_clipping, remedies_gains, remedies_training
 from experiments import remedies_network as network
 from experiments.remedies_network import choice
-from jaxnotes import meanfield
+from jaxnotes import datasets, meanfield, training
 from jaxnotes.layers.activations import by_name, elu, relu, tanh
 from jaxnotes.models.mlp import mlp_init
 from jaxnotes.models.residual_network import residual_network
@@ -114,3 +114,23 @@ def test_the_spread_of_he_networks_follows_depth_over_width(key):
     assert measured.prediction == pytest.approx(5 / 4 * 20 / 32, rel=1e-9)  # Hanin and Nica 2020
     assert measured.low < measured.prediction < measured.high
     assert meanfield.log_norm_variance(relu, 2.0, 0.0, 20, 32) / 4 == pytest.approx(measured.prediction)
+
+
+def test_a_run_starts_from_the_weights_that_its_choice_scales(key):
+    """The loss before the first step, of the residual network with these weights, and a start of its own for each key."""
+    of_images, of_labels, of_starts = jax.random.split(key, 3)
+    images, labels = jax.random.normal(of_images, (12, 5)), jax.random.randint(of_labels, (12,), 0, 4)
+    data = datasets.Dataset(images, labels, images, labels)
+    init = lambda keys: network.classifier_draws(keys, n_in=5, width=8, depth=3, n_out=4)  # noqa: E731
+    keys = jax.random.split(of_starts)
+    starts = remedies_training.starts(init, keys, 12, 6, 10)
+    for run_key, (drawn, indices) in zip(keys, starts, strict=True):
+        of_params, of_batches = jax.random.split(run_key)
+        np.testing.assert_array_equal(indices, datasets.minibatch_indices(of_batches, 12, 6, 10))
+        jax.tree.map(np.testing.assert_array_equal, drawn, jax.tree.map(lambda p: np.asarray(p)[0], init(of_params[None])))
+        chosen = choice("relu", 8.0, shortcut=True, branch_scale=0.5)
+        _, losses = remedies_training.run(chosen, jnp.float32(1e-3), drawn, indices, data)
+        large = jax.tree.map(jnp.asarray, drawn)
+        large["hidden"]["weight"] *= 8.0**0.5
+        logits = residual_network(large, images[indices[0]], activation=relu, branch_scale=0.5)
+        np.testing.assert_allclose(losses[0], training.cross_entropy(logits, labels[indices[0]]), rtol=1e-5)
