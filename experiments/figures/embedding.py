@@ -108,7 +108,7 @@ def analogy(evidence: Evidence):
     settings_note(
         axes, f"GloVe 6B 50d, {total.n} questions: {evidence['accuracy'].value:.3f} allowed, {total.value:.3f} barred", 100
     )
-    axes.legend(loc="upper right")
+    axes.legend(loc="upper center")
     return figure
 
 
@@ -150,7 +150,7 @@ def uses(evidence: Evidence):
         right.plot(own[:, 0], own[:, 1], MARKERS[side], color=COLORS[side], mfc="white", label=label)
     right.set(xticks=[], yticks=[], xlabel="first principal direction", ylabel="second")
     settings_note(right, "karate club, learned from friendships alone")
-    right.legend(loc="best")
+    right.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)  # below: points may lie anywhere
     return figure
 
 

@@ -100,7 +100,7 @@ def deep(evidence: Evidence):
         _curve(left, evidence, f"accuracy-{arm}", series=series, label=label, x=depths, ls="-")
         if f"loss-{arm}-mean" in evidence.arrays:
             _curve(right, evidence, f"loss-{arm}", series=series, label=label, ls="-")
-    left.set(xscale="log", xlabel="hidden layers", ylabel="test accuracy", ylim=(0, 1))
+    left.set(xscale="log", xlabel="hidden layers", ylabel="test accuracy", ylim=(-0.03, 1.03))
     seeds = seeds_note(evidence[f"accuracy-{arm}-deep"] for arm in _ARMS)
     settings_note(left, f"MNIST, {seeds} seeds, each arm at its tuned learning rate")
     left.legend(loc="center right")
@@ -115,7 +115,7 @@ def degradation(evidence: Evidence):
     figure, axes = new_figure()
     for series, (arm, label) in enumerate(_ARMS.items()):
         _curve(axes, evidence, arm, series=series, label=label, x=evidence.arrays["depths"], ls="-")
-    axes.set(xscale="log", xlabel="hidden layers", ylabel="training error", ylim=(0, 1))
+    axes.set(xscale="log", xlabel="hidden layers", ylabel="training error", ylim=(-0.03, 1.03))
     seeds = seeds_note(evidence[f"{arm}-change"] for arm in _ARMS)
     settings_note(axes, f"MNIST, equal steps, {seeds} seeds, tuned learning rates")
     axes.legend(loc="center right")
