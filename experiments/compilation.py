@@ -39,7 +39,7 @@ def set_flags(*, side_by_side: bool = False, short_runs: bool = False) -> None:
     XLA reads them when it first computes: call this before.
 
     Args:
-      side_by_side: one thread an operation, since processes share the cores.
+      side_by_side: one thread a process, since processes share the cores.
       short_runs: no effort for speed of what takes longer to compile than to run, as at scale quick.
     """
     ours = [*_FAST, *(_ONE_THREAD if side_by_side else ())]
@@ -48,6 +48,8 @@ def set_flags(*, side_by_side: bool = False, short_runs: bool = False) -> None:
     asked = os.environ.get("XLA_FLAGS", "").split()
     named = {flag.partition("=")[0] for flag in asked}
     os.environ["XLA_FLAGS"] = " ".join(asked + [flag for flag in ours if flag.partition("=")[0] not in named])
+    if side_by_side:
+        os.environ.setdefault("NPROC", "1")  # XLA's pool of threads, which look for work while there is none
 
 
 def use_cache() -> None:

@@ -22,7 +22,7 @@ def measure_topic(
     module = topics.load(topic)
     key = fingerprint.of_run(module.__name__, dataclasses.asdict(settings), seed)  # before: the code may change meanwhile
     start = time.monotonic()
-    claims = module.measure(settings, topics.topic_key(topic, seed), on_part)
+    claims = module.measure(settings, topics.topic_key(topic, seed, settings.random_rounds), on_part)
     expected = {claim for claim, entry in rules.load_claims().items() if entry.topic == topic}
     complete = claims.keys() == expected or (claims.keys() < expected and datasets.missing_packages())
     if not complete:

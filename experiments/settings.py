@@ -4,6 +4,8 @@ import dataclasses
 import math
 from typing import Any, Self
 
+from experiments.random_keys import FEWEST_ROUNDS, ROUNDS
+
 SCALES = ("quick", "paper")
 
 
@@ -28,6 +30,13 @@ def setting(paper: Any, help: str, *, quick: Any = None, minimum: float | None =
 @dataclasses.dataclass(frozen=True)
 class Settings:
     """Base of every topic's settings; checks each field against what `setting` said of it."""
+
+    random_rounds: int = setting(
+        ROUNDS,
+        "Rounds of Threefry a random number; with 20 the draws are JAX's own.",
+        quick=FEWEST_ROUNDS,
+        minimum=FEWEST_ROUNDS,
+    )
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):

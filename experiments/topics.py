@@ -10,7 +10,7 @@ import jax
 from absl import logging
 
 from experiments.measurement import Evidence, Part
-from experiments.random_keys import random_key
+from experiments.random_keys import ROUNDS, random_key
 from jaxnotes.datasets import MissingPackageError
 
 TOPICS = (
@@ -33,9 +33,9 @@ def load(topic: str) -> ModuleType:
     return importlib.import_module(f"experiments.{topic}")
 
 
-def topic_key(topic: str, seed: int) -> jax.Array:
+def topic_key(topic: str, seed: int, rounds: int = ROUNDS) -> jax.Array:
     """The random key of a topic; topics of one seed are independent."""
-    return jax.random.fold_in(random_key(seed), zlib.crc32(topic.encode()))
+    return jax.random.fold_in(random_key(seed, rounds), zlib.crc32(topic.encode()))
 
 
 def measure_parts(parts: Sequence[Part], settings: Any, key: jax.Array, on_part: Callable[[Part], None]) -> dict[str, Evidence]:

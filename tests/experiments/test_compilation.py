@@ -31,6 +31,15 @@ def test_what_the_user_asked_for_stands(flags):
     assert found[2:] == [*one_thread, "--xla_cpu_use_fusion_emitters=false"]
 
 
+@pytest.mark.parametrize("asked, expected", [({}, "1"), ({"NPROC": "3"}, "3")])
+def test_side_by_side_has_one_thread_unless_the_user_asked_for_more(monkeypatch, flags, asked, expected):
+    monkeypatch.delenv("NPROC", raising=False)
+    for name, value in asked.items():
+        monkeypatch.setenv(name, value)
+    flags("", "0.10.2", side_by_side=True)
+    assert os.environ["NPROC"] == expected
+
+
 def test_a_second_call_adds_nothing(flags):
     once = flags("", "0.10.2")
     assert flags(" ".join(once), "0.10.2") == once

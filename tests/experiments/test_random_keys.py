@@ -9,15 +9,18 @@ from experiments.random_keys import random_key, threefry_2x32
 
 
 @pytest.mark.parametrize(
-    "key, counter, expected",  # the known answers that come with Random123, kat_vectors: threefry2x32 20
+    "rounds, key, counter, expected",  # the known answers that come with Random123, kat_vectors: threefry2x32
     [
-        ((0, 0), (0, 0), (0x6B200159, 0x99BA4EFE)),
-        ((0xFFFFFFFF, 0xFFFFFFFF), (0xFFFFFFFF, 0xFFFFFFFF), (0x1CB996FC, 0xBB002BE7)),
-        ((0x13198A2E, 0x03707344), (0x243F6A88, 0x85A308D3), (0xC4923A9C, 0x483DF7A0)),
+        (20, (0, 0), (0, 0), (0x6B200159, 0x99BA4EFE)),
+        (20, (0xFFFFFFFF, 0xFFFFFFFF), (0xFFFFFFFF, 0xFFFFFFFF), (0x1CB996FC, 0xBB002BE7)),
+        (20, (0x13198A2E, 0x03707344), (0x243F6A88, 0x85A308D3), (0xC4923A9C, 0x483DF7A0)),
+        (13, (0, 0), (0, 0), (0x9D1C5EC6, 0x8BD50731)),
+        (13, (0xFFFFFFFF, 0xFFFFFFFF), (0xFFFFFFFF, 0xFFFFFFFF), (0xFD36D048, 0x2D17272C)),
+        (13, (0x13198A2E, 0x03707344), (0x243F6A88, 0x85A308D3), (0xBA3E4725, 0xF27D669E)),
     ],
 )
-def test_known_answers(key, counter, expected):
-    found = threefry_2x32(jnp.asarray(key, jnp.uint32), *jnp.asarray(counter, jnp.uint32))
+def test_known_answers(rounds, key, counter, expected):
+    found = threefry_2x32(jnp.asarray(key, jnp.uint32), *jnp.asarray(counter, jnp.uint32), rounds)
     assert tuple(int(word) for word in found) == expected
 
 
@@ -45,6 +48,16 @@ def test_draws_in_float64_are_those_of_jax():
         np.testing.assert_array_equal(
             jax.random.normal(random_key(3), (50,), float), jax.random.normal(jax.random.key(3), (50,), float)
         )
+
+
+def test_draws_with_fewer_rounds_hash_with_fewer_rounds():
+    key = random_key(5, 13)
+    words = jax.random.key_data(key)
+    first, second = threefry_2x32(words, jnp.zeros(6, jnp.uint32), jnp.arange(6, dtype=jnp.uint32), 13)
+    np.testing.assert_array_equal(jax.random.bits(key, (6,)), first ^ second)
+    np.testing.assert_array_equal(jax.random.key_data(jax.random.split(key, 6)), np.stack([first, second], axis=-1))
+    folded = threefry_2x32(words, jnp.uint32(0), jnp.uint32(9), 13)
+    np.testing.assert_array_equal(jax.random.key_data(jax.random.fold_in(key, 9)), np.stack(folded))
 
 
 def test_too_many_numbers_at_once():
