@@ -54,7 +54,11 @@ def build(out_dir: Path, *, tutorials: bool = True) -> bool:
         if tutorials:
             run_tutorials(out_dir)  # before the languages, which would each run them
         with ThreadPoolExecutor() as pool:
+            shared = pool.submit(_bundle, fresh / "shared")
             list(pool.map(lambda language: _sphinx(out_dir, fresh / language, language, tutorials), LANGUAGES))
+        for language in LANGUAGES:
+            shutil.copytree(shared.result(), fresh / language / "_static", dirs_exist_ok=True)
+        shutil.rmtree(fresh / "shared")
         shutil.rmtree(fresh / "jupyter_execute", ignore_errors=True)
         (fresh / _STAMP).write_text(wanted)
         shutil.rmtree(site, ignore_errors=True)
@@ -86,6 +90,15 @@ def _execution(tutorials: bool) -> dict[str, object]:
 def extract_messages(target: Path) -> None:
     """Writes what is to be translated, a `.pot` a page, for `sphinx-intl update`."""
     _run_sphinx("gettext", HERE / "source", target, {})
+
+
+def _bundle(folder: Path) -> Path:
+    """The folder, with the files that the languages share."""
+    from experiments.writeup import bundle  # of the extra `site`
+
+    folder.mkdir(parents=True)
+    bundle.write(folder)
+    return folder
 
 
 def _sphinx(out_dir: Path, target: Path, language: str, tutorials: bool) -> None:

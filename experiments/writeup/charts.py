@@ -1,7 +1,6 @@
 """The directive `chart`: an interactive figure by Vega-Lite, its script bundled, and a still picture without it."""
 
 import json
-from pathlib import Path
 
 import vl_convert
 from docutils import nodes
@@ -10,8 +9,6 @@ from sphinx.util.docutils import SphinxDirective
 
 from experiments.writeup.chart_specs import CHARTS
 from experiments.writeup.words import language, words
-
-SCRIPT = "vega.js"
 
 
 class chart(nodes.General, nodes.Element):  # noqa: N801, docutils names its nodes so
@@ -47,16 +44,6 @@ def _visit(translator, node: chart) -> None:
     raise nodes.SkipNode
 
 
-def _write_script(app: Sphinx) -> None:
-    """Vega, Vega-Lite and Vega-Embed in one file, from the package that carries them."""
-    if app.builder.format == "html":
-        folder = Path(app.outdir) / "_static"
-        folder.mkdir(parents=True, exist_ok=True)
-        # In a function of its own: its many short names must not become the page's.
-        (folder / SCRIPT).write_text(f"(() => {{{vl_convert.javascript_bundle()}}})();", "utf-8")
-
-
 def setup(app: Sphinx) -> None:
     app.add_node(chart, html=(_visit, None), text=(lambda self, node: None, lambda self, node: None))
     app.add_directive("chart", _Chart)
-    app.connect("builder-inited", _write_script)

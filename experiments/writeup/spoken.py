@@ -24,15 +24,16 @@ def _fill(app: Sphinx, doctree: nodes.document, docname: str) -> None:
 
 
 def _answers(app: Sphinx, topic: str) -> list[nodes.section]:
-    page = app.env.get_and_resolve_doctree(topic, app.builder)  # its links are right here too: both lie in one folder
-    title = next(page.findall(nodes.title))
+    page = app.env.get_doctree(topic)
     found = [section for section in page.findall(nodes.section) if any(ANCHOR in name for name in section["ids"])]
     if len(found) != 1:
         raise ValueError(f"page {topic} has {len(found)} sections with the label ({topic}-{ANCHOR})=; it needs one")
-    kept = found[0].deepcopy()
-    own = next(kept.findall(nodes.title))
-    own.replace_self(nodes.title("", "", *(child.deepcopy() for child in title.children)))
-    return [kept]
+    title = next(page.findall(nodes.title))
+    next(found[0].findall(nodes.title)).replace_self(title.deepcopy())
+    page.children = []
+    page += found[0]
+    app.env.apply_post_transforms(page, topic)  # its links are right on the sheet too: both lie in one folder
+    return [found[0]]
 
 
 def setup(app: Sphinx) -> None:

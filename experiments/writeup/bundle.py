@@ -1,17 +1,17 @@
-"""The font of the formulas: the part of STIX Two Math that they use, bundled, since browsers bring no font for mathematics.
+"""The files that the sites of all languages share, out of installed packages: no page loads anything from another host.
 
-STIX Two Math is under the SIL Open Font License; ziamath carries it.
+They are Vega's scripts and the part of STIX Two Math that the formulas use, since browsers bring no font for mathematics. It is
+under the SIL Open Font License; ziamath carries it.
 """
 
-import functools
-import io
 from importlib import resources
 from pathlib import Path
 
+import vl_convert
 from fontTools import subset
-from sphinx.application import Sphinx
 
-FILE = "stix-two-math.woff2"
+SCRIPT = "vega.js"
+FONT = "stix-two-math.woff2"
 _RANGES = (
     (0x20, 0x7E), (0xB1, 0xB1), (0xB7, 0xB7), (0xD7, 0xD7), (0x300, 0x304),
     (0x391, 0x3F6), (0x2010, 0x2044), (0x2061, 0x2064), (0x2070, 0x209C), (0x2100, 0x214F),
@@ -21,8 +21,19 @@ _RANGES = (
 )  # fmt: skip
 
 
-@functools.cache
-def _subset() -> bytes:
+def write(folder: Path) -> None:
+    """Writes the files into a folder."""
+    _write_script(folder / SCRIPT)
+    _write_font(folder / FONT)
+
+
+def _write_script(target: Path) -> None:
+    """Vega, Vega-Lite and Vega-Embed in one file, from the package that carries them."""
+    # In a function of its own: its many short names must not become the page's.
+    target.write_text(f"(() => {{{vl_convert.javascript_bundle()}}})();", "utf-8")
+
+
+def _write_font(target: Path) -> None:
     source = resources.files("ziamath") / "fonts" / "STIXTwoMath-Regular.ttf"
     options = subset.Options(flavor="woff2", layout_features=[], notdef_outline=True, hinting=False)
     with resources.as_file(source) as path:
@@ -30,17 +41,4 @@ def _subset() -> bytes:
     subsetter = subset.Subsetter(options)
     subsetter.populate(unicodes=[point for first, last in _RANGES for point in range(first, last + 1)])
     subsetter.subset(font)
-    written = io.BytesIO()
-    subset.save_font(font, written, options)
-    return written.getvalue()
-
-
-def _write(app: Sphinx) -> None:
-    if app.builder.format == "html":
-        folder = Path(app.outdir) / "_static"
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / FILE).write_bytes(_subset())
-
-
-def setup(app: Sphinx) -> None:
-    app.connect("builder-inited", _write)
+    subset.save_font(font, target, options)
