@@ -26,7 +26,7 @@ def draw_topic(out_dir: Path, results: Results) -> None:
         with matplotlib.rc_context(style.PARAMETERS):
             figure = drawings[claim](evidence)
             FigureCanvasAgg(figure)
-            figure.draw_without_rendering()
+            figure.get_layout_engine().execute(figure)
             matplotlib.rcParams["figure.constrained_layout.use"] = False  # until the context ends
             figure.set_layout_engine()  # laid out once, not once a format
             for name, suffix in zip(figure_files(claim), FIGURE_FORMATS, strict=True):

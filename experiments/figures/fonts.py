@@ -9,8 +9,8 @@ from fontTools import subset
 from matplotlib import font_manager
 
 _FACES = ("DejaVuSans.ttf", "DejaVuSans-Oblique.ttf", "DejaVuSans-Bold.ttf")
-# Latin, modifiers and Greek, then punctuation to arrows and mathematical operators, then mathematical letters.
-_CHARACTERS = (*range(0x20, 0x250), *range(0x2B0, 0x400), *range(0x1E00, 0x2C00), *range(0x1D400, 0x1D800))
+# Western Latin, modifiers and Greek, punctuation to arrows and mathematical operators, mathematical letters.
+_CHARACTERS = (*range(0x20, 0x180), *range(0x2B0, 0x400), *range(0x2000, 0x2300), *range(0x1D400, 0x1D800))
 # Kerning and shapes come from other tables; these are what is slow to cut.
 _LEFT_OUT = ("GSUB", "GPOS", "GDEF", "FFTM", "MATH")
 
