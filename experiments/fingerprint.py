@@ -1,11 +1,11 @@
 """Fingerprints: what a result depends on, so that what is unchanged is not computed again."""
 
 import ast
+import functools
 import hashlib
 import importlib.metadata
 import json
 import platform
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -56,22 +56,21 @@ def closure(module: str) -> set[str]:
         if name in seen or _source(name) is None:
             continue
         seen.add(name)
-        waiting += _imports(name)
+        waiting += _imports(_source(name).read_bytes())
     return seen
 
 
-def _imports(module: str) -> Iterator[str]:
-    tree = ast.parse(_source(module).read_bytes())
+@functools.cache  # topics import much in common
+def _imports(source: bytes) -> tuple[str, ...]:
+    tree = ast.parse(source)
     tree.body = [node for node in tree.body if not (isinstance(node, ast.If) and "__main__" in ast.unparse(node.test))]
+    names = []
     for node in ast.walk(tree):
-        names = []
         if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
+            names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
-            names = [node.module] + [f"{node.module}.{alias.name}" for alias in node.names]
-        for name in names:
-            if name.partition(".")[0] in PACKAGES:
-                yield name
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return tuple(name for name in names if name.partition(".")[0] in PACKAGES)
 
 
 def _source(module: str) -> Path | None:
