@@ -21,7 +21,6 @@ from jaxnotes.layers.linear import linear
 from jaxnotes.layers.normalization import EPSILON, MOMENTUM, batch_norm, batch_norm_state, mean_and_variance, norm_init
 from jaxnotes.models.mlp import stack_init
 
-FEATURES = 2048
 HE = 2.0  # critical σ_w² of ReLU
 
 
@@ -30,6 +29,7 @@ class Normalization(Settings):
     """Settings of the topic `normalization`."""
 
     seeds: int = setting(8, "Independent seeds of what is measured without training.", quick=6, minimum=2)
+    features: int = setting(2048, "Features that are normalised alone.", quick=256, minimum=2)
     drift_depth: int = setting(50, "Layers of the stacks of normalization.drift.", quick=30, minimum=4)
     drift_width: int = setting(256, "Units a layer there.", quick=128, minimum=2)
     drift_batch: int = setting(64, "Examples there.", quick=32, minimum=4)
@@ -136,7 +136,7 @@ def formula(settings: Normalization, key: Array) -> dict[str, Evidence]:
         measurements.append(interval(f"error-{name}", errors[0], prediction=0, source=source))
         measurements.append(interval(f"inference-error-{name}", errors[1], prediction=0, source=source))
     batch, updates = 8, 100
-    seen = over_seeds(partial(_running, batch, updates), of_running, settings.seeds)
+    seen = over_seeds(partial(_running, settings.features, batch, updates), of_running, settings.seeds)
     names = ("normalising-variance", "running-variance-biased", "running-variance-unbiased")
     expected = ((batch - 1) / batch, (batch - 1) / batch, 1.0)
     arrays = {"momentum": np.asarray(MOMENTUM), "batch": np.asarray(batch)}
@@ -180,36 +180,36 @@ def _errors(inputs: tuple[np.ndarray, ...], outputs: tuple[np.ndarray, np.ndarra
     return tuple(found)
 
 
-def _running(batch: int, updates: int, key: Array) -> tuple[Array, Array, Array]:
+def _running(features: int, batch: int, updates: int, key: Array) -> tuple[Array, Array, Array]:
     """[updates] mean over the features of the normalising variance and of the running variance, biased and unbiased."""
     kinds = ("biased", "unbiased")
 
     def update(states, step_key: Array):
-        x = jax.random.normal(step_key, (batch, FEATURES))
+        x = jax.random.normal(step_key, (batch, features))
         new = [batch_norm({}, s, x, train=True, running_variance=kind)[1] for s, kind in zip(states, kinds, strict=True)]
         normalising = (x - x.mean(0, keepdims=True)).std(0) / normalise(x).std(0)
         return new, (jnp.mean(normalising**2 - EPSILON), *(s["variance"].mean() for s in new))
 
-    return jax.lax.scan(update, [batch_norm_state(FEATURES) for _ in kinds], jax.random.split(key, updates))[1]
+    return jax.lax.scan(update, [batch_norm_state(features) for _ in kinds], jax.random.split(key, updates))[1]
 
 
 def moments(settings: Normalization, key: Array) -> dict[str, Evidence]:
     """normalization.moments: mean and variance of the output by input variance, after scale and shift, and at inference."""
-    variances, batch = np.logspace(-9, 3, 25), 256
+    variances, batch, features = np.logspace(-9, 3, 25), 256, settings.features
 
     def of_seed(seed_key: Array) -> dict[str, Array]:
         of_x, of_means, of_batches = jax.random.split(seed_key, 3)
-        noise = jax.random.normal(of_x, (batch, FEATURES))
-        x = noise + 3 * jax.random.normal(of_means, (1, FEATURES))
+        noise = jax.random.normal(of_x, (batch, features))
+        x = noise + 3 * jax.random.normal(of_means, (1, features))
         y = normalise(x)
         small = normalise(noise * jnp.sqrt(EPSILON))
-        affine = norm_init(FEATURES) | {"scale": jnp.full(FEATURES, 3.0), "shift": jnp.full(FEATURES, 2.0)}
+        affine = norm_init(features) | {"scale": jnp.full(features, 3.0), "shift": jnp.full(features, 2.0)}
         swept = jax.lax.map(lambda v: normalise(noise * jnp.sqrt(v)).var(0).mean(), jnp.asarray(variances, jnp.float32))
 
         def update(state, step_key):
             return batch_norm({}, state, jax.random.normal(step_key, x.shape), train=True)[1], None
 
-        state = jax.lax.scan(update, batch_norm_state(FEATURES), jax.random.split(of_batches, 100))[0]
+        state = jax.lax.scan(update, batch_norm_state(features), jax.random.split(of_batches, 100))[0]
         later = batch_norm({}, state, noise, train=False)[0].var(0)
         return {
             "mean": jnp.abs(y.mean(0)).max(),
@@ -224,12 +224,12 @@ def moments(settings: Normalization, key: Array) -> dict[str, Evidence]:
     found = over_seeds(of_seed, key, settings.seeds)
     ratio = "σ²/(σ² + ε)"
     measurements = (
-        interval("mean-ordinary", found["mean"], prediction=0, source=f"largest of {FEATURES} features, σ² = 1, training"),
+        interval("mean-ordinary", found["mean"], prediction=0, source=f"largest of {features} features, σ² = 1, training"),
         interval("variance-ordinary", found["variance"], prediction=1 / (1 + EPSILON), source=f"{ratio}, σ² = 1"),
         interval("variance-small", found["small"], prediction=0.5, source=f"{ratio}, σ² = ε"),
         interval("variance-scaled", found["scaled"], prediction=9, source="the scale squared, scale 3"),
         interval(
-            "variance-inference", found["inference"].max(1), source=f"largest of {FEATURES} features of a new batch of {batch}"
+            "variance-inference", found["inference"].max(1), source=f"largest of {features} features of a new batch of {batch}"
         ),
     )
     arrays = curve("swept", found["swept"]) | {"variances": variances, "predicted": variances / (variances + EPSILON)}

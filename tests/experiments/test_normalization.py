@@ -120,6 +120,6 @@ def test_noise_has_the_moments_it_is_said_to_have(key):
 
 
 def test_the_running_variances_settle_at_their_limits(key):
-    normalising, biased, unbiased = normalization._running(8, 60, key)
+    normalising, biased, unbiased = normalization._running(2048, 8, 60, key)
     assert abs(np.mean(normalising) - 7 / 8) < 0.01 and abs(np.mean(biased[40:]) - 7 / 8) < 0.01
     assert abs(np.mean(unbiased[40:]) - 1) < 0.01
