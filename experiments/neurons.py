@@ -47,15 +47,15 @@ class Neurons(Settings):
     bottleneck: int = setting(5, "Units of the narrow layer in a linear stack.", minimum=1)
     train_width: int = setting(32, "Units a hidden layer in training.", minimum=2)
     train_depth: int = setting(1, "Hidden layers in training, after the input layer.", minimum=1)
-    train_seeds: int = setting(8, "Seeds trained at the tuned learning rate.", quick=3, minimum=2)
+    train_seeds: int = setting(8, "Seeds trained at the tuned learning rate.", quick=2, minimum=2)
     learning_rates: tuple[float, ...] = setting(
         (1e-3, 3e-3, 1e-2, 3e-2), "Learning rates tried for each arm and task.", quick=(3e-3, 1e-2), minimum=1e-12
     )
     points: int = setting(
-        512, "Points of XOR and two moons in each of training, validation and test set.", quick=256, minimum=8
+        512, "Points of XOR and two moons in each of training, validation and test set.", quick=128, minimum=8
     )
-    toy_steps: int = setting(500, "Full-batch Adam steps on XOR and two moons.", quick=200, minimum=10)
-    mnist_steps: int = setting(600, "Adam steps on MNIST.", quick=150, minimum=10)
+    toy_steps: int = setting(500, "Full-batch Adam steps on XOR and two moons.", quick=100, minimum=10)
+    mnist_steps: int = setting(600, "Adam steps on MNIST.", quick=80, minimum=10)
     mnist_batch: int = setting(64, "MNIST examples a step.", minimum=1)
 
     def __post_init__(self) -> None:
