@@ -53,6 +53,7 @@ html_theme_options = {
     "use_fullscreen_button": False,
     "use_sidenotes": False,
     "show_toc_level": 2,
+    "navbar_persistent": [],
     "navigation_with_keys": False,
     "article_header_end": ["language-switch.html", "article-header-buttons.html"],
 }
