@@ -50,7 +50,7 @@ class Remedies(Settings):
     phase_depth: int = setting(40, "Layers of the networks of the phase diagram.", quick=20, minimum=2)
     rnn_time: int = setting(40, "Steps of the recurrent network whose gradient is followed.", minimum=2)
     blocks: int = setting(24, "Blocks of the Transformer whose gradient is followed.", quick=8, minimum=2)
-    explorer_widths: tuple[int, ...] = setting((32, 128), "Widths of the explorable profiles.", quick=(16,), minimum=2)
+    explorer_widths: tuple[int, ...] = setting((32, 128), "Widths of the explorable profiles.", quick=(16, 64), minimum=2)
     explorer_depth: int = setting(40, "Layers of the explorable profiles.", quick=20, minimum=8)
     explorer_seeds: int = setting(4, "Independent seeds of the explorable profiles.", quick=2, minimum=2)
     train_depth: int = setting(30, "Hidden layers of the deep networks that are trained.", minimum=1)

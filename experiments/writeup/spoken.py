@@ -33,7 +33,7 @@ def _answers(app: Sphinx, topic: str) -> list[nodes.section]:
     page.children = []
     page += found[0]
     app.env.apply_post_transforms(page, topic)  # its links are right on the sheet too: both lie in one folder
-    return [found[0]]
+    return [found[0].deepcopy()]
 
 
 def setup(app: Sphinx) -> None:
