@@ -33,23 +33,23 @@ def _long_run() -> dict[str, bool | int | str]:
 LONG_RUN = _long_run()
 
 
-def set_flags(*, side_by_side: bool = False, short_runs: bool = False) -> None:
+def set_flags(*, processes: int | None = None, short_runs: bool = False) -> None:
     """Sets XLA's flags for this process and those it starts; what the user has in XLA_FLAGS goes before ours.
 
     XLA reads them when it first computes: call this before.
 
     Args:
-      side_by_side: one thread a process, since processes share the cores.
+      processes: how many of them share the cores, each with one thread an operation; None where this one has all cores.
       short_runs: no effort for speed of what takes longer to compile than to run, as at scale quick.
     """
-    ours = [*_FAST, *(_ONE_THREAD if side_by_side else ())]
+    ours = [*_FAST, *(_ONE_THREAD if processes else ())]
     if _has_older_emitters():
         ours += [*_FAST_BEFORE_JAXLIB_0_12, *(_LEAST_BEFORE_JAXLIB_0_12 if short_runs else ())]
     asked = os.environ.get("XLA_FLAGS", "").split()
     named = {flag.partition("=")[0] for flag in asked}
     os.environ["XLA_FLAGS"] = " ".join(asked + [flag for flag in ours if flag.partition("=")[0] not in named])
-    if side_by_side:
-        os.environ.setdefault("NPROC", "1")  # XLA's pool of threads, which look for work while there is none
+    if processes:  # as many threads in XLA's pool as a process has cores: idle ones take time to look for work
+        os.environ.setdefault("NPROC", str(max((os.cpu_count() or 1) // processes, 1)))
 
 
 def use_cache() -> None:

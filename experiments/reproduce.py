@@ -32,7 +32,6 @@ def main(argv) -> None:
     chosen = _chosen_topics(values.topics)
     out_dir = Path(values.out_dir)
     files.check_writable(out_dir)
-    compilation.set_flags(side_by_side=True, short_runs=values.scale == "quick")
     compilation.use_cache()
     console = Console()
     plan = [_plan(topic, values.scale, values.seed, out_dir, values.force) for topic in chosen]
@@ -43,7 +42,10 @@ def main(argv) -> None:
     missing = writeup.missing_packages()
     tutorials = values.scale == "paper" if values.tutorials is None else values.tutorials
     beside = [writeup.run_tutorials] if values.site and tutorials and not missing else []
-    failed += _run(_ordered([step for step in plan if not step.kept]), beside, values, out_dir, console)
+    changed = _ordered([step for step in plan if not step.kept])
+    workers = _workers(values.workers, len(changed))
+    compilation.set_flags(processes=workers, short_runs=values.scale == "quick")
+    failed += _run(changed, beside, workers, values, out_dir, console)
     run.write_numbers(out_dir)
     if values.site and missing:
         console.print(f"The site is left out: it needs {', '.join(missing)}; pip install 'jaxnotes\\[site]' has them.")
@@ -84,7 +86,9 @@ def _ordered(steps: list[Step]) -> list[Step]:
     return dearest_first[-1:] + dearest_first[:-1]
 
 
-def _run(plan: list[Step], beside: list[Callable[[Path], None]], values, out_dir: Path, console: Console) -> list[str]:
+def _run(
+    plan: list[Step], beside: list[Callable[[Path], None]], workers: int, values, out_dir: Path, console: Console
+) -> list[str]:
     """Measures and draws topics in worker processes, which make the calls `beside` too; names those that failed."""
     failed: list[str] = []
     if not plan:
@@ -94,7 +98,7 @@ def _run(plan: list[Step], beside: list[Callable[[Path], None]], values, out_dir
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with (
         Progress(*columns, console=console, disable=not console.is_terminal) as progress,
-        ProcessPoolExecutor(_workers(values.workers, len(plan)), context, _start_worker, (parts,)) as pool,
+        ProcessPoolExecutor(workers, context, _start_worker, (parts,)) as pool,
     ):
         bar = progress.add_task("topics", total=sum(step.cost for step in plan))
         for call in beside:  # first, so that at the end no core waits for it

@@ -7,7 +7,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from experiments import compilation  # noqa: E402
 
-compilation.set_flags(side_by_side=True, short_runs=True)
+compilation.set_flags(processes=os.cpu_count(), short_runs=True)
 
 import jax  # noqa: E402
 import jaxtyping  # noqa: E402

@@ -25,18 +25,22 @@ def flags(monkeypatch):
 
 
 def test_what_the_user_asked_for_stands(flags):
-    found = flags("--xla_backend_optimization_level=3 --xla_dump_to=/x", "0.10.2", side_by_side=True)
+    found = flags("--xla_backend_optimization_level=3 --xla_dump_to=/x", "0.10.2", processes=2)
     assert found[:2] == ["--xla_backend_optimization_level=3", "--xla_dump_to=/x"]
     one_thread = ["--xla_cpu_multi_thread_eigen=false", "--xla_cpu_parallel_codegen_split_count=1"]
     assert found[2:] == [*one_thread, "--xla_cpu_use_fusion_emitters=false"]
 
 
-@pytest.mark.parametrize("asked, expected", [({}, "1"), ({"NPROC": "3"}, "3")])
-def test_side_by_side_has_one_thread_unless_the_user_asked_for_more(monkeypatch, flags, asked, expected):
+@pytest.mark.parametrize(
+    "asked, cores, processes, expected",
+    [({}, 2, 2, "1"), ({}, 2, 1, "2"), ({}, 16, 4, "4"), ({}, 2, 5, "1"), ({"NPROC": "3"}, 2, 2, "3")],
+)
+def test_processes_share_the_cores_unless_the_user_says_otherwise(monkeypatch, flags, asked, cores, processes, expected):
     monkeypatch.delenv("NPROC", raising=False)
     for name, value in asked.items():
         monkeypatch.setenv(name, value)
-    flags("", "0.10.2", side_by_side=True)
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    flags("", "0.10.2", processes=processes)
     assert os.environ["NPROC"] == expected
 
 
