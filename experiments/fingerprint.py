@@ -53,10 +53,10 @@ def closure(module: str) -> set[str]:
     waiting = [module]
     while waiting:
         name = waiting.pop()
-        if name in seen or _source(name) is None:
+        if name in seen or (source := _source(name)) is None:
             continue
         seen.add(name)
-        waiting += _imports(_source(name).read_bytes())
+        waiting += _imports(source.read_bytes())
     return seen
 
 

@@ -13,13 +13,11 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.extend import random as jax_random
 
+ROUNDS = 20  # of JAX's own keys
+FEWEST_ROUNDS = 13  # of those that Salmon et al. 2011, table 2, call crush-resistant for two words (there of 64 bits)
 _ROTATIONS = (13, 15, 26, 6), (17, 29, 16, 24)
 _PARITY = 0x1BD11BDA
 _UNSIGNED = {8: jnp.uint8, 16: jnp.uint16, 32: jnp.uint32, 64: jnp.uint64}
-
-
-ROUNDS = 20  # of JAX's own keys
-FEWEST_ROUNDS = 13  # of those that Salmon et al. 2011, table 2, call crush-resistant for two words (there of 64 bits)
 
 
 def random_key(seed: int, rounds: int = ROUNDS) -> Array:

@@ -95,3 +95,10 @@ def test_halved_images_are_means_of_four(unchecked):
     np.testing.assert_array_equal(found[1, 0, 2], np.mean([28.0, 29.0, 34.0, 35.0]))
     with pytest.raises(ValueError, match="4 × 5 pixels"):
         datasets.halved(jnp.ones((1, 4, 5)))
+
+
+def test_the_most_frequent_words_keep_their_rows():
+    vectors = np.arange(6.0, dtype=np.float32).reshape(3, 2)
+    found = datasets.WordVectors(("the", "of", "to"), vectors).most_frequent(2)
+    assert found.rows() == {"the": 0, "of": 1}
+    np.testing.assert_array_equal(found.vectors, vectors[:2])

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from experiments.figures.style import COLORS, MARKERS, measured, new_figure, settings_note, theory
+from experiments.figures.style import COLORS, MARKERS, legend_below, measured, new_figure, settings_note, theory
 from experiments.measurement import Evidence
 
 # Not imported from the topic: a figure is a function of results alone.
@@ -150,7 +150,7 @@ def uses(evidence: Evidence):
         right.plot(own[:, 0], own[:, 1], MARKERS[side], color=COLORS[side], mfc="white", label=label)
     right.set(xticks=[], yticks=[], xlabel="first principal direction", ylabel="second")
     settings_note(right, "karate club, learned from friendships alone")
-    right.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)  # below: points may lie anywhere
+    legend_below(right)
     return figure
 
 

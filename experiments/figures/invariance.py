@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from experiments.figures.style import COLORS, measured, new_figure, settings_note, theory
+from experiments.figures.style import COLORS, legend_below, measured, new_figure, settings_note, theory
 from experiments.measurement import Evidence, mean_interval
 
 # Not imported from the topic: a figure is a function of results alone.
@@ -92,7 +92,7 @@ def max_pool(evidence: Evidence):
     right.set_xticks(range(3), list(arms.values()))
     right.set(ylabel="share of test predictions", xlim=(-0.5, 2.5))
     settings_note(right, f"CNN with a global mean, trained on centred digits; n = {found[0].n}")
-    right.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)  # below: points may lie anywhere
+    legend_below(right)
     return figure
 
 

@@ -72,3 +72,8 @@ def seeds_note(measurements: Iterable[Measurement]) -> str:
 def settings_note(axes, text: str, columns: int = 56) -> None:
     """The settings behind a panel, small above its axes, broken into lines of so many characters: 56 fill a column."""
     axes.set_title(textwrap.fill(text, columns), fontsize=6.5, color="#444444", loc="left")
+
+
+def legend_below(axes) -> None:
+    """A legend in two columns under the axis' label, for panels whose points may lie anywhere."""
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)

@@ -29,11 +29,12 @@ def _answers(app: Sphinx, topic: str) -> list[nodes.section]:
     if len(found) != 1:
         raise ValueError(f"page {topic} has {len(found)} sections with the label ({topic}-{ANCHOR})=; it needs one")
     title = next(page.findall(nodes.title))
-    next(found[0].findall(nodes.title)).replace_self(title.deepcopy())
+    kept = found[0].deepcopy()  # Sphinx translates originals, which have an identifier, and no copies
+    next(kept.findall(nodes.title)).replace_self(title.deepcopy())
     page.children = []
-    page += found[0]
+    page += kept
     app.env.apply_post_transforms(page, topic)  # its links are right on the sheet too: both lie in one folder
-    return [found[0].deepcopy()]
+    return [kept]
 
 
 def setup(app: Sphinx) -> None:

@@ -53,7 +53,7 @@ html_theme_options = {
     "use_fullscreen_button": False,
     "use_sidenotes": False,
     "show_toc_level": 2,
-    "navbar_persistent": [],
+    "navbar_persistent": [],  # its search is in the sidebar too, and the bar would lie over the buttons
     "navigation_with_keys": False,
     "article_header_end": ["language-switch.html", "article-header-buttons.html"],
 }
