@@ -358,13 +358,13 @@ def depth(settings: Causes, key: Array) -> dict[str, Evidence]:
 
 
 PARTS = (
-    Part(product, 6),
-    Part(vanish, 6),
-    Part(saturation, 10),
-    Part(init_small, 4),
-    Part(explode, 10),
-    Part(init_large, 8),
-    Part(depth, 10),
+    Part(product, 6, 3),
+    Part(vanish, 6, 3),
+    Part(saturation, 10, 1),
+    Part(init_small, 4, 3),
+    Part(explode, 10, 2),
+    Part(init_large, 8, 3),
+    Part(depth, 10, 3),
 )
 
 

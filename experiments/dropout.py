@@ -261,7 +261,7 @@ def _deleted(settings: Dropout, generator: np.random.Generator) -> tuple[float, 
     return float(np.abs(np.asarray(logits) - h).max()), float(stray)
 
 
-PARTS = (Part(mask, 2), Part(scale, 5), Part(subnetworks, 3), Part(ensemble, 20), Part(train_all, 170))
+PARTS = (Part(mask, 2, 1), Part(scale, 5, 2), Part(subnetworks, 3, 1), Part(ensemble, 20, 7), Part(train_all, 170, 5))
 
 
 def measure(settings: Dropout, key: Array, on_part: Callable = lambda part: None) -> dict[str, Evidence]:

@@ -198,14 +198,14 @@ def _cost(settings: Embedding, form: Callable, symbols: int, coded: bool, key: A
 
 
 PARTS = (
-    Part(one_hot, 2),
-    Part(lookup, 4),
-    Part(cost, 6),
-    Part(dense, 3),
-    Part(analogy, 18),
-    Part(learned, 45),
-    Part(transfer, 20),
-    Part(uses, 6),
+    Part(one_hot, 2, 1),
+    Part(lookup, 4, 1),
+    Part(cost, 6, 2),
+    Part(dense, 3, 1),
+    Part(analogy, 18, 1),
+    Part(learned, 45, 4),
+    Part(transfer, 20, 7),
+    Part(uses, 6, 3),
 )
 
 

@@ -188,7 +188,7 @@ def maxima(settings: Invariance, outcomes, key: Array) -> Evidence:
     return Evidence(tuple(measurements), {"shifts": np.arange(4)} | curve("share", found["share"]))
 
 
-PARTS = (Part(definition, 5), Part(equivariance, 4), Part(networks, 270))
+PARTS = (Part(definition, 5, 1), Part(equivariance, 4, 1), Part(networks, 270, 32))
 
 
 def measure(settings: Invariance, key: Array, on_part: Callable = lambda part: None) -> dict[str, Evidence]:

@@ -58,11 +58,16 @@ class Part(NamedTuple):
 
     Attributes:
       function: `(settings, key) -> {claim identifier: Evidence}`.
-      cost: roughly its seconds at scale paper beside another topic, for the order of topics and the time left.
+      paper, quick: roughly its seconds at each scale beside another topic, for the order of topics and the time left.
     """
 
     function: Callable[[Any, Any], Mapping[str, Evidence]]
-    cost: float
+    paper: float
+    quick: float
+
+    def seconds(self, scale: str) -> float:
+        """Roughly its seconds at a scale."""
+        return {"paper": self.paper, "quick": self.quick}[scale]
 
 
 def interval(name: str, samples, *, unit: str = "", prediction: float | None = None, source: str = "") -> Measurement:

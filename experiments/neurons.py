@@ -314,7 +314,7 @@ def _bottleneck(settings: Neurons, key: Array) -> Measurement:
     return interval("rank-bottleneck", rank, unit="rank", prediction=narrow, source=source)
 
 
-PARTS = (Part(unit, 3), Part(kinds, 4), Part(collapse, 8), Part(expressive, 60))
+PARTS = (Part(unit, 3, 2), Part(kinds, 4, 4), Part(collapse, 8, 4), Part(expressive, 60, 7))
 
 
 def measure(settings: Neurons, key: Array, on_part: Callable = lambda part: None) -> dict[str, Evidence]:

@@ -238,13 +238,13 @@ def moments(settings: Normalization, key: Array) -> dict[str, Evidence]:
 
 
 PARTS = (
-    Part(drift, 3),
-    Part(formula, 3),
-    Part(moments, 3),
-    Part(normalization_training.saturation, 14),
-    Part(normalization_gradients.gradients, 45),
-    Part(normalization_shift.shift, 42),
-    Part(normalization_training.rate_limits, 52),
+    Part(drift, 3, 2),
+    Part(formula, 3, 4),
+    Part(moments, 3, 2),
+    Part(normalization_training.saturation, 14, 4),
+    Part(normalization_gradients.gradients, 45, 9),
+    Part(normalization_shift.shift, 42, 8),
+    Part(normalization_training.rate_limits, 52, 5),
 )
 
 

@@ -229,7 +229,7 @@ def _running_checks(settings: Norms, key: Array) -> dict[str, Array]:
     }
 
 
-PARTS = (Part(axes, 1), Part(batch_size, 35), Part(domains, 160), Part(running, 5))
+PARTS = (Part(axes, 1, 1), Part(batch_size, 35, 7), Part(domains, 160, 17), Part(running, 5, 5))
 
 
 def measure(settings: Norms, key: Array, on_part: Callable = lambda part: None) -> dict[str, Evidence]:

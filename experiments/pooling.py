@@ -212,7 +212,7 @@ def _in_rule_order(measurements: list[Measurement]) -> tuple[Measurement, ...]:
     return tuple(measurements[i + offset] for i in range(3) for offset in (0, 3))
 
 
-PARTS = (Part(cost, 12), Part(definitions, 4), Part(train_all, 210))
+PARTS = (Part(cost, 12, 4), Part(definitions, 4, 1), Part(train_all, 210, 20))
 
 
 def measure(settings: Pooling, key: Array, on_part=lambda part: None) -> dict[str, Evidence]:

@@ -321,7 +321,7 @@ def _residual(settings: Remedies, gains: Gains, deep, key: Array) -> Evidence:
     return Evidence(tuple(measurements), arrays)
 
 
-PARTS = (Part(gains_and_training, 190), Part(clip, 45), Part(adaptive, 20))
+PARTS = (Part(gains_and_training, 190, 37), Part(clip, 45, 5), Part(adaptive, 20, 7))
 
 
 def measure(settings: Remedies, key: Array, on_part: Callable = lambda part: None) -> dict[str, Evidence]:

@@ -64,12 +64,14 @@ class Step:
     """What is left to do for a topic: everything, or only its figures; then `kept` are its results."""
 
     topic: str
+    scale: str
     settings: settings.Settings
     kept: results.Results | None
 
     @property
-    def cost(self) -> float:
-        return 1 + sum(part.cost for part in topics.load(self.topic).PARTS)
+    def seconds(self) -> float:
+        """Roughly how long it takes; the time of figures differs less between topics and counts as one."""
+        return 1 + sum(part.seconds(self.scale) for part in topics.load(self.topic).PARTS)
 
 
 def _plan(topic: str, scale: str, seed: int, out_dir: Path, force: bool) -> Step:
@@ -77,13 +79,13 @@ def _plan(topic: str, scale: str, seed: int, out_dir: Path, force: bool) -> Step
     chosen = module.SETTINGS.preset(scale)
     kept = None if force else results.load(out_dir, topic)
     key = fingerprint.of_run(module.__name__, dataclasses.asdict(chosen), seed)
-    return Step(topic, chosen, kept if kept is not None and kept.header["key"] == key else None)
+    return Step(topic, scale, chosen, kept if kept is not None and kept.header["key"] == key else None)
 
 
 def _ordered(steps: list[Step]) -> list[Step]:
-    """The cheapest first, for early figures, then the dearest, so that no core waits at the end for the other."""
-    dearest_first = sorted(steps, key=lambda step: -step.cost)
-    return dearest_first[-1:] + dearest_first[:-1]
+    """The shortest first, for early figures, then the longest, so that no core waits at the end for the other."""
+    longest_first = sorted(steps, key=lambda step: -step.seconds)
+    return longest_first[-1:] + longest_first[:-1]
 
 
 def _run(
@@ -100,10 +102,10 @@ def _run(
         Progress(*columns, console=console, disable=not console.is_terminal) as progress,
         ProcessPoolExecutor(workers, context, _start_worker, (parts,)) as pool,
     ):
-        bar = progress.add_task("topics", total=sum(step.cost for step in plan))
+        bar = progress.add_task("topics", total=sum(step.seconds for step in plan))
         for call in beside:  # first, so that at the end no core waits for it
             pool.submit(call, out_dir)  # where it fails, the site's build, which needs it, fails too and says why
-        waiting = {pool.submit(_do, step, values.scale, values.seed, out_dir): step for step in plan}
+        waiting = {pool.submit(_do, step, values.seed, out_dir): step for step in plan}
         while waiting:
             done, _ = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
             progress.advance(bar, sum(_received(parts)))
@@ -122,13 +124,13 @@ def _workers(asked: int, steps: int) -> int:
 
 
 def _received(parts) -> list[float]:
-    """Costs of the parts that workers have finished since the last look."""
-    costs = []
+    """Seconds of the parts that workers have finished since the last look."""
+    seconds = []
     while True:
         try:
-            costs.append(parts.get_nowait())
+            seconds.append(parts.get_nowait())
         except queue.Empty:
-            return costs
+            return seconds
 
 
 def _attempt(topic: str, call: Callable[[], str], failed: list[str], console: Console) -> None:
@@ -148,7 +150,7 @@ def _keep(step: Step, out_dir: Path) -> str:
     return "unchanged"
 
 
-_finished: Any = None  # a worker's end of the queue of finished parts' costs; set once, when the process starts
+_finished: Any = None  # a worker's end of the queue of finished parts' seconds; set once, when the process starts
 
 
 def _start_worker(parts) -> None:
@@ -164,16 +166,16 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _do(step: Step, scale: str, seed: int, out_dir: Path) -> float:
+def _do(step: Step, seed: int, out_dir: Path) -> float:
     """Measures and draws a topic, in a worker; the seconds that its measurement took."""
     measured = run.measure_topic(
         step.topic,
         step.settings,
         seed=seed,
-        scale=scale,
-        command=f"python -m experiments.{step.topic} --scale={scale} --seed={seed}",
+        scale=step.scale,
+        command=f"python -m experiments.{step.topic} --scale={step.scale} --seed={seed}",
         out_dir=out_dir,
-        on_part=lambda part: _finished.put(part.cost),
+        on_part=lambda part: _finished.put(part.seconds(step.scale)),
     )
     run.draw(out_dir, measured)
     return measured.header["seconds"]

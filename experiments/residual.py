@@ -285,12 +285,12 @@ def _branch_evidence(settings: Residual, key: Array, of_weights: float, arms: di
 
 
 PARTS = (
-    Part(form, 1),
-    Part(identity, 5),
-    Part(path, 15),
-    Part(small_branch, 3),
-    Part(large_branch, 4),
-    Part(train_all, 450),
+    Part(form, 1, 1),
+    Part(identity, 5, 2),
+    Part(path, 15, 4),
+    Part(small_branch, 3, 1),
+    Part(large_branch, 4, 1),
+    Part(train_all, 450, 16),
 )
 
 

@@ -210,7 +210,7 @@ def _passage(settings: Saturation, key: Array, bias_variance: Array, q: Array) -
     return Passage(jax.lax.scan(forward, x, params)[1].mean(), log_norms)
 
 
-PARTS = (Part(value_range, 3), Part(limits, 1), Part(slope, 1), Part(blocks, 6))
+PARTS = (Part(value_range, 3, 3), Part(limits, 1, 1), Part(slope, 1, 2), Part(blocks, 6, 2))
 
 
 def measure(settings: Saturation, key: Array, on_part=lambda part: None) -> dict[str, Evidence]:

@@ -56,7 +56,7 @@ def test_parts_get_keys_of_their_own_and_are_reported_in_order(key):
             keys.append(str(part_key))
             return {f"topic.{name}": Evidence((exact(name, settings),))}
 
-        return Part(function, 1)
+        return Part(function, paper=1, quick=1)
 
     measured = measure_parts([part("a"), part("b")], 7, key, seen.append)
     assert list(measured) == ["topic.a", "topic.b"] and len(seen) == 2 and len(set(keys)) == 2

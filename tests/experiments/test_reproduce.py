@@ -51,6 +51,13 @@ def test_force_and_another_seed_measure_again(out_dir):
     assert json.loads((out_dir / "results/saturation.json").read_text())["seed"] == 3
 
 
+@pytest.mark.parametrize("scale", ["paper", "quick"])
+def test_the_shortest_topic_of_a_scale_is_measured_first_and_the_others_from_the_longest(scale):
+    steps = reproduce._ordered([reproduce.Step(topic, scale, None, None) for topic in topics.TOPICS])
+    expected = [sum(getattr(part, scale) for part in topics.load(step.topic).PARTS) for step in steps]
+    assert expected[0] == min(expected) and expected[1:] == sorted(expected[1:], reverse=True)
+
+
 def test_sigkill_loses_only_the_topic_that_was_running(out_dir):
     before = (out_dir / "results/saturation.json").read_bytes()
     process = subprocess.Popen(command(out_dir, "--topics=causes"), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -86,7 +93,7 @@ def test_a_kept_topic_that_cannot_be_drawn_stops_no_other(out_dir, monkeypatch, 
         raise RuntimeError("no pencil")
 
     monkeypatch.setattr(reproduce.run, "keep", no_pencil)
-    failed, step = [], reproduce.Step("causes", None, kept=object())
+    failed, step = [], reproduce.Step("causes", "quick", None, kept=object())
     reproduce._attempt("causes", lambda: reproduce._keep(step, out_dir), failed, Console())
     reproduce._attempt("saturation", lambda: "measured in 1 s", failed, Console())
     shown = capsys.readouterr()
