@@ -14,10 +14,11 @@ def _has_older_emitters() -> bool:
 # The first level of optimisation takes half the time of XLA's own, and the programs run as fast.
 _FAST = ("--xla_backend_optimization_level=1",)
 _FAST_BEFORE_JAXLIB_0_12 = ("--xla_cpu_use_fusion_emitters=false",)  # half again; later versions end at a flag they do not know
-# Less of LLVM's effort, for programs that compile longer than they run: loops take one vector a turn, not four. Without vectors
-# at all random numbers would take six times as long; with `-fast-isel` some programs take 20 GB to compile.
+# Less of LLVM's effort, for programs that compile longer than they run: loops take one vector a turn, not four, and short ones
+# none. Without any vectors random numbers would take six times as long; with `-fast-isel` some programs take 20 GB to compile.
 _LEAST_BEFORE_JAXLIB_0_12 = (
-    "--xla_backend_extra_options=-force-vector-interleave=1,-enable-epilogue-vectorization=false,-disable-lsr",
+    "--xla_backend_extra_options="
+    "-force-vector-interleave=1,-enable-epilogue-vectorization=false,-vectorizer-min-trip-count=128,-disable-lsr",
 )
 # One thread an operation and one piece a program: what is cut up to be compiled in parallel costs more in all.
 _ONE_THREAD = ("--xla_cpu_multi_thread_eigen=false", "--xla_cpu_parallel_codegen_split_count=1")

@@ -164,12 +164,13 @@ def transfer(settings, key: Array) -> dict[str, Evidence]:
     known = np.asarray([rows.get(word, -1) for word in vocabulary])
     pretrained = np.where(known[:, None] >= 0, found.vectors[np.maximum(known, 0)], 0)
     pretrained = jnp.asarray(pretrained / pretrained[known >= 0].std())
-    held = jnp.concatenate([jnp.asarray(t) for t in test]), jnp.repeat(jnp.arange(CLASSES), np.asarray([len(t) for t in test]))
+    classes = np.arange(CLASSES, dtype=np.int32)
+    held = jnp.asarray(np.concatenate(test)), jnp.asarray(np.repeat(classes, [len(t) for t in test]))
     of_tuning, *of_seeds = jax.random.split(key, 1 + settings.transfer_seeds)
     measurements, gains, arrays = [], [], {"examples": np.asarray(settings.transfer_examples)}
     accuracies = {"glove": [], "random": []}
     for name, n in zip(SIZES, settings.transfer_examples, strict=True):
-        labels = jnp.repeat(jnp.arange(CLASSES), n)
+        labels = jnp.asarray(np.repeat(classes, n))
         measurements.append(
             exact(f"examples-{name}", n, unit="texts a class", source=f"of {SNIPPET} words, {CLASSES} articles")
         )

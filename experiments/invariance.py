@@ -40,7 +40,7 @@ class Invariance(Settings):
     learning_rates: tuple[float, ...] = setting(
         (1e-2, 3e-2), "Learning rates tried for each network on digits.", quick=(1e-2,), minimum=1e-12
     )
-    evaluated: int = setting(300, "Test digits at each of 81 positions.", quick=40, minimum=1)
+    evaluated: int = setting(300, "Test digits at each of 81 positions.", quick=20, minimum=1)
     order_steps: int = setting(1500, "Adam steps of every run on MNIST-1D.", quick=40, minimum=10)
     order_batch: int = setting(100, "Sequences a step.", minimum=1)
     order_seeds: int = setting(4, "Seeds trained on MNIST-1D at the tuned learning rate.", quick=2, minimum=2)

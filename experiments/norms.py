@@ -31,7 +31,7 @@ class Norms(Settings):
     batch_sizes: tuple[int, ...] = setting((2, 4, 8, 32, 128, 512), "Batch sizes, rising.", quick=(2, 128), minimum=2)
     examples_seen: int = setting(12_000, "Examples of all steps of a run, the same at every batch size.", quick=1000, minimum=1)
     domain_batch: int = setting(64, "Examples a step of the four kinds of network.", minimum=2)
-    domain_steps: int = setting(300, "Steps of the four kinds of network.", quick=30, minimum=1)
+    domain_steps: int = setting(300, "Steps of the four kinds of network.", quick=15, minimum=1)
     momenta: tuple[float, ...] = setting(
         (0.0, 0.5, 0.9, 0.99, 0.999), "Momenta of the running statistics, rising; 0.9 among them.", minimum=0.0
     )

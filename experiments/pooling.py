@@ -38,7 +38,7 @@ class Pooling(Settings):
     maps: int = setting(64, "Random maps a seed.", quick=16, minimum=2)
     seeds: int = setting(16, "Independent seeds of what is not trained.", quick=8, minimum=2)
     channels: tuple[int, ...] = setting((8, 16), "Channels of the classifier's blocks.", minimum=1)
-    train_examples: int = setting(1000, "Digits trained on, drawn anew for each seed.", quick=300, minimum=100)
+    train_examples: int = setting(1000, "Digits trained on, drawn anew for each seed.", quick=200, minimum=100)
     train_steps: int = setting(240, "Adam steps of every run.", quick=30, minimum=10)
     train_batch: int = setting(32, "Examples a step.", minimum=1)
     train_seeds: int = setting(8, "Seeds trained at the tuned learning rate.", quick=2, minimum=2)

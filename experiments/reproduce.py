@@ -5,6 +5,7 @@ interrupted run goes on from what is complete. Topics run side by side, each in 
 """
 
 import dataclasses
+import gc
 import multiprocessing
 import os
 import queue
@@ -157,6 +158,7 @@ def _start_worker(parts) -> None:
     global _finished
     _finished = parts
     compilation.use_cache()
+    gc.set_threshold(50_000)  # tracing makes many objects that all live on: looking through them often frees nothing
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

@@ -40,17 +40,17 @@ class Residual(Settings):
     path_depth: int = setting(32, "Layers whose paths are decomposed by length.", minimum=1)
     branch_depth: int = setting(100, "Layers of the stacks with small and large branches.", minimum=1)
     train_depths: tuple[int, ...] = setting(
-        (20, 152, 1000), "Three depths trained: shallow, deep, deepest.", quick=(10, 50, 152), minimum=1
+        (20, 152, 1000), "Three depths trained: shallow, deep, deepest.", quick=(10, 30, 100), minimum=1
     )
     train_width: int = setting(32, "Units a layer in training.", minimum=2)
-    train_steps: int = setting(400, "Adam steps of every run.", quick=40, minimum=10)
+    train_steps: int = setting(400, "Adam steps of every run.", quick=20, minimum=10)
     train_batch: int = setting(64, "Examples a step.", minimum=1)
     train_seeds: int = setting(8, "Seeds trained at the tuned learning rate, branch scaled.", quick=2, minimum=2)
     control_seeds: int = setting(4, "The same of the networks whose branch is not scaled.", quick=2, minimum=2)
     learning_rates: tuple[float, ...] = setting(
         (3e-4, 1e-3, 3e-3, 1e-2), "Learning rates tried for each arm and depth.", quick=(1e-3, 3e-3), minimum=1e-12
     )
-    extreme_depth: int = setting(10_000, "Layers of the network trained for a few steps only.", quick=1000, minimum=1)
+    extreme_depth: int = setting(10_000, "Layers of the network trained for a few steps only.", quick=400, minimum=1)
     extreme_seeds: int = setting(4, "Seeds at the extreme depth.", quick=2, minimum=2)
     extreme_steps: int = setting(10, "Steps at the extreme depth, at the deepest network's learning rate.", quick=4, minimum=2)
     evaluated: int = setting(2000, "Examples of either set on which a trained network is evaluated.", quick=500, minimum=1)

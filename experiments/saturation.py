@@ -39,6 +39,10 @@ class Saturation(Settings):
 SETTINGS = Saturation
 
 
+_sigmoid = jax.jit(sigmoid)
+_product = jax.jit(lambda x: sigmoid(x) * (1 - sigmoid(x)))  # the textbook's derivative
+
+
 def value_range(settings: Saturation, key: Array) -> dict[str, Evidence]:
     """Where each floating-point type rounds the sigmoid to exactly 0 and 1. Nothing is random."""
     del settings, key
@@ -47,7 +51,7 @@ def value_range(settings: Saturation, key: Array) -> dict[str, Evidence]:
     with jax.enable_x64(True):
         for name in FLOAT_TYPES:
             measurements += _ends(name)
-            arrays[f"sigmoid-{name}"] = np.asarray(sigmoid(jnp.asarray(grid, name))).astype(np.float64)
+            arrays[f"sigmoid-{name}"] = np.asarray(_sigmoid(grid.astype(jnp.dtype(name)))).astype(np.float64)
     arrays |= {"x": grid, "log10-sigmoid": special.log_expit(grid) / np.log(10)}
     return {"saturation.range": Evidence(tuple(measurements), arrays)}
 
@@ -56,10 +60,10 @@ def _ends(name: str) -> list:
     """The measurements of one floating-point type."""
     information = jnp.finfo(name)
     inputs = _inputs(name)
-    outputs = np.asarray(sigmoid(jnp.asarray(inputs))).astype(np.float64)
+    outputs = np.asarray(_sigmoid(inputs)).astype(np.float64)
     outside = np.count_nonzero(~((outputs >= 0) & (outputs <= 1)))
-    one = _smallest_magnitude(name, lambda x: sigmoid(x) == 1)
-    zero = -_smallest_magnitude(name, lambda x: sigmoid(-x) == 0)
+    one = _smallest_magnitude(name, lambda x: float(_sigmoid(x)) == 1)
+    zero = -_smallest_magnitude(name, lambda x: float(_sigmoid(-x)) == 0)
     rounded = "e^(-x) is half a unit in the last place of 1"
     smallest = float(information.smallest_subnormal)
     normal = np.log(float(information.tiny))
@@ -83,15 +87,14 @@ def _inputs(name: str) -> np.ndarray:
     return numbers[np.isfinite(numbers.astype(np.float32))]
 
 
-def _smallest_magnitude(name: str, reached: Callable[[Array], Array]) -> float:
+def _smallest_magnitude(name: str, reached: Callable[[np.generic], bool]) -> float:
     """The smallest x > 0 of a type from which `reached(x)` is true, by bisection over neighbouring numbers."""
     dtype = jnp.dtype(name)
     bits = np.dtype(f"uint{8 * dtype.itemsize}")
-    reached = jax.jit(reached)
     low, high = (int(np.asarray(x, dtype).view(bits)) for x in (0, jnp.finfo(dtype).max))
     while high - low > 1:  # positive floating-point numbers are ordered as their bits are
         middle = (low + high) // 2
-        if reached(np.asarray(middle, bits).view(dtype)):
+        if reached(np.asarray(middle, bits).view(dtype)[()]):
             high = middle
         else:
             low = middle
@@ -102,9 +105,9 @@ def limits(settings: Saturation, key: Array) -> dict[str, Evidence]:
     """How the sigmoid approaches its limits: the distance left shrinks by e a unit of x. Nothing is random."""
     del settings, key
     with jax.enable_x64(True):
-        x = jnp.linspace(-40.0, 40.0, 161)
+        x = np.linspace(-40.0, 40.0, 161)
         # σ(-x) is 1 - σ(x) without the cancellation.
-        right, left, ends = np.log(sigmoid(-x)), np.log(sigmoid(x)), sigmoid(jnp.asarray([jnp.inf, -jnp.inf]))
+        right, left, ends = np.log(_sigmoid(-x)), np.log(_sigmoid(x)), _sigmoid(np.asarray([np.inf, -np.inf]))
     law = "e^(-|x|) / (1 + e^(-|x|)) is left"
     steps = "from |x| = 39 to 40"
     measurements = (
@@ -113,7 +116,7 @@ def limits(settings: Saturation, key: Array) -> dict[str, Evidence]:
         exact("at-plus-infinity", ends[0], prediction=1, source="σ(+∞) evaluated in float64"),
         exact("at-minus-infinity", ends[1], prediction=0, source="σ(−∞) evaluated in float64"),
     )
-    arrays = {"x": np.asarray(x), "log10-left": left / np.log(10), "log10-right": right / np.log(10)}
+    arrays = {"x": x, "log10-left": left / np.log(10), "log10-right": right / np.log(10)}
     return {"saturation.limits": Evidence(measurements, arrays)}
 
 
@@ -121,18 +124,18 @@ def slope(settings: Saturation, key: Array) -> dict[str, Evidence]:
     """The derivative by automatic differentiation, against σ(1−σ) and its known maximum. Nothing is random."""
     del settings, key
     with jax.enable_x64(True):
-        x = jnp.linspace(-30.0, 30.0, 6001)
-        exactly, formula = np.asarray(derivative(sigmoid)(x)), np.asarray(sigmoid(x) * (1 - sigmoid(x)))
-        second = jax.grad(jax.grad(sigmoid))
+        x = np.linspace(-30.0, 30.0, 6001)
+        exactly, formula = np.asarray(derivative(sigmoid)(x)), np.asarray(_product(x))
+        first, second = jax.jit(jax.grad(sigmoid)), jax.jit(jax.grad(jax.grad(sigmoid)))
         top = optimize.brentq(lambda at: float(second(at)), -1.0, 2.0, xtol=1e-14)
-        maximum, at_ten, at_minus_ten = (float(jax.grad(sigmoid)(at)) for at in (top, 10.0, -10.0))
-    short = x.astype(jnp.float32)
+        maximum, at_ten, at_minus_ten = (float(first(at)) for at in (top, 10.0, -10.0))
+    short = x.astype(np.float32)
     arrays = {
-        "x": np.asarray(x),
+        "x": x,
         "sigmoid": np.asarray(special.expit(x)),
         "derivative": exactly,
         "derivative-float32": np.asarray(derivative(sigmoid)(short)),
-        "formula-float32": np.asarray(sigmoid(short) * (1 - sigmoid(short))),
+        "formula-float32": np.asarray(_product(short)),
     }
     tail = np.exp(-10) / (1 + np.exp(-10)) ** 2
     measurements = (

@@ -3,7 +3,6 @@
 import hashlib
 import importlib.util
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -108,7 +107,9 @@ def _sphinx(out_dir: Path, target: Path, language: str, tutorials: bool) -> None
     try:
         shutil.copytree(HERE / "source", staged)
         shutil.copytree(HERE / "locale", staged / "locale")
-        _copy_figures(out_dir / "figures", staged / "figures")
+        shutil.copytree(
+            out_dir / "figures", staged / "figures", ignore=lambda _, names: [n for n in names if not n.endswith(".svg")]
+        )
         options = {
             "language": {"en": "en", "zh": "zh_CN"}[language],
             "jaxnotes_out_dir": out_dir,
@@ -118,19 +119,6 @@ def _sphinx(out_dir: Path, target: Path, language: str, tutorials: bool) -> None
         _run_sphinx("html", staged, target, options)
     finally:
         shutil.rmtree(staged, ignore_errors=True)
-
-
-def _copy_figures(source: Path, target: Path) -> None:
-    """The pages' pictures without comments and indents, positions cut to a hundredth of a point, which no screen shows."""
-    target.mkdir()
-    for path in source.glob("*.svg"):
-        text = re.sub(r"<!--.*?-->", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
-        text = re.sub(r' d="[^"]*"| [xy]="[^"]*"|translate\([^)]*\)', _cut, text)
-        (target / path.name).write_text(re.sub(r"\n\s*", "\n", text), encoding="utf-8")
-
-
-def _cut(part: re.Match) -> str:
-    return re.sub(r"(\.\d\d)\d+", r"\1", part[0])
 
 
 def _run_sphinx(builder: str, source: Path, target: Path, options: dict) -> None:

@@ -1,5 +1,7 @@
 """Figures: the cut fonts against the whole ones, and what a drawn file holds."""
 
+import io
+import re
 from pathlib import Path
 
 import matplotlib
@@ -51,3 +53,16 @@ def test_a_pdf_holds_true_type_fonts_and_no_outlines_as_procedures():
         drawn = figures.render(figure, "pdf")
     assert b"/CIDFontType2" in drawn and b"/Type3" not in drawn
     assert font_manager.findfont("DejaVu Sans") == str(Path(fonts.register().name) / "DejaVuSans.ttf")
+
+
+def test_an_svg_is_smaller_and_keeps_its_positions_to_a_hundredth_of_a_point():
+    with matplotlib.rc_context(style.PARAMETERS):
+        figure, axes = style.new_figure()
+        axes.plot(np.linspace(0, 1, 7) ** 3)
+        FigureCanvasAgg(figure)
+        whole = io.BytesIO()
+        figure.savefig(whole, format="svg")
+        whole, ours = whole.getvalue().decode(), figures.render(figure, "svg").decode()
+    positions = lambda svg: np.asarray(re.findall(r"-?\d[\d.]*", " ".join(re.findall(r' d="([^"]*)"', svg))), float)  # noqa: E731
+    assert len(ours) < len(whole) and "<!--" not in ours
+    np.testing.assert_allclose(positions(ours), positions(whole), rtol=0, atol=0.01)
