@@ -9,7 +9,7 @@ import pytest
 
 from experiments import causes, figures, residual, residual_training, results, rules, saturation, topics
 from jaxnotes import datasets
-from jaxnotes.layers.activations import sigmoid, tanh
+from jaxnotes.layers.activations import tanh
 from jaxnotes.models.mlp import hidden_layer
 
 pytestmark = pytest.mark.usefixtures("standard_promotion")
@@ -70,9 +70,9 @@ def test_product_of_jacobians_is_the_gradient_to_rounding(key):
 def test_where_the_sigmoid_reaches_its_ends(name, one, zero):
     one, zero = one * np.log(2), np.multiply(zero, np.log(2))
     with jax.enable_x64(True):
-        assert saturation._smallest_magnitude(name, lambda x: sigmoid(x) == 1) == pytest.approx(one, rel=1e-3)
-        reached = -saturation._smallest_magnitude(name, lambda x: sigmoid(-x) == 0)
-    assert zero[0] * 1.001 <= reached <= zero[1] * 0.999
+        found = {measurement.name: measurement.value for measurement in saturation._ends(name)}
+    assert found[f"one-{name}"] == pytest.approx(one, rel=1e-3)
+    assert zero[0] * 1.001 <= found[f"zero-{name}"] <= zero[1] * 0.999
 
 
 def test_the_smallest_magnitude_is_between_neighbours():
