@@ -34,7 +34,7 @@ def dense(evidence: Evidence):
     theory(axes, edges, np.exp(-(edges**2) / 2) / np.sqrt(2 * np.pi), series=6, lw=0.7, label="standard normal")
     rows, width = evidence.arrays["shape"]
     axes.set(xlabel="entry of the table", ylabel="density")
-    settings_note(axes, f"{rows} words × {width} columns; {evidence['nonzero-share'].value:.4f} of the entries are not 0")
+    settings_note(axes, f"{rows} words × {width} columns; not 0: {evidence['nonzero-share'].value:.4f} of them")
     axes.legend(loc="upper right")
     return figure
 

@@ -131,6 +131,18 @@ def test_chinese_pages_hold_no_untranslated_sentence(site):
     assert not left
 
 
+def formulas(path: Path) -> list[list[str]]:
+    """The symbols of each displayed formula, its words left out."""
+    displayed = re.findall(r'<div class="math scroll"[^>]*>(.*?)</div>', path.read_text(encoding="utf-8"), re.DOTALL)
+    return [sorted(re.findall(r"<(?:mi|mo|mn)\b[^>]*>(.*?)</", formula)) for formula in displayed]
+
+
+@pytest.mark.parametrize("topic", topics.TOPICS)
+def test_formulas_have_the_same_symbols_in_both_languages(site, topic):
+    english, chinese = (formulas(site / language / f"{topic}.html") for language in writeup.LANGUAGES)
+    assert english and chinese == english
+
+
 @pytest.fixture(scope="module")
 def address(site):
     class Quiet(http.server.SimpleHTTPRequestHandler):
