@@ -48,6 +48,7 @@ class Normalization(Settings):
     train_steps: int = setting(240, "SGD steps of every run.", quick=24, minimum=20)
     points: int = setting(10, "Points of training at which readings are taken.", quick=8, minimum=2)
     train_seeds: int = setting(4, "Seeds that count.", quick=2, minimum=2)
+    shift_seeds: int = setting(16, "Those of normalization.shift, whose gradients hardly differ.", quick=2, minimum=2)
     tuning_seeds: int = setting(2, "Seeds on which the learning rate is chosen.", quick=1, minimum=1)
     learning_rates: tuple[float, ...] = setting(
         (0.01, 0.03, 0.1, 0.3, 1.0, 3.0), "Learning rates tried for each arm.", quick=(0.1, 0.3), minimum=1e-9
@@ -243,7 +244,7 @@ PARTS = (
     Part(moments, 3, 2),
     Part(normalization_training.saturation, 14, 4),
     Part(normalization_gradients.gradients, 45, 9),
-    Part(normalization_shift.shift, 42, 8),
+    Part(normalization_shift.shift, 70, 8),
     Part(normalization_training.rate_limits, 52, 5),
 )
 

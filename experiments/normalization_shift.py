@@ -73,7 +73,7 @@ def shift(settings, key: Array) -> dict[str, Evidence]:
     """normalization.shift: three arms at their own learning rates, and normalisation at the plain network's."""
     data = runs.mnist_vectors()
     of_tuning, of_seeds = jax.random.split(key)
-    keys = jax.random.split(of_seeds, settings.train_seeds)
+    keys = jax.random.split(of_seeds, settings.shift_seeds)
     outcomes, rates = {}, {}
     train_arm = runs.trainer(settings, settings.train_depth, read_shift, noisy=True)
     for name, arm in ARMS.items():
