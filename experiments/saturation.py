@@ -132,7 +132,7 @@ def slope(settings: Saturation, key: Array) -> dict[str, Evidence]:
     short = x.astype(np.float32)
     arrays = {
         "x": x,
-        "sigmoid": np.asarray(special.expit(x)),
+        "sigmoid": special.expit(x),
         "derivative": exactly,
         "derivative-float32": np.asarray(derivative(sigmoid)(short)),
         "formula-float32": np.asarray(_product(short)),

@@ -107,9 +107,9 @@ def _sphinx(out_dir: Path, target: Path, language: str, tutorials: bool) -> None
     try:
         shutil.copytree(HERE / "source", staged)
         shutil.copytree(HERE / "locale", staged / "locale")
-        shutil.copytree(
-            out_dir / "figures", staged / "figures", ignore=lambda _, names: [n for n in names if not n.endswith(".svg")]
-        )
+        (staged / "figures").mkdir()
+        for picture in (out_dir / "figures").glob("*.svg"):
+            shutil.copy(picture, staged / "figures")
         options = {
             "language": {"en": "en", "zh": "zh_CN"}[language],
             "jaxnotes_out_dir": out_dir,
