@@ -18,7 +18,7 @@ from absl import flags
 from rich.console import Console
 from rich.table import Table
 
-from experiments import compilation, files, fingerprint, results, script, topics
+from experiments.study import compilation, files, fingerprint, results, script, topics
 from jaxnotes import jacobians, probe
 from jaxnotes.layers.activations import tanh
 from jaxnotes.layers.initializers import weight_variance
@@ -221,9 +221,9 @@ def process_rows(out_dir: Path) -> list[Row]:
         start = time.perf_counter()
         subprocess.run(command, check=True, capture_output=True)
         rows = [Row("quick script, cold process to figures", time.perf_counter() - start, 10, "s")]
-    present = [found for topic in topics.TOPICS if (found := results.load(out_dir, topic)) is not None]
-    if len(present) == len(topics.TOPICS) and all(found.header["scale"] == "paper" for found in present):
-        seconds = sum(found.header["seconds"] for found in present)
+    present = results.load_all(out_dir)
+    if len(present) == len(topics.TOPICS) and all(found.run.scale == "paper" for found in present):
+        seconds = sum(found.run.seconds for found in present)
         rows.append(Row("measurements of make figures, last run", seconds, 1200, "s"))
     return rows
 

@@ -21,8 +21,9 @@ import optax
 from absl import flags
 from rich.console import Console
 
-from experiments import compilation, diagnosis_report, files, script
-from experiments.settings import SettingsError
+from experiments import diagnosis_report
+from experiments.study import compilation, files, script
+from experiments.study.settings import SettingsError
 from jaxnotes import datasets, diagnosis, probe
 
 FINDINGS_STATUS = 3

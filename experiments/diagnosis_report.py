@@ -8,7 +8,7 @@ import jinja2
 from rich.console import Console
 from rich.table import Table
 
-from experiments import figures, files, results, rules, topics
+from experiments.study import figures, files, results, rules, topics
 from jaxnotes.diagnosis import Findings, Verified
 from jaxnotes.probe import Report
 

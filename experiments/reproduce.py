@@ -5,7 +5,7 @@ interrupted run goes on from what is complete. Topics run side by side, each in 
 """
 
 import dataclasses
-import gc
+import math
 import multiprocessing
 import os
 import queue
@@ -24,7 +24,8 @@ from absl import flags
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from experiments import compilation, files, fingerprint, results, run, script, settings, topics, writeup
+from experiments import writeup
+from experiments.study import compilation, files, fingerprint, results, run, script, settings, topics
 
 
 def main(argv) -> None:
@@ -39,21 +40,20 @@ def main(argv) -> None:
     failed: list[str] = []
     for step in plan:
         if step.kept:
-            _attempt(step.topic, partial(_keep, step, out_dir), failed, console)
+            _attempt(step.topic, partial(_keep, step.earlier, out_dir), failed, console)
     missing = writeup.missing_packages()
     tutorials = values.scale == "paper" if values.tutorials is None else values.tutorials
     beside = [writeup.run_tutorials] if values.site and tutorials and not missing else []
     changed = _ordered([step for step in plan if not step.kept])
     workers = _workers(values.workers, len(changed))
-    compilation.set_flags(processes=workers, short_runs=values.scale == "quick")
+    compilation.set_flags(processes=workers)
     failed += _run(changed, beside, workers, values, out_dir, console)
     run.write_numbers(out_dir)
     if values.site and missing:
         console.print(f"The site is left out: it needs {', '.join(missing)}; pip install 'jaxnotes\\[site]' has them.")
     elif values.site:
         writeup.build(out_dir, tutorials=tutorials)
-    done = [found for topic in chosen if (found := results.load(out_dir, topic)) is not None]
-    console.print(script.verdict_table(done))
+    console.print(script.verdict_table([found for found in results.load_all(out_dir) if found.run.topic in chosen]))
     console.print(f"Figures are in {out_dir / 'figures'}, numbers in {out_dir}, the site in {out_dir / 'site'}.")
     if failed:
         console.print(f"[red]Failed: {', '.join(failed)}; the others are complete. Run again to retry only these.")
@@ -62,31 +62,30 @@ def main(argv) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """What is left to do for a topic: everything, or only its figures; then `kept` are its results."""
+    """What is left to do for a topic: everything, or only its figures where its `earlier` results are to be `kept`."""
 
     topic: str
     scale: str
     settings: settings.Settings
-    kept: results.Results | None
+    earlier: results.Results | None
+    kept: bool
 
     @property
     def seconds(self) -> float:
-        """Roughly how long it takes; the time of figures differs less between topics and counts as one."""
-        return 1 + sum(part.seconds(self.scale) for part in topics.load(self.topic).PARTS)
+        """What the last run took at this scale; infinite where there was none, so that what is unknown goes first."""
+        return self.earlier.run.seconds if self.earlier and self.earlier.run.scale == self.scale else math.inf
 
 
-def _plan(topic: str, scale: str, seed: int, out_dir: Path, force: bool) -> Step:
-    module = topics.load(topic)
-    chosen = module.SETTINGS.preset(scale)
-    kept = None if force else results.load(out_dir, topic)
-    key = fingerprint.of_run(module.__name__, dataclasses.asdict(chosen), seed)
-    return Step(topic, scale, chosen, kept if kept is not None and kept.header["key"] == key else None)
+def _plan(name: str, scale: str, seed: int, out_dir: Path, force: bool) -> Step:
+    topic = topics.load(name)
+    chosen, earlier = topic.settings.preset(scale), results.load(out_dir, name)
+    kept = not force and earlier is not None and earlier.run.key == fingerprint.of_run(topic, chosen, seed)
+    return Step(name, scale, chosen, earlier, kept)
 
 
 def _ordered(steps: list[Step]) -> list[Step]:
-    """The shortest first, for early figures, then the longest, so that no core waits at the end for the other."""
-    longest_first = sorted(steps, key=lambda step: -step.seconds)
-    return longest_first[-1:] + longest_first[:-1]
+    """Returns the longest first, so that at the end no core waits long for the other."""
+    return sorted(steps, key=lambda step: -step.seconds)
 
 
 def _run(
@@ -103,17 +102,16 @@ def _run(
         Progress(*columns, console=console, disable=not console.is_terminal) as progress,
         ProcessPoolExecutor(workers, context, _start_worker, (parts,)) as pool,
     ):
-        bar = progress.add_task("topics", total=sum(step.seconds for step in plan))
+        bar = progress.add_task("parts", total=sum(len(topics.load(step.topic).parts) for step in plan))
         for call in beside:  # first, so that at the end no core waits for it
             pool.submit(call, out_dir)  # where it fails, the site's build, which needs it, fails too and says why
         waiting = {pool.submit(_do, step, values.seed, out_dir): step for step in plan}
         while waiting:
             done, _ = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
-            progress.advance(bar, sum(_received(parts)))
+            progress.advance(bar, _received(parts))
             for future in done:
                 step = waiting.pop(future)
                 _attempt(step.topic, lambda future=future: f"measured in {future.result():.0f} s", failed, console)
-                progress.advance(bar, 1)
     return failed
 
 
@@ -124,14 +122,14 @@ def _workers(asked: int, steps: int) -> int:
     return max(min(asked, steps), 1)
 
 
-def _received(parts) -> list[float]:
-    """Seconds of the parts that workers have finished since the last look."""
-    seconds = []
+def _received(parts) -> int:
+    """Returns how many parts the workers have finished since the last look."""
+    finished = 0
     while True:
         try:
-            seconds.append(parts.get_nowait())
+            finished += parts.get_nowait()
         except queue.Empty:
-            return seconds
+            return finished
 
 
 def _attempt(topic: str, call: Callable[[], str], failed: list[str], console: Console) -> None:
@@ -146,19 +144,19 @@ def _attempt(topic: str, call: Callable[[], str], failed: list[str], console: Co
         console.print(f"{topic}: {said}", highlight=False)
 
 
-def _keep(step: Step, out_dir: Path) -> str:
-    run.keep(out_dir, step.kept)
+def _keep(kept: results.Results, out_dir: Path) -> str:
+    results.save(out_dir, kept)  # the rules may have changed though the measurements have not
+    run.draw(out_dir, kept)
     return "unchanged"
 
 
-_finished: Any = None  # a worker's end of the queue of finished parts' seconds; set once, when the process starts
+_finished: Any = None  # a worker's end of the queue of finished parts; set once, when the process starts
 
 
 def _start_worker(parts) -> None:
     global _finished
     _finished = parts
     compilation.use_cache()
-    gc.set_threshold(50_000)  # tracing makes many objects that all live on: looking through them often frees nothing
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
@@ -171,16 +169,16 @@ def _end_with_parent() -> None:
 def _do(step: Step, seed: int, out_dir: Path) -> float:
     """Measures and draws a topic, in a worker; the seconds that its measurement took."""
     measured = run.measure_topic(
-        step.topic,
+        topics.load(step.topic),
         step.settings,
         seed=seed,
         scale=step.scale,
         command=f"python -m experiments.{step.topic} --scale={step.scale} --seed={seed}",
         out_dir=out_dir,
-        on_part=lambda part: _finished.put(part.seconds(step.scale)),
+        on_part=lambda: _finished.put(1),
     )
     run.draw(out_dir, measured)
-    return measured.header["seconds"]
+    return measured.run.seconds
 
 
 def _chosen_topics(words: list[str]) -> list[str]:

@@ -5,7 +5,7 @@ import os
 # Before NumPy: the QR's threads would fight those of the parallel test processes, a hundred times slower.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from experiments import compilation  # noqa: E402
+from experiments.study import compilation  # noqa: E402
 
 compilation.set_flags(processes=os.cpu_count(), short_runs=True)
 

@@ -5,7 +5,7 @@ import math
 import matplotlib
 import numpy as np
 
-from experiments.figures import style
+from experiments.study.figures import style
 from jaxnotes.diagnosis import predicted_gradients
 from jaxnotes.probe import Report
 

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from pathlib import Path
 
-from experiments import fingerprint
+from experiments.study import fingerprint
 
 LANGUAGES = ("en", "zh")
 HERE = Path(__file__).resolve().parent

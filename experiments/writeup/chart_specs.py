@@ -6,8 +6,8 @@ from typing import NamedTuple
 import altair as alt
 import numpy as np
 
-from experiments.measurement import mean_interval
-from experiments.results import Results
+from experiments.study.measurement import mean_interval
+from experiments.study.results import Results
 
 COLORS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7"]  # Okabe and Ito (2008)
 WIDTH, HEIGHT = 300, 260  # pixels: a telephone's width with the axis beside it
@@ -50,7 +50,7 @@ def _measured_against_predicted(rows: list[dict], x: alt.X, y: str, color: alt.C
 
 def gradient_depth(results: Mapping[str, Results], language: str) -> alt.Chart:
     """Gradient norm over depth by activation, weight variance, width and shortcut."""
-    arrays = results["remedies"].claims["remedies.residual"].arrays
+    arrays = results["remedies"].claims["remedies.residual"].evidence.arrays
     layers = _kept(arrays["explorer-mean"].shape[-1])[::2]
     shortcuts = [_text(language, "plain", "普通网络"), _text(language, "residual", "残差网络")]
     rows = [
@@ -82,7 +82,7 @@ def gradient_depth(results: Mapping[str, Results], language: str) -> alt.Chart:
 
 def residual_gain(results: Mapping[str, Results], language: str) -> alt.Chart:
     """Gradient profiles with and without the shortcut, by depth."""
-    arrays = results["residual"].claims["residual.path"].arrays
+    arrays = results["residual"].claims["residual.path"].evidence.arrays
     names = {"plain": _text(language, "plain", "普通网络"), "residual": _text(language, "residual", "残差网络")}
     rows = []
     for depth in arrays["depths"]:
@@ -99,7 +99,7 @@ def residual_gain(results: Mapping[str, Results], language: str) -> alt.Chart:
 
 def phase_diagram(results: Mapping[str, Results], language: str) -> alt.VConcatChart:
     """Growth of the gradient over weight and bias variance with the critical line; the point can be dragged."""
-    arrays = results["remedies"].claims["remedies.xavier"].arrays
+    arrays = results["remedies"].claims["remedies.xavier"].evidence.arrays
     weights, biases, depth = arrays["phase-weights"], arrays["phase-biases"], int(arrays["phase-depth"])
     step_x, step_y = (float(np.diff(values)[0]) / 2 for values in (weights, biases))
     cells = [
@@ -156,7 +156,7 @@ def phase_diagram(results: Mapping[str, Results], language: str) -> alt.VConcatC
 
 def sigmoid_formats(results: Mapping[str, Results], language: str) -> alt.Chart:
     """The sigmoid and σ(1 − σ) as each floating-point format has them."""
-    arrays = results["saturation"].claims["saturation.range"].arrays
+    arrays = results["saturation"].claims["saturation.range"].evidence.arrays
     x, rows = arrays["x"], []
     names = {"sigmoid": "σ(x)", "derivative": "σ(x)(1 − σ(x))"}
     for kind in ("float16", "bfloat16", "float32", "float64"):
@@ -185,7 +185,7 @@ def sigmoid_formats(results: Mapping[str, Results], language: str) -> alt.Chart:
 
 def batch_norm_gain(results: Mapping[str, Results], language: str) -> alt.Chart:
     """Gain of the squared gradient a layer behind batch normalisation, over batch or width, against the limit."""
-    arrays = results["normalization"].claims["normalization.gradients"].arrays
+    arrays = results["normalization"].claims["normalization.gradients"].evidence.arrays
     names = {
         "batch": _text(language, "ReLU, over batch", "ReLU，随批量"),
         "width": _text(language, "ReLU, over width", "ReLU，随宽度"),
@@ -207,7 +207,7 @@ def batch_norm_gain(results: Mapping[str, Results], language: str) -> alt.Chart:
 
 def shift_accuracy(results: Mapping[str, Results], language: str) -> alt.Chart:
     """Test accuracy of networks trained on centred digits, by the shift of the tested ones."""
-    arrays = results["invariance"].claims["invariance.generalises"].arrays
+    arrays = results["invariance"].claims["invariance.generalises"].evidence.arrays
     labels = {
         "global": _text(language, "CNN, global mean", "CNN，全局平均"),
         "flatten": _text(language, "CNN, flattened", "CNN，展平"),
@@ -241,7 +241,7 @@ def shift_accuracy(results: Mapping[str, Results], language: str) -> alt.Chart:
 
 def analogy(results: Mapping[str, Results], language: str) -> alt.Chart:
     """The words nearest to b − a + c, with the question's own words counted or not."""
-    arrays = results["embedding"].claims["embedding.analogy"].arrays
+    arrays = results["embedding"].claims["embedding.analogy"].evidence.arrays
     kinds = {
         "own": _text(language, "in the question", "题中词"),
         "answer": _text(language, "the answer", "答案"),

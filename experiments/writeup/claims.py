@@ -4,22 +4,22 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxRole
 
-from experiments import rules
+from experiments.study import rules
+from experiments.study.results import Judged
 from experiments.writeup.numbers import UnknownName, measured_number, typographic
 from experiments.writeup.words import language, words
 
 
-def judgement(app: Sphinx, identifier: str) -> tuple[rules.Claim, rules.Judgement]:
-    """A claim and its verdict by today's rule.
+def judged_claim(app: Sphinx, identifier: str) -> Judged:
+    """Returns a claim with its evidence and verdict.
 
     Raises:
       UnknownName: no such claim, or none in the results.
     """
-    claim = app.jaxnotes_claims.get(identifier)
     measured = app.jaxnotes_results.get(identifier.partition(".")[0])
-    if claim is None or measured is None or identifier not in measured.claims:
+    if measured is None or identifier not in measured.claims:
         raise UnknownName(f"the page asks for the claim {identifier!r}, which the results do not have")
-    return claim, rules.judge(claim, measured.claims[identifier].measurements)
+    return measured.claims[identifier]
 
 
 def statement(claim: rules.Claim, config) -> measured_number:
@@ -42,10 +42,10 @@ class _Claim(SphinxRole):
         if not self.config.jaxnotes_out_dir:
             return [measured_number("", self.text)], []
         try:
-            claim, judged = judgement(self.env.app, self.text)
+            judged = judged_claim(self.env.app, self.text)
         except UnknownName as error:
             return [], [self.inliner.reporter.error(str(error), line=self.lineno)]
-        return [statement(claim, self.config), nodes.Text(" "), badge(judged.verdict, self.config)], []
+        return [statement(judged.claim, self.config), nodes.Text(" "), badge(judged.verdict, self.config)], []
 
 
 def setup(app: Sphinx) -> None:

@@ -8,10 +8,10 @@ from docutils.parsers.rst import directives
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from experiments.formatting import format_measurement, format_number
-from experiments.measurement import Measurement
-from experiments.results import figure_files
-from experiments.writeup.claims import judgement, quoted
+from experiments.study.formatting import format_measurement, format_number
+from experiments.study.measurement import Measurement
+from experiments.study.results import figure_files
+from experiments.writeup.claims import judged_claim, quoted
 from experiments.writeup.numbers import UnknownName, measured_number, typographic
 from experiments.writeup.words import language, words
 
@@ -27,23 +27,24 @@ class Evidence(SphinxDirective):
         if not self.config.jaxnotes_out_dir:
             return []
         try:
-            claim, judged = judgement(app, identifier)
+            judged = judged_claim(app, identifier)
             source = {name: _code(name) for name in self.options.get("code", "").split()}
         except UnknownName as error:
             raise self.error(str(error)) from error
         label, of_language = words(self.config), language(self.config)
-        measured = app.jaxnotes_results[claim.topic]
+        claim, judgement = judged.claim, judged.judgement
+        run = app.jaxnotes_results[claim.topic].run
         found: list[nodes.Node] = []
-        for name, texts in (("condition", judged.condition), ("counterexample", judged.counterexample)):
-            if texts:
-                found.append(quoted(label[name], texts[of_language]))
-        undecided = [criterion for criterion, outcome in judged.outcomes.items() if outcome == "undecided"]
+        if judgement.text:
+            name = "condition" if judged.verdict == "holds-if" else "counterexample"
+            found.append(quoted(label[name], judgement.text[of_language]))
+        undecided = [criterion for criterion, outcome in judgement.outcomes.items() if outcome == "undecided"]
         if undecided:
             found.append(_literal_line(label["undecided"], "; ".join(undecided)))
         found.append(_figure(identifier, f"{label['figure']}: {claim.statement[of_language]}"))
-        found.append(_folded(label["numbers"], _table(measured.claims[identifier].measurements, label, of_language)))
+        found.append(_folded(label["numbers"], _table(judged.evidence.measurements, label, of_language)))
         found += [_folded(f"{label['code']}: {name.rpartition('.')[2]}", block) for name, block in source.items()]
-        command = nodes.literal_block("", measured.header["command"], language="console")
+        command = nodes.literal_block("", run.command, language="console")
         found.append(_folded(label["rule"], nodes.paragraph("", "", nodes.literal("", claim.rule))))
         found.append(_folded(label["command"], command))
         return [nodes.container("", *found, classes=["evidence"])]
@@ -58,7 +59,7 @@ def _folded(summary: str, *content: nodes.Node) -> folded:
 
 
 def _figure(identifier: str, alternative: str) -> nodes.image:
-    return nodes.image(uri=f"/figures/{figure_files(identifier)[0]}", alt=alternative, classes=["claim-figure"])
+    return nodes.image(uri=f"/figures/{figure_files(identifier, 'quick')[0]}", alt=alternative, classes=["claim-figure"])
 
 
 def _literal_line(label: str, text: str) -> nodes.paragraph:

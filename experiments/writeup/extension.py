@@ -6,7 +6,7 @@ from pathlib import Path
 from sphinx.application import Sphinx
 from sphinx.config import Config
 
-from experiments import results, rules, topics
+from experiments.study import results, rules, topics
 from experiments.writeup import charts, claims, digits, evidence, mathml, numbers, overview, search, slimming, spoken
 
 TUTORIALS = "tutorials"

@@ -8,8 +8,8 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxRole
 
-from experiments.formatting import format_measurement, format_number
-from experiments.measurement import Measurement
+from experiments.study.formatting import format_measurement, format_number
+from experiments.study.measurement import Measurement
 
 
 class measured_number(nodes.inline):  # noqa: N801, docutils names its nodes so
@@ -32,7 +32,7 @@ def find(app: Sphinx, name: str) -> Measurement:
     if measured is None or claim not in measured.claims:
         raise UnknownName(f"the page asks for {name!r}, and the results have no claim {claim!r}")
     try:
-        return measured.claims[claim][measurement]
+        return measured.claims[claim].evidence[measurement]
     except KeyError as error:
         raise UnknownName(f"the page asks for {name!r}: {error.args[0]}") from None
 
@@ -59,11 +59,11 @@ class _Number(SphinxRole):
 
 def _setting(app: Sphinx, name: str) -> str:
     topic, _, setting = name.partition("/")
-    settings = app.jaxnotes_results[topic].header["settings"] if topic in app.jaxnotes_results else {}
+    settings = app.jaxnotes_results[topic].run.settings if topic in app.jaxnotes_results else {}
     if setting not in settings:
         raise UnknownName(f"the page asks for the setting {name!r}; there are {sorted(settings)}")
     value = settings[setting]
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
 
 
 def _predicted(app: Sphinx, name: str) -> str:

@@ -7,27 +7,12 @@ from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from experiments import rules
-from experiments.formatting import format_number
-from experiments.measurement import Measurement
-from experiments.writeup.claims import badge, judgement, statement
+from experiments.study.formatting import format_number
+from experiments.study.results import Judged
+from experiments.writeup.claims import badge, statement
 from experiments.writeup.evidence import table
 from experiments.writeup.numbers import measured_number
 from experiments.writeup.words import words
-
-
-def margin(claim: rules.Claim, judged: rules.Judgement, measurements: tuple[Measurement, ...]) -> float:
-    """How far the verdict is from changing: the smallest distance of a deciding interval's centre to its bound.
-
-    In half-widths of the interval, so that below 1 is undecided; infinite where nothing that decides is random. The deciding
-    criteria are those of the list that was met, or, of a claim that fails, those not met: the largest of these counts.
-    """
-    by_name = {m.name: m for m in measurements}
-    if judged.verdict == "fails":
-        missed = [c for c in (claim.holds_if or claim.holds) if judged.outcomes[c] != "met"]
-        return max(rules.margin(criterion, by_name) for criterion in missed)
-    met = claim.holds if judged.verdict == "holds" else claim.holds_if
-    return min(rules.margin(criterion, by_name) for criterion in met)
 
 
 class _Overview(SphinxDirective):
@@ -37,14 +22,12 @@ class _Overview(SphinxDirective):
             return []
         rows = []
         for topic, measured in app.jaxnotes_results.items():
-            for identifier, evidence in measured.claims.items():
-                claim, judged = judgement(app, identifier)
-                rows.append(self._row(claim, judged, margin(claim, judged, evidence.measurements), topic))
+            rows += [self._row(judged, topic) for judged in measured.claims.values()]
         titles = [label[name] for name in ("claim", "topic", "verdict", "effect")]
         return [nodes.container("", table(titles, rows, classes=("overview",)), classes=["scroll"])]
 
-    def _row(self, claim: rules.Claim, judged: rules.Judgement, distance: float, topic: str) -> list[nodes.Node]:
-        label = words(self.config)
+    def _row(self, judged: Judged, topic: str) -> list[nodes.Node]:
+        label, claim, distance = words(self.config), judged.claim, judged.judgement.margin
         link = addnodes.pending_xref(
             "",
             nodes.inline("", "", statement(claim, self.config)),

@@ -4,7 +4,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from experiments.topics import TOPICS
+from experiments.study.topics import TOPICS
 
 ANCHOR = "say-it-aloud"  # the identifier of the section on every page, in either language
 

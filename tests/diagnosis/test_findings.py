@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from experiments import diagnosis_zoo as zoo
+from experiments.diagnosis import zoo
 from jaxnotes import diagnosis, meanfield, probe
 from jaxnotes.layers.activations import tanh
 

@@ -10,9 +10,10 @@ import time
 import pytest
 from rich.console import Console
 
-from experiments import reproduce, results, topics
-from experiments.measurement import Evidence, exact
-from experiments.settings import SettingsError
+from experiments import reproduce
+from experiments.study import results, topics
+from experiments.study.measurement import Evidence, exact
+from experiments.study.settings import SettingsError
 
 
 def command(out_dir, *arguments):
@@ -77,13 +78,13 @@ def test_topics_are_words_by_comma_or_space():
 
 
 def test_a_topic_that_measures_other_claims_than_its_own_is_refused(tmp_path, monkeypatch):
-    from experiments import run as runner
-    from experiments import saturation
+    from experiments.saturation import measurement as saturation
+    from experiments.study import run as runner
 
     monkeypatch.setattr(saturation, "measure", lambda *_: {"saturation.range": Evidence((exact("a", 1),))})
     with pytest.raises(ValueError, match="claims.toml has"):
         runner.measure_topic(
-            "saturation", saturation.SETTINGS(), seed=0, scale="quick", command="c", out_dir=tmp_path
+            "saturation", saturation.TOPIC.settings(), seed=0, scale="quick", command="c", out_dir=tmp_path
         )  # fmt: skip
     assert not (tmp_path / "results").exists()
 

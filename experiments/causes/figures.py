@@ -1,0 +1,131 @@
+"""Figures of the topic `causes`."""
+
+import numpy as np
+
+from experiments.study.figures.style import COLORS, measured, new_figure, settings_note, theory
+from experiments.study.measurement import Evidence
+
+_PASSED = "layers that the gradient has passed"
+_GRADIENT = r"log$_{10}$ gradient norm"
+
+
+def _curve(axes, evidence: Evidence, name: str, *, series: int, label: str, x=None) -> None:
+    """Points with intervals of one curve of the evidence, and its prediction as a line where it has one."""
+    arrays = evidence.arrays
+    x = np.arange(arrays[f"{name}-mean"].size) if x is None else x
+    if f"{name}-predicted" in arrays:
+        theory(axes, x, arrays[f"{name}-predicted"], series=series)
+    measured(axes, x, *(arrays[f"{name}-{part}"] for part in ("mean", "low", "high")), series=series, label=label)
+
+
+def _label(evidence: Evidence, name: str) -> str:
+    """An arm by its activation and the variances that it was measured with."""
+    of_weights, of_biases = evidence.arrays[f"{name}-variances"]
+    label = rf"{'ReLU' if name == 'relu' else name}, $\sigma_w^2$ = {of_weights:g}"
+    return label + (rf", $\sigma_b^2$ = {of_biases:g}" if of_biases else "")
+
+
+def _seeds(evidence: Evidence) -> str:
+    return f"n = {evidence.measurements[0].n} seeds, 95% intervals"
+
+
+def product(evidence: Evidence):
+    """Relative difference between the product of Jacobians and the gradient, by layer."""
+    figure, axes = new_figure()
+    for series, name in enumerate(("float32", "float64")):
+        depth = evidence.arrays[f"{name}-mean"].size
+        _curve(axes, evidence, name, series=series, label=name, x=np.arange(depth))
+        precision = {"float32": 2.0**-24, "float64": 2.0**-53}[name]
+        axes.axhline(np.log10(precision), color=COLORS[series], lw=0.7, ls=":")
+    axes.set(xlabel="layer", ylabel=r"log$_{10}$ relative difference")
+    settings_note(axes, f"product of Jacobians against jax.grad; dotted: unit roundoff; {_seeds(evidence)}")
+    axes.legend(loc="center left")
+    return figure
+
+
+def _backward(evidence: Evidence, arms: dict[str, str], note: str = ""):
+    figure, axes = new_figure()
+    for series, (name, label) in enumerate(arms.items()):
+        _curve(axes, evidence, name, series=series, label=label)
+    axes.set(xlabel=_PASSED, ylabel=_GRADIENT)
+    settings_note(axes, f"line: mean-field theory; {note}{_seeds(evidence)}")
+    axes.legend()
+    return figure
+
+
+def vanish(evidence: Evidence):
+    """The gradient falls exponentially where the factor is below 1."""
+    return _backward(evidence, {name: _label(evidence, name) for name in ("tanh", "sigmoid")})
+
+
+def saturation(evidence: Evidence):
+    """Growth of the gradient a layer against the variance of the pre-activations, weights kept."""
+    figure, axes = new_figure()
+    for series, name in enumerate(("tanh", "sigmoid")):
+        _curve(axes, evidence, name, series=series, label=_label(evidence, name), x=evidence.arrays[f"{name}-q"])
+    axes.set(xscale="log", xlabel="variance of the pre-activations, q*", ylabel="gradient growth (nats a layer)")
+    axes.axhline(0, color="#888888", lw=0.6)
+    settings_note(axes, f"biases alone move q*; line: ½ ln χ; {_seeds(evidence)}")
+    axes.legend(loc="lower left")
+    return figure
+
+
+def init_small(evidence: Evidence):
+    """The signal shrinks: activations of ReLU and tanh, the difference of two inputs in a sigmoid net."""
+    figure, (left, right) = new_figure(2, height=2.3)
+    for series, name in enumerate(("relu", "tanh")):
+        _curve(left, evidence, name, series=series, label=_label(evidence, name))
+        mean = evidence.arrays[f"{name}-mean"]
+        layers = np.arange(mean.size)
+        slope = evidence[f"forward-slope-{name}"].prediction / np.log(10)
+        theory(left, layers, mean[-1] + slope * (layers - layers[-1]), series=series)
+    left.set(xlabel="layer", ylabel=r"log$_{10}$ RMS activation")
+    settings_note(left, f"line: predicted slope; {_seeds(evidence)}")
+    left.legend(loc="lower left")
+    _curve(right, evidence, "sigmoid", series=2, label=_label(evidence, "sigmoid"))
+    mean = evidence.arrays["sigmoid-mean"]
+    slope = evidence["difference-slope-sigmoid"].prediction / np.log(10)
+    theory(right, np.arange(mean.size), mean[0] + slope * np.arange(mean.size), series=2)
+    right.set(xlabel="layer", ylabel=r"log$_{10}$ distance of two inputs")
+    settings_note(right, "activations stay near σ(0) = ½, differences vanish")
+    right.legend(loc="lower left")
+    return figure
+
+
+def explode(evidence: Evidence):
+    """The gradient grows exponentially where the factor is above 1."""
+    overflow, of_weights = evidence["overflow-depth"], evidence.arrays["overflow-variances"][0]
+    note = rf"float32 overflows after {overflow.value:.0f} layers at tanh, $\sigma_w^2$ = {of_weights:g}; "
+    return _backward(evidence, {name: _label(evidence, name) for name in ("tanh", "relu")}, note)
+
+
+def init_large(evidence: Evidence):
+    """Forward only ReLU grows; backward all do."""
+    figure, (left, right) = new_figure(2, height=2.3)
+    for series, name in enumerate(("relu", "tanh", "sigmoid")):
+        _curve(left, evidence, f"forward-{name}", series=series, label=_label(evidence, name))
+        _curve(right, evidence, f"backward-{name}", series=series, label=_label(evidence, name))
+    left.set(xlabel="layer", ylabel=r"log$_{10}$ RMS activation")
+    right.set(xlabel=_PASSED, ylabel=_GRADIENT)
+    settings_note(left, f"forward; {_seeds(evidence)}")
+    settings_note(right, f"backward; line: mean-field theory; n = {evidence['gradient-slope-tanh'].n}")
+    left.legend(loc="upper left")
+    return figure
+
+
+def depth(evidence: Evidence):
+    """A factor a little off 1 becomes an exponential with depth."""
+    below, above = (evidence[f"depth-scale-{side}"] for side in ("below", "above"))
+    arms = {"below": f"χ < 1: ξ = {below.value:.2f} layers", "above": f"χ > 1: ξ = {above.value:.2f} layers"}
+    return _backward(evidence, arms, "ReLU, norm ∝ exp(± layers / 2ξ); ")
+
+
+FIGURES = {
+    "causes.product": product,
+    "causes.vanish": vanish,
+    "causes.saturation": saturation,
+    "causes.init-small": init_small,
+    "causes.explode": explode,
+    "causes.init-large": init_large,
+    "causes.depth": depth,
+}

@@ -1,0 +1,1 @@
+"""How often the diagnosis is right: models to judge it by, and its rates."""

@@ -1,0 +1,133 @@
+"""Figures of the topic `invariance`."""
+
+import numpy as np
+
+from experiments.study.figures.style import COLORS, legend_below, measured, new_figure, settings_note, theory
+from experiments.study.measurement import Evidence, mean_interval
+
+# Not imported from the topic: a figure is a function of results alone.
+_NETWORKS = {"mlp": "MLP", "flatten": "CNN, flattened map", "global": "CNN, global mean"}
+_MAPS = {
+    "flatten": "flattened",
+    "global": "global mean",
+    "max-global": "global max",
+    "trained": "trained everywhere",
+}
+_MODELS = {"logistic": "logistic", "mlp": "MLP", "cnn": "CNN", "gru": "GRU"}
+
+
+def _curve(axes, evidence: Evidence, name: str, x, *, series: int, label: str, **options) -> None:
+    values = (evidence.arrays[f"{name}-{part}"] for part in ("mean", "low", "high"))
+    measured(axes, x, *values, series=series, label=label, **options)
+
+
+def definition(evidence: Evidence):
+    """Relative change of the output against the shift: an invariant network, its equivariant map, a dense layer."""
+    figure, axes = new_figure(height=2.5)
+    names = {
+        "dense": "dense layer",
+        "map": "map of the convolutions",
+        "equivariance": "that map, moved back",
+        "exact": "global mean of that map",
+    }
+    for series, (name, label) in enumerate(names.items()):
+        _curve(axes, evidence, name, evidence.arrays["shifts"], series=series, label=label)
+    axes.axhline(np.log10(np.finfo(np.float64).eps), color="#888888", lw=0.6, ls=":")
+    axes.set(xlabel="diagonal shift (cells)", ylabel=r"log$_{10}$ relative change", ylim=(-18, 1))
+    settings_note(axes, f"circular convolutions, float64, n = {evidence['change-exact'].n}; dotted: rounding; 0 drawn at −17")
+    axes.legend(loc="center right")
+    return figure
+
+
+def generalises(evidence: Evidence):
+    """Test accuracy against the shift of digits, for networks trained on centred ones."""
+    figure, axes = new_figure(height=2.5)
+    shifts = evidence.arrays["shifts"]
+    centre = len(shifts) // 2
+    for series, (name, label) in enumerate(_NETWORKS.items()):
+        row = evidence.arrays[f"accuracy-{name}"][:, centre]
+        measured(axes, shifts, row.mean(0), *mean_interval(row), series=series, label=label, ls="-")
+    axes.axhline(0.1, color="#888888", lw=0.6, ls=":")
+    axes.set(xlabel="horizontal shift (pixels)", ylabel="test accuracy", ylim=(0, 1))
+    settings_note(axes, f"MNIST 14×14 on 22×22, trained at the centre; n = {evidence['drop-mlp'].n}; dotted: chance")
+    axes.legend(loc="lower center", fontsize=6)
+    return figure
+
+
+def convolution(evidence: Evidence):
+    """Equivariance error of one convolution by padding, stride and shift, and the change of the output itself."""
+    figure, axes = new_figure(height=2.5)
+    names = {
+        "change": "output itself, circular",
+        "stride": "equivariance: circular, stride 2",
+        "zeros": "zeros at the border",
+        "zeros-inside": "zeros, away from the border",
+        "circular": "circular, stride 1",
+    }
+    shifts = evidence.arrays["shifts"]
+    for series, (name, label) in enumerate(names.items()):
+        _curve(axes, evidence, name, shifts + 0.06 * (series - 2), series=series, label=label)
+    axes.set(xlabel="shift (cells)", ylabel="relative change", ylim=(-0.1, 3.0), xticks=shifts)
+    settings_note(axes, f"one 3×3 convolution of noise, float64, n = {evidence['error-circular'].n}")
+    axes.legend(loc="upper left", fontsize=6)
+    return figure
+
+
+def max_pool(evidence: Evidence):
+    """Share of maxima that a shift leaves unchanged, and the predictions that survive one in trained networks."""
+    figure, (left, right) = new_figure(2, height=2.4)
+    shifts = evidence.arrays["shifts"]
+    _curve(left, evidence, "share", shifts, series=0, label="measured")
+    # Shared cells over all cells of both windows: 1, 2/6, then none.
+    theory(left, shifts, np.where(shifts == 0, 1.0, np.where(shifts == 1, 1 / 3, 0.0)), label="shared cells, of both windows")
+    left.set(xlabel="shift (cells)", ylabel="windows with the same maximum", xticks=shifts)
+    settings_note(left, f"2×2 maxima of unit noise, stride 2; n = {evidence['share-unchanged'].n}")
+    left.legend(loc="upper right")
+    arms = {"max": "maximum", "max-blur": "maximum,\nthen blur", "blur": "blur"}
+    for series, kind in enumerate(("consistency", "accuracy")):
+        found = [evidence[f"{kind}-{arm}"] for arm in arms]
+        bounds = zip(*((m.value, m.low, m.high) for m in found), strict=True)
+        label = "unchanged by a shift of one pixel" if kind == "consistency" else "right"
+        measured(right, np.arange(3) + 0.1 * (2 * series - 1), *bounds, series=series + 1, label=label)
+    right.set_xticks(range(3), list(arms.values()))
+    right.set(ylabel="share of test predictions", xlim=(-0.5, 2.5))
+    settings_note(right, f"CNN with a global mean, trained on centred digits; n = {found[0].n}")
+    legend_below(right)
+    return figure
+
+
+def cnn(evidence: Evidence):
+    """Accuracy at every position of four networks; MNIST-1D, original and shuffled, beside the published numbers."""
+    figure, panels = new_figure(5, height=2.6)
+    for axes, (name, label) in zip(panels, _MAPS.items(), strict=False):
+        picture = evidence.arrays[f"map-{name}"]
+        image = axes.imshow(picture, cmap="viridis", vmin=0, vmax=1)
+        ends = (0, picture.shape[0] // 2, picture.shape[0] - 1)
+        axes.set_xticks(ends, [f"{e - ends[1]:+d}" if e != ends[1] else "0" for e in ends])
+        axes.set_yticks([])
+        axes.set(xlabel="shift (pixels)")
+        settings_note(axes, f"{label}: worst {evidence[f'worst-{name}'].value:.2f}", 19)
+    figure.colorbar(image, ax=list(panels[:4]), label="test accuracy", location="bottom", shrink=0.5)
+    axes = panels[4]
+    place = np.arange(len(_MODELS))
+    for series, order in enumerate(("original", "shuffled")):
+        found = [evidence[f"accuracy-{model}-{order}"] for model in _MODELS]
+        bounds = zip(*((m.value, m.low, m.high) for m in found), strict=True)
+        x = place + 0.15 * (2 * series - 1)
+        measured(axes, x, *bounds, series=series, label=order)
+        published = [m.prediction for m in found]
+        axes.plot(x, published, "_", color=COLORS[series], ms=9, mew=1.0, label="published" if series == 0 else None)
+    axes.set_xticks(place, list(_MODELS.values()), fontsize=6, rotation=45)
+    axes.set(ylim=(0, 1.02))
+    settings_note(axes, f"MNIST-1D, test accuracy, n = {found[0].n}", 24)
+    axes.legend(loc="lower right", fontsize=5.5)
+    return figure
+
+
+FIGURES = {
+    "invariance.definition": definition,
+    "invariance.generalises": generalises,
+    "invariance.convolution": convolution,
+    "invariance.max-pool": max_pool,
+    "invariance.cnn": cnn,
+}

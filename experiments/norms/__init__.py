@@ -1,0 +1,1 @@
+"""Batch against layer normalisation: axes, batch size, kinds of network, running statistics."""

@@ -1,0 +1,1 @@
+"""Remedies: initialisation, activation, normalisation, clipping, fewer layers, shortcuts and adaptive optimisers."""

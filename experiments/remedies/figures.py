@@ -1,0 +1,264 @@
+"""Figures of the topic `remedies`."""
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from experiments.study.figures.style import COLORS, TWO_COLUMNS, measured, new_figure, settings_note, theory
+from experiments.study.measurement import Evidence
+
+# Not imported from the topic: a figure is a function of results alone.
+_PASSED = "layers that the gradient has passed"
+_GRADIENT = r"log$_{10}$ gradient norm"
+_NAMES = {"sigmoid": "sigmoid", "tanh": "tanh", "relu": "ReLU", "leaky_relu": "leaky ReLU", "elu": "ELU"}
+_NORMS = {"none": "no norm", "batch": "batch norm", "layer": "layer norm"}
+_THIRD = 36  # characters of a note above a third of two columns
+_OPTIMIZERS = {"sgd": "SGD", "rmsprop": "RMSProp", "adam": "Adam"}
+
+
+def _curve(axes, evidence: Evidence, name: str, *, series: int, label: str, x=None, **options) -> None:
+    """Points with intervals of one curve of the evidence, and its prediction as a line where it has one."""
+    arrays = evidence.arrays
+    x = np.arange(arrays[f"{name}-mean"].size) if x is None else x
+    if f"{name}-predicted" in arrays:
+        theory(axes, x, arrays[f"{name}-predicted"], series=series)
+    values = (arrays[f"{name}-{part}"] for part in ("mean", "low", "high"))
+    measured(axes, x, *values, series=series, label=label, **{"most": 13, **options})
+
+
+def _profiles(
+    axes,
+    evidence: Evidence,
+    arms: dict[str, str],
+    note: str,
+    *,
+    room: float = 0.0,
+    columns: int = 56,
+    xlabel: str = _PASSED,
+    **legend,
+) -> None:
+    """Curves with their legend; `room` above them, as a share of their height."""
+    for series, (name, label) in enumerate(arms.items()):
+        _curve(axes, evidence, name, series=series, label=label)
+    axes.set(xlabel=xlabel, ylabel=_GRADIENT)
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, high + room * (high - low))
+    settings_note(axes, note, columns)
+    axes.legend(**legend)
+
+
+def _bars(axes, evidence: Evidence, arms: dict[str, str], *, ylabel: str = "test accuracy") -> None:
+    """Points with intervals, one an arm, of measurements named in `arms`."""
+    for place, name in enumerate(arms):
+        one = evidence[name]
+        measured(axes, [place], [one.value], [one.low], [one.high], series=place % len(COLORS))
+    axes.set_xticks(range(len(arms)), list(arms.values()))
+    axes.set(ylabel=ylabel, xlim=(-0.5, len(arms) - 0.5))
+
+
+def he(evidence: Evidence):
+    """The gradient in He and Xavier initialisation; the scatter of its log over networks; trained accuracy."""
+    figure, (left, middle, right) = new_figure(3, height=2.5)
+    he, xavier = evidence["gradient-slope-he"], evidence["gradient-slope-xavier"]
+    arms = {"gradient-he": f"He: {he.value:.4f} nats a layer", "gradient-xavier": f"Xavier: {xavier.value:.3f}"}
+    _profiles(left, evidence, arms, f"ReLU; line: ½ ln(σ²/2) a layer; n = {he.n} networks", columns=_THIRD, room=0.25)
+    for series, name in enumerate(("narrow", "wide")):
+        label = f"{evidence.arrays[f'width-{name}']} units"
+        _curve(middle, evidence, f"spread-{name}", series=series, label=label, x=evidence.arrays["spread-depths"], most=11)
+    middle.set(xlabel="layers", ylabel="variance of ln ‖gradient‖")
+    settings_note(middle, f"He; line: 5/4 · depth/width; {evidence['spread-narrow'].n} groups of networks", _THIRD)
+    middle.legend(loc="upper left")
+    _bars(right, evidence, {"accuracy-he": "He", "accuracy-xavier": "Xavier"})
+    right.axhline(0.1, color="#888888", lw=0.6, ls=":")
+    right.set_ylim(0, 1)
+    settings_note(right, f"trained on MNIST, n = {evidence['accuracy-gain'].n}; dotted: chance", _THIRD)
+    return figure
+
+
+def xavier(evidence: Evidence):
+    """The gradient in Xavier initialisation, and the phase diagram of tanh networks."""
+    figure, (left, right) = new_figure(2, height=2.7)
+    n = evidence["slope-tanh"].n
+    _profiles(left, evidence, {"tanh": "tanh", "sigmoid": "sigmoid"}, f"Xavier, line: mean-field theory, n = {n} seeds")
+    arrays = evidence.arrays
+    weights, biases, slopes = arrays["phase-weights"], arrays["phase-biases"], arrays["phase-slopes"]
+    limit = np.abs(slopes).max()
+    image = right.pcolormesh(
+        weights, biases, slopes, cmap="RdBu_r", vmin=-limit, vmax=limit, shading="nearest", rasterized=True
+    )
+    theory(right, arrays["critical-weights"], arrays["critical-biases"], series=6, label="χ = 1")
+    right.text(weights[1], biases[-2], "vanishes", fontsize=7)
+    right.text(weights[-1], biases[1], "explodes", fontsize=7, ha="right")
+    right.set(xlabel=r"$\sigma_w^2$", ylabel=r"$\sigma_b^2$", xlim=(weights[0], weights[-1]))
+    settings_note(right, f"tanh, {arrays['phase-depth']} layers, one network a cell; line: critical, mean field")
+    right.legend(loc="center left")
+    figure.colorbar(image, ax=right, label="gradient growth (nats a layer)")
+    return figure
+
+
+def nonsaturating(evidence: Evidence):
+    """The whole grid: growth a layer by activation, initialisation, normalisation, shortcut; measured against predicted."""
+    figure = Figure(figsize=(TWO_COLUMNS, 4.6))
+    grid = figure.add_gridspec(2, 3, width_ratios=(1, 1, 1.15))
+    arrays = evidence.arrays
+    found, depths = arrays["measured"], arrays["depths"]
+    rows = [f"{_NAMES[str(a)]}" for a in arrays["activations"]]
+    columns = [f"{i}" for i in arrays["initialisations"]]
+    limit = np.abs(found).max()
+    for shortcut in range(2):
+        axes = figure.add_subplot(grid[shortcut, :2])
+        table = np.concatenate([found[:, :, norm, shortcut, -1] for norm in range(found.shape[2])], axis=1)
+        image = axes.imshow(table, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto")
+        for (row, column), value in np.ndenumerate(table):
+            shade = "white" if abs(value) > 0.6 * limit else "black"
+            axes.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=5.5, color=shade)
+        labels = [f"{c}" for _ in _NORMS for c in columns]
+        axes.set_xticks(range(len(labels)), labels, fontsize=6)
+        axes.set_yticks(range(len(rows)), rows)
+        for edge in range(1, len(_NORMS)):
+            axes.axvline(edge * len(columns) - 0.5, color="black", lw=0.8)
+        kinds = ";  ".join(_NORMS.values())
+        settings_note(axes, f"{'residual' if shortcut else 'plain'}, {depths[-1]} layers; {kinds}, each by σ² of the weights")
+    figure.colorbar(image, ax=figure.axes, label="growth (nats a layer)", location="bottom", shrink=0.5, aspect=40)
+    axes = figure.add_subplot(grid[0, 2])
+    line = np.asarray([found.min(), found.max()])
+    theory(axes, line, line, series=6, label="equal")
+    for series, depth in enumerate(depths):
+        x, y = arrays["predicted"][..., series].ravel(), found[..., series].ravel()
+        axes.plot(x, y, "o^s"[series % 3], color=COLORS[series], ms=2, mfc="none", mew=0.5, label=f"{depth} layers")
+    axes.set(xlabel="mean field (nats a layer)", ylabel="measured")
+    settings_note(axes, "every cell of the grid, at each depth")
+    axes.legend(loc="upper left")
+    _trained(figure.add_subplot(grid[1, 2]), evidence)
+    return figure
+
+
+def _trained(axes, evidence: Evidence) -> None:
+    arms = {"relu": "ReLU", "leaky-relu": "leaky\nReLU", "elu": "ELU", "tanh": "tanh", "sigmoid": "sigmoid"}
+    _bars(axes, evidence, {f"accuracy-{name}": label for name, label in arms.items()})
+    axes.axhline(0.1, color="#888888", lw=0.6, ls=":")
+    axes.set_ylim(0, 1)
+    axes.tick_params(axis="x", labelsize=6)
+    settings_note(axes, f"MNIST, {evidence['depth'].value:.0f} layers, own initialisation, n = {evidence['accuracy-relu'].n}")
+
+
+def batch_norm(evidence: Evidence):
+    """The gradient with and without batch normalisation: the cure of the sigmoid, the explosion with ReLU."""
+    figure, (left, right) = new_figure(2, height=2.5)
+    n = evidence["slope-relu"].n
+    arms = {"sigmoid-plain": "without", "sigmoid": "with batch norm"}
+    _profiles(left, evidence, arms, f"sigmoid, Xavier; line: mean-field theory; n = {n} seeds")
+    arms = {"relu-plain": "without", "relu": "with batch norm", "relu-residual": "with batch norm and shortcuts"}
+    _profiles(right, evidence, arms, "ReLU, He; lines: 1, π/(π − 1) a layer squared, and residual")
+    return figure
+
+
+def layer_norm(evidence: Evidence):
+    """The gradient with and without layer normalisation in a feed-forward net, an RNN and a Transformer."""
+    figure = Figure(figsize=(TWO_COLUMNS, 4.6))
+    panels = figure.subplots(2, 2).ravel()
+    n = evidence["slope-relu-small"].n
+    arms = {
+        "relu-small-none": "σ² = 0.5, without",
+        "relu-small-layer": "σ² = 0.5, layer norm",
+        "relu-large-none": "σ² = 8, without",
+        "relu-large-layer": "σ² = 8, layer norm",
+    }
+    _profiles(panels[0], evidence, arms, f"ReLU; line: mean-field theory; n = {n} seeds", loc="lower left", fontsize=6)
+    arms = {"sigmoid-none": "without", "sigmoid-layer": "layer norm"}
+    _profiles(panels[1], evidence, arms, "sigmoid, Xavier; line: mean-field theory")
+    arms = {
+        "rnn-small-none": "small weights, without",
+        "rnn-small-layer": "small weights, layer norm",
+        "rnn-large-none": "large weights, without",
+        "rnn-large-layer": "large weights, layer norm",
+    }
+    _profiles(
+        panels[2], evidence, arms, "tanh RNN", room=0.5, loc="upper left", xlabel="time steps that the gradient has passed"
+    )
+    arms = {"transformer-none": "without", "transformer-layer": "pre-norm"}
+    _profiles(panels[3], evidence, arms, "Transformer", xlabel="blocks that the gradient has passed")
+    return figure
+
+
+def clip(evidence: Evidence):
+    """Gradient norms over a run, and test loss and loss curves with and without clipping."""
+    figure, (left, middle, right) = new_figure(3, height=2.5)
+    arrays = evidence.arrays
+    labels = {"none": "no clipping", "value": "by value", "norm": "by norm"}
+    for series, name in enumerate(labels):
+        norms = np.where(np.isfinite(arrays[f"norm-{name}"]), arrays[f"norm-{name}"], np.nan)
+        left.plot(np.arange(norms.size), norms, color=COLORS[series], lw=0.5, label=labels[name])
+        _curve(middle, evidence, f"loss-{name}", series=series, label=labels[name], x=arrays["steps"], most=20)
+    left.axhline(float(arrays["limit"]), color="#888888", lw=0.6, ls=":")
+    left.set(yscale="log", xlabel="step", ylabel="gradient norm before clipping")
+    settings_note(left, f"adding problem of length {arrays['time']}, one seed; dotted: limit {arrays['limit']:g}", _THIRD)
+    middle.axhline(float(arrays["chance"]), color="#888888", lw=0.6, ls=":")
+    middle.set(yscale="log", xlabel="step", ylabel="mean squared error")
+    settings_note(middle, f"each at its tuned learning rate, n = {evidence['loss-none'].n}; dotted: always answer 1", _THIRD)
+    middle.legend(loc="best")
+    _bars(right, evidence, {f"loss-{name}": label.replace(" ", "\n", 1) for name, label in labels.items()}, ylabel="test loss")
+    right.axhline(float(arrays["chance"]), color="#888888", lw=0.6, ls=":")
+    right.set_ylim(0, None)
+    settings_note(right, f"n = {evidence['loss-none'].n} seeds")
+    return figure
+
+
+def shallower(evidence: Evidence):
+    """Test accuracy of few and many layers at equal parameters."""
+    figure, axes = new_figure(height=2.4)
+    names = [str(name) for name in evidence.arrays["names"]]
+    labels = {"sigmoid": "sigmoid", "relu": "ReLU, He", "residual": "ReLU, residual"}
+    for series, size in enumerate(("shallow", "deep")):
+        found = [evidence[f"accuracy-{name}-{size}"] for name in names]
+        bounds = zip(*((m.value, m.low, m.high) for m in found), strict=True)
+        label = f"{evidence[f'layers-{size}'].value:.0f} hidden layers"
+        measured(axes, np.arange(len(names)) + 0.12 * (2 * series - 1), *bounds, series=series, label=label)
+    axes.axhline(0.1, color="#888888", lw=0.6, ls=":")
+    axes.set_xticks(range(len(names)), [labels[name] for name in names])
+    axes.set(ylabel="test accuracy", ylim=(0, 1.02), xlim=(-0.5, len(names) - 0.5))
+    settings_note(axes, f"MNIST at equal parameters, tuned learning rates, n = {found[0].n}; dotted: chance")
+    axes.legend(loc="center right")
+    return figure
+
+
+def residual(evidence: Evidence):
+    """The gradient with and without shortcuts, at small and large weights."""
+    figure, (left, right) = new_figure(2, height=2.5)
+    n = evidence["slope-small"].n
+    arms = {"small-plain": "plain", "small": "residual"}
+    _profiles(left, evidence, arms, f"ReLU, σ² = 0.5; line: mean-field theory; n = {n} seeds")
+    arms = {"large-plain": "plain", "large": "residual", "scaled": "residual, branch / √L"}
+    _profiles(right, evidence, arms, "ReLU, σ² = 8")
+    return figure
+
+
+def adaptive(evidence: Evidence):
+    """The loss against the scale of the gradient, and the first update of each layer."""
+    figure, (left, right) = new_figure(2, height=2.5)
+    for series, (name, label) in enumerate(_OPTIMIZERS.items()):
+        _curve(left, evidence, f"loss-{name}", series=series, label=label, x=evidence.arrays["exponents"], most=25, ls="-")
+        layers = np.arange(1, evidence.arrays[f"update-{name}-mean"].size + 1)
+        _curve(right, evidence, f"update-{name}", series=series, label=label, x=layers)
+    onset = evidence["onset-adam"].prediction
+    left.axvline(onset, color="#888888", lw=0.6, ls=":")
+    left.set(xlabel=r"log$_{10}$ scale of the gradient", ylabel=r"log$_{10}$ training loss", ylim=(None, 2.1))
+    settings_note(left, f"tuned at scale 1, n = {evidence['decades-sgd'].n}; dotted: root mean square of the gradient = ε")
+    left.legend(loc="center right")
+    right.set(xlabel="sigmoid layer", ylabel=r"log$_{10}$ update over the last layer's")
+    right.set_xticks(layers)
+    settings_note(right, f"n = {evidence['update-ratio-sgd'].n} networks, the first step")
+    right.legend(loc="lower right")
+    return figure
+
+
+FIGURES = {
+    "remedies.he": he,
+    "remedies.xavier": xavier,
+    "remedies.nonsaturating": nonsaturating,
+    "remedies.batch-norm": batch_norm,
+    "remedies.layer-norm": layer_norm,
+    "remedies.clip": clip,
+    "remedies.shallower": shallower,
+    "remedies.residual": residual,
+    "remedies.adaptive": adaptive,
+}

@@ -1,0 +1,6 @@
+"""`python -m experiments.residual`: measures and draws this question."""
+
+from experiments.study import script
+
+if __name__ == "__main__":
+    script.run_topic("residual")

@@ -1,0 +1,1 @@
+"""What all questions share: settings, measurements, rules, results, the method of the trainings, figures, runs."""

@@ -1,0 +1,187 @@
+"""The results' format: `results/TOPIC.json` with numbers and verdicts, `results/TOPIC.npz` with the figures' arrays."""
+
+import dataclasses
+import hashlib
+import io
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from experiments.study import files, rules
+from experiments.study.formatting import format_measurement
+from experiments.study.measurement import Evidence, Measurement, Search
+from experiments.study.topics import TOPICS
+
+SCHEMA = 2
+FIGURE_FORMATS = {"quick": ("svg", "png"), "paper": ("svg", "pdf", "png")}
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """How a topic was measured.
+
+    Attributes:
+      topic, seed, scale: of the run.
+      command: what was typed.
+      settings: the topic's settings as a dictionary.
+      versions: of Python and the packages that results depend on.
+      device: what computed.
+      seconds: what measuring took.
+      key: fingerprint of all that the results depend on.
+    """
+
+    topic: str
+    command: str
+    seed: int
+    scale: str
+    settings: Mapping[str, Any]
+    versions: Mapping[str, str]
+    device: str
+    seconds: float
+    key: str
+
+
+class Judged(NamedTuple):
+    """A claim, what was measured for it, and the verdict that follows."""
+
+    claim: rules.Claim
+    evidence: Evidence
+    judgement: rules.Judgement
+
+    @property
+    def verdict(self) -> str:
+        """One of `rules.VERDICTS`."""
+        return self.judgement.verdict
+
+    @property
+    def deciding(self) -> Measurement:
+        """The measurement on which the verdict rests most narrowly."""
+        return self.evidence[self.judgement.measurement]
+
+
+class Results(NamedTuple):
+    """A topic's results: how it was measured, and each claim, judged once, in the notes' order."""
+
+    run: Run
+    claims: Mapping[str, Judged]
+
+
+def judged(run: Run, evidence: Mapping[str, Evidence]) -> Results:
+    """Returns results with the verdicts of today's rules.
+
+    Raises:
+      ValueError: a rule names a measurement or setting that is not there.
+    """
+    claims = rules.load_claims(run.topic)
+    found = {
+        name: Judged(claim, evidence[name], rules.judge(claim, evidence[name].measurements, run.settings))
+        for name, claim in claims.items()
+        if name in evidence
+    }
+    return Results(run, found)
+
+
+def save(out_dir: Path, results: Results) -> None:
+    """Writes the two files; the JSON comes last and names the arrays it goes with."""
+    arrays = _pack(results.claims)
+    document = {
+        "schema": SCHEMA,
+        **dataclasses.asdict(results.run),
+        "arrays_sha256": hashlib.sha256(arrays).hexdigest(),
+        "claims": {name: _entry(claim, results.run.scale) for name, claim in results.claims.items()},
+    }
+    files.write_bytes(_path(out_dir, results.run.topic, "npz"), arrays)
+    text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
+    files.write_text(_path(out_dir, results.run.topic, "json"), text + "\n")
+
+
+def load(out_dir: Path, topic: str) -> Results | None:
+    """Returns a topic's results, judged by today's rules.
+
+    None where there are none, where a run was cut off between the two files, or where they are of code that measured other
+    things than today's rules read.
+    """
+    try:
+        document = json.loads(_path(out_dir, topic, "json").read_text(encoding="utf-8"))
+        arrays = _path(out_dir, topic, "npz").read_bytes()
+    except (OSError, ValueError):
+        return None
+    if document.get("schema") != SCHEMA or document.get("arrays_sha256") != hashlib.sha256(arrays).hexdigest():
+        return None
+    by_claim: dict[str, dict[str, np.ndarray]] = {claim: {} for claim in document["claims"]}
+    with np.load(io.BytesIO(arrays)) as stored:
+        for name in stored.files:
+            claim, _, array = name.partition("/")
+            by_claim[claim][array] = stored[name]
+    evidence = {name: _evidence(entry, by_claim[name]) for name, entry in document["claims"].items()}
+    run = Run(**{field.name: document[field.name] for field in dataclasses.fields(Run)})
+    try:
+        return judged(run, evidence)
+    except ValueError:
+        return None
+
+
+def load_all(out_dir: Path) -> list[Results]:
+    """Returns the results of all topics that have any, in the notes' order."""
+    return [found for topic in TOPICS if (found := load(out_dir, topic)) is not None]
+
+
+def figure_files(claim: str, scale: str) -> list[str]:
+    """Returns the file names of a claim's figure in `figures/`; a quick run draws nothing for print."""
+    return [f"{claim.replace('.', '-')}.{suffix}" for suffix in FIGURE_FORMATS[scale]]
+
+
+def decided_by(judged: Judged) -> str:
+    """Returns the deciding measurement in words: its name, value with interval, and unit."""
+    measurement = judged.deciding
+    return f"{measurement.name}: {format_measurement(measurement)} {measurement.unit}".strip()
+
+
+def _entry(judged: Judged, scale: str) -> dict[str, Any]:
+    claim, evidence, judgement = judged
+    text = {"holds-if": "condition", "fails": "counterexample"}.get(judgement.verdict)
+    texts = {kind: judgement.text if kind == text else {} for kind in ("condition", "counterexample")}
+    return {
+        "verdict": judgement.verdict,
+        "condition": texts["condition"].get("en"),
+        "condition_zh": texts["condition"].get("zh"),
+        "counterexample": texts["counterexample"].get("en"),
+        "counterexample_zh": texts["counterexample"].get("zh"),
+        "rule": claim.rule,
+        "outcomes": dict(judgement.outcomes),
+        "deciding": judgement.deciding,
+        "margin": None if math.isinf(judgement.margin) else judgement.margin,
+        "measurements": [dataclasses.asdict(measurement) for measurement in evidence.measurements],
+        "searches": {name: dataclasses.asdict(_finite(search)) for name, search in evidence.searches.items()},
+        "history": [change._asdict() for change in claim.history],
+        "figures": figure_files(claim.identifier, scale),
+    }
+
+
+def _finite(search: Search) -> Search:
+    """Returns the search with None, which JSON has, for -inf, which it has not."""
+    scores = tuple(tuple(None if math.isinf(score) else score for score in row) for row in search.scores)
+    return dataclasses.replace(search, scores=scores)
+
+
+def _evidence(entry: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Evidence:
+    searches = {}
+    for name, stored in entry["searches"].items():
+        scores = tuple(tuple(-math.inf if score is None else score for score in row) for row in stored["scores"])
+        searches[name] = Search(**{**stored, "rates": tuple(stored["rates"]), "scores": scores})
+    return Evidence(tuple(Measurement(**measurement) for measurement in entry["measurements"]), arrays, searches)
+
+
+def _pack(claims: Mapping[str, Judged]) -> bytes:
+    arrays = {f"{claim}/{name}": np.asarray(a) for claim, found in claims.items() for name, a in found.evidence.arrays.items()}
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)
+    return buffer.getvalue()
+
+
+def _path(out_dir: Path, topic: str, suffix: str) -> Path:
+    return Path(out_dir) / "results" / f"{topic}.{suffix}"

@@ -1,0 +1,246 @@
+"""Rules: the criteria of each question's `claims.toml`, and how a verdict follows from them and the measurements.
+
+A claim is an entry of `experiments/TOPIC/claims.toml`, written before it is measured, with its statement in both languages
+(`en`, `zh`) and up to three lists of criteria over its measurements:
+
+    holds       the sentence is true as stated
+    holds-if    it is true under the `condition` (in both languages) that goes with this list
+    fails       it is refuted: the opposite is measured
+
+The verdict is that of the first list, in this order, whose criteria are all met. Where none is, it is `undecided`: a
+confirmation that was missed is not a refutation. A criterion is decided by the whole 95% interval and not by the mean:
+
+    NAME above VALUE                 low  > VALUE
+    NAME below VALUE                 high < VALUE
+    NAME equals VALUE                low = high = VALUE
+    NAME within TOLERANCE of VALUE   the interval lies inside VALUE ± TOLERANCE; a tolerance such as 5% is relative to VALUE
+
+VALUE is a number, the word `prediction` (the measurement's own), or another measurement's name (its nearer bound counts).
+
+In a `condition` or `counterexample` (said where the claim fails), `{name}` stands for the value measured, and
+`{setting:name}` or `{setting:name[0]}` for a setting. `history` lists each change of rule, settings or sample after the first
+measurement.
+"""
+
+import math
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from experiments.study.formatting import format_number
+from experiments.study.measurement import Measurement
+from experiments.study.topics import TOPICS
+
+EXPERIMENTS = Path(__file__).resolve().parent.parent
+VERDICTS = ("holds", "holds-if", "fails", "undecided")
+LANGUAGES = ("en", "zh")
+CHANGES = ("rule", "settings", "sample")
+_CRITERION = re.compile(
+    r"(?P<name>[a-z0-9-]+) (?:(?P<relation>above|below|equals) |within (?P<tolerance>\S+) of )(?P<value>\S+)"
+)
+_PLACEHOLDER = re.compile(r"\{(?:(setting):)?([a-z0-9_-]+)(?:\[(-?\d+)\])?\}")
+
+
+class Change(NamedTuple):
+    """A change of a claim's rule, settings or sample after its first measurement; `why` is by language."""
+
+    date: str
+    change: str
+    before: str
+    after: str
+    why: Mapping[str, str]
+
+
+class Claim(NamedTuple):
+    """A claim of the notes with the rule that decides it; texts are by language, `en` and `zh`."""
+
+    identifier: str
+    statement: Mapping[str, str]
+    criteria: Mapping[str, Sequence[str]]  # by verdict, in the order in which they are tried
+    condition: Mapping[str, str] = {}
+    counterexample: Mapping[str, str] = {}
+    history: Sequence[Change] = ()
+
+    @property
+    def topic(self) -> str:
+        """The first word of the identifier."""
+        return self.identifier.partition(".")[0]
+
+    @property
+    def rule(self) -> str:
+        """The rule as one sentence."""
+        lists = (f"{verdict} when {' and '.join(criteria)}" for verdict, criteria in self.criteria.items())
+        return "; ".join(lists) + "; undecided otherwise"
+
+
+class Judgement(NamedTuple):
+    """A verdict and what it rests on.
+
+    Attributes:
+      verdict: one of VERDICTS.
+      text: by language, the condition of `holds-if` or the counterexample of `fails` with its numbers; else empty.
+      outcomes: `met`, `not met` or `undecided` for each criterion.
+      deciding: the criterion with the smallest margin of the list that was met; of an undecided claim, the one that is
+        nearest to being decided among those of `holds` that are not met.
+      margin: its distance from the bound, see `margin`.
+    """
+
+    verdict: str
+    text: Mapping[str, str]
+    outcomes: Mapping[str, str]
+    deciding: str
+    margin: float
+
+    @property
+    def measurement(self) -> str:
+        """The name of the measurement that the deciding criterion reads."""
+        return parse(self.deciding)["name"]
+
+
+def load_claims(*topics: str) -> dict[str, Claim]:
+    """Returns the claims of some topics, of all where none is named, in the notes' order.
+
+    Raises:
+      ValueError: a claim lacks a statement or a list, or a criterion does not parse.
+    """
+    claims: dict[str, Claim] = {}
+    for topic in topics or TOPICS:
+        claims |= read_claims(EXPERIMENTS / topic / "claims.toml")
+    return claims
+
+
+def read_claims(path: Path) -> dict[str, Claim]:
+    """Returns the claims of one file, in its order; raises as `load_claims` does."""
+    return {name: _claim(name, entry, path) for name, entry in tomllib.loads(path.read_text(encoding="utf-8")).items()}
+
+
+def _claim(identifier: str, entry: Mapping[str, Any], path: Path) -> Claim:
+    where = f"in {path.parent.name}/{path.name}"
+    missing = {*LANGUAGES, "holds", "fails"} - entry.keys()
+    if missing:
+        raise ValueError(f"claim {identifier!r} lacks {sorted(missing)} {where}")
+    if ("holds-if" in entry) != ("condition" in entry):
+        raise ValueError(f"claim {identifier!r} needs `condition` and `holds-if` together {where}")
+    criteria = {verdict: tuple(entry[verdict]) for verdict in VERDICTS if verdict in entry}
+    for criterion in (criterion for listed in criteria.values() for criterion in listed):
+        parse(criterion)
+    for texts in (entry.get("condition"), entry.get("counterexample")):
+        if texts is not None and texts.keys() != set(LANGUAGES):
+            raise ValueError(f"claim {identifier!r} needs each text in {' and '.join(LANGUAGES)} {where}")
+    history = tuple(
+        Change(**{**change, "date": str(change["date"]), "why": dict(change["why"])}) for change in entry.get("history", ())
+    )
+    for change in history:
+        if change.change not in CHANGES:
+            raise ValueError(f"claim {identifier!r}: a change is one of {', '.join(CHANGES)}, not {change.change!r} {where}")
+    statement = {language: entry[language] for language in LANGUAGES}
+    return Claim(identifier, statement, criteria, entry.get("condition", {}), entry.get("counterexample", {}), history)
+
+
+def judge(claim: Claim, measurements: Sequence[Measurement], settings: Mapping[str, Any]) -> Judgement:
+    """Returns the verdict that follows from the claim's rule.
+
+    Raises:
+      ValueError: a criterion or text names a measurement or setting that is not there.
+    """
+    by_name = {measurement.name: measurement for measurement in measurements}
+    outcomes = {criterion: decide(criterion, by_name) for listed in claim.criteria.values() for criterion in listed}
+    margins = {criterion: margin(criterion, by_name) for criterion in outcomes}
+    for verdict, listed in claim.criteria.items():
+        if all(outcomes[criterion] == "met" for criterion in listed):
+            deciding = min(listed, key=margins.__getitem__)
+            text = {"holds": {}, "holds-if": claim.condition, "fails": claim.counterexample}[verdict]
+            filled = {language: _fill(words, by_name, settings) for language, words in text.items()}
+            return Judgement(verdict, filled, outcomes, deciding, margins[deciding])
+    missed = [criterion for criterion in claim.criteria["holds"] if outcomes[criterion] != "met"]
+    deciding = min(missed, key=margins.__getitem__)
+    return Judgement("undecided", {}, outcomes, deciding, margins[deciding])
+
+
+def decide(criterion: str, by_name: Mapping[str, Measurement]) -> str:
+    """Returns whether a criterion is `met`, `not met`, or `undecided`: the interval straddles the bound."""
+    match = parse(criterion)
+    measured = _named(match["name"], by_name, criterion)
+    low, high = _bounds(match["value"], measured, by_name, criterion)
+    if match["relation"] == "above":
+        return _three_way(measured.low > high, measured.high <= low)
+    if match["relation"] == "below":
+        return _three_way(measured.high < low, measured.low >= high)
+    if match["relation"] == "equals":
+        return _three_way(measured.low == measured.high == low == high, True)
+    tolerance = _tolerance(match["tolerance"], max(abs(low), abs(high)))
+    inside = measured.low >= high - tolerance and measured.high <= low + tolerance
+    return _three_way(inside, measured.high < low - tolerance or measured.low > high + tolerance)
+
+
+def margin(criterion: str, by_name: Mapping[str, Measurement]) -> float:
+    """Returns the distance of a measurement from the bound of a criterion, in half-widths of its interval.
+
+    Below 1 the criterion is undecided. Infinite where the interval is a point.
+    """
+    match = parse(criterion)
+    measured = _named(match["name"], by_name, criterion)
+    low, high = _bounds(match["value"], measured, by_name, criterion)
+    if match["tolerance"] is not None:
+        tolerance = _tolerance(match["tolerance"], max(abs(low), abs(high)))
+        distance = abs(tolerance - abs(measured.value - (low + high) / 2))
+    else:
+        bound = {"above": high, "below": low, "equals": low}[match["relation"]]
+        distance = abs(measured.value - bound)
+    half = (measured.high - measured.low) / 2
+    return distance / half if half else math.inf
+
+
+def parse(criterion: str) -> re.Match[str]:
+    """Returns the parts of a criterion: name, relation, tolerance, value.
+
+    Raises:
+      ValueError: it is no criterion.
+    """
+    match = _CRITERION.fullmatch(criterion)
+    if match is None:
+        raise ValueError(f"criterion {criterion!r} is not `NAME above|below|equals VALUE` or `NAME within TOLERANCE of VALUE`")
+    return match
+
+
+def _three_way(met: bool, refuted: bool) -> str:
+    return "met" if met else "not met" if refuted else "undecided"
+
+
+def _bounds(text: str, measured: Measurement, by_name: Mapping[str, Measurement], criterion: str) -> tuple[float, float]:
+    if text == "prediction":
+        if measured.prediction is None:
+            raise ValueError(f"criterion {criterion!r}: measurement {measured.name!r} has no prediction")
+        return measured.prediction, measured.prediction
+    try:
+        return float(text), float(text)
+    except ValueError:
+        other = _named(text, by_name, criterion)
+        return other.low, other.high
+
+
+def _tolerance(text: str, scale: float) -> float:
+    return float(text[:-1]) / 100 * scale if text.endswith("%") else float(text)
+
+
+def _named(name: str, by_name: Mapping[str, Measurement], where: str) -> Measurement:
+    if name not in by_name:
+        raise ValueError(f"{where!r} names {name!r}, which was not measured; there are {sorted(by_name)}")
+    return by_name[name]
+
+
+def _fill(text: str, by_name: Mapping[str, Measurement], settings: Mapping[str, Any]) -> str:
+    """Returns a text with its placeholders replaced."""
+
+    def shown(match: re.Match[str]) -> str:
+        of_settings, name, index = match.groups()
+        if not of_settings:
+            return format_number(_named(name, by_name, text).value)
+        if name not in settings:
+            raise ValueError(f"{text!r} names the setting {name!r}; there are {sorted(settings)}")
+        value = settings[name] if index is None else settings[name][int(index)]
+        return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+
+    return _PLACEHOLDER.sub(shown, text)

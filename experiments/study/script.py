@@ -1,0 +1,152 @@
+"""The command line of a topic's script: flags from its settings, one clear line for bad input, files in --out_dir."""
+
+import dataclasses
+import importlib
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+from absl import app, flags, logging
+from rich.console import Console
+from rich.table import Table
+
+from experiments.study import compilation, files, results, run, settings, topics
+from experiments.study.topic import Topic
+
+
+def run_topic(name: str) -> None:
+    """Runs a topic's script from `sys.argv` and exits."""
+    topic = topics.load(name)
+    _define_flags(topic.settings)
+    question = importlib.import_module(f"experiments.{name}").__doc__
+    start(lambda argv: _main(topic), usage=f"{question}\nusage: python -m experiments.{name} [flags]")
+
+
+def start(main: Callable[[Sequence[str]], Any], usage: str) -> None:
+    """`app.run` with errors of the user's as one line and exit status 2, and Ctrl-C as exit status 130."""
+    # absl takes the help text from the docstring of the main module.
+    sys.modules["__main__"].__doc__ = usage
+    logging.set_verbosity(logging.WARNING)
+    app.run(lambda argv: _guarded(main, argv), flags_parser=_parse)
+
+
+def define_common_flags(default_scale: str = "paper") -> None:
+    """--out_dir, --scale and --seed, which every script has."""
+    here = sys.argv[0]
+    flags.DEFINE_string("out_dir", "out", "Folder that receives results/, figures/, numbers.tex and site/.", module_name=here)
+    scales = list(settings.SCALES)
+    flags.DEFINE_enum("scale", default_scale, scales, "Preset of all settings: quick or paper.", module_name=here)
+    flags.DEFINE_integer("seed", 0, "Seed of all randomness.", lower_bound=0, module_name=here)
+
+
+def command_line() -> str:
+    """The command that was typed, to be stored with the results."""
+    return shlex.join(["python", "-m", f"experiments.{_program()}", *sys.argv[1:]])
+
+
+def verdict_table(found: Sequence[results.Results]) -> Table:
+    """Returns claims with verdicts, what decides them and under which condition, for the terminal."""
+    table = Table("claim", "verdict", "decided by [95% interval]", title="Verdicts", title_justify="left")
+    for judged in (judged for measured in found for judged in measured.claims.values()):
+        said = " ".join(filter(None, (results.decided_by(judged), judged.judgement.text.get("en"))))
+        table.add_row(judged.claim.identifier, judged.verdict, said, style="dim" if judged.verdict == "undecided" else None)
+    return table
+
+
+def _main(topic: Topic) -> None:
+    values = flags.FLAGS.flag_values_dict()
+    names = [field.name for field in dataclasses.fields(topic.settings)]
+    changes = {name: _as_setting(values[name]) for name in names if values[name] is not None}
+    chosen = topic.settings.preset(values["scale"], **changes)
+    out_dir = Path(values["out_dir"])
+    files.check_writable(out_dir)
+    compilation.set_flags()
+    compilation.use_cache()
+    measured = run.measure_topic(
+        topic, chosen, seed=values["seed"], scale=values["scale"], command=command_line(), out_dir=out_dir
+    )
+    run.draw(out_dir, measured)
+    run.write_numbers(out_dir)
+    Console().print(verdict_table([measured]), f"Figures and numbers are in {out_dir}.")
+
+
+def _define_flags(settings_class: type[settings.Settings]) -> None:
+    define_common_flags()
+    define = {int: flags.DEFINE_integer, float: flags.DEFINE_float, str: flags.DEFINE_string}
+    for field in dataclasses.fields(settings_class):
+        choices = field.metadata["choices"]
+        meaning = field.metadata["help"] + (f" One of {', '.join(choices)}." if choices else "")
+        help = f"{meaning} Default {_shown(field.default)}, at scale quick {_shown(field.metadata['quick'])}."
+        if isinstance(field.default, tuple):
+            parser = _TupleParser(type(field.default[0]))
+            flags.DEFINE(parser, field.name, None, help, module_name=sys.argv[0])
+        else:
+            define[type(field.default)](field.name, None, help, module_name=sys.argv[0])
+
+
+class _TupleParser(flags.ArgumentParser):
+    """Comma-separated numbers or words, all of one type."""
+
+    def __init__(self, element: type):
+        self.element = element
+        self.syntactic_help = f"comma-separated {element.__name__}s"
+
+    def parse(self, argument):
+        if not isinstance(argument, str):
+            return argument
+        try:
+            return tuple(self.element(word) for word in argument.split(",") if word.strip())
+        except ValueError:
+            raise ValueError(f"expected {self.syntactic_help}") from None
+
+    def flag_type(self) -> str:
+        return self.syntactic_help
+
+
+def _as_setting(value):
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _shown(value) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _parse(argv: Sequence[str]) -> list[str]:
+    """Flags from the command line; a wrong one ends the process with one line and status 2."""
+    if {"--help", "-help", "--helpshort", "-h"} & set(argv):
+        app.usage(shorthelp=True, writeto_stdout=True, exitcode=0)
+    try:
+        rest = flags.FLAGS(argv)
+    except flags.Error as error:
+        _fail(str(error))
+    if len(rest) > 1:
+        _fail(f"unexpected argument {rest[1]!r}; flags are written --name=value, --help lists them")
+    return rest
+
+
+def _guarded(main, argv: Sequence[str]):
+    try:
+        return main(argv)
+    except (settings.SettingsError, OSError) as error:
+        _fail(str(error))
+    except KeyboardInterrupt:
+        print("interrupted; what was complete is kept", file=sys.stderr)
+        sys.exit(130)
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        _fail(f"out of memory; lower --width, --batch or --seeds ({str(error).splitlines()[0]})")
+
+
+def _program() -> str:
+    """Returns the name of the script that runs: a topic's is its folder's."""
+    path = Path(sys.argv[0])
+    return path.parent.name if path.stem == "__main__" else path.stem
+
+
+def _fail(message: str) -> None:
+    print(f"{_program()}: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(2)

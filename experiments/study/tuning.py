@@ -1,0 +1,144 @@
+"""How every network of the study is trained: tune the learning rate, then run the seeds that count.
+
+The rate is chosen on tuning seeds, which count for nothing else, by the mean over them of one score: validation accuracy
+where there is accuracy, else the final training loss (negated); never anything of the test set. A run that is not finite
+scores worst. Of the rates whose scores agree with the best within the standard error of the difference, paired by seed, the
+smallest is taken. Where the rate so chosen is an end of the rates tried, the grid goes on at that end by its own step, until
+it is not, at most EXTENSIONS times.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import optax
+from jax import Array
+
+from experiments.study.measurement import Search
+from experiments.study.seeds import side_by_side
+
+# A network that learns at no rate has no best one: its grid would go on for ever.
+EXTENSIONS = 4
+
+
+class Tuned(NamedTuple):
+    """The runs of the seeds that count, leaves [seeds, …] of NumPy, and how their rate was chosen."""
+
+    runs: Any
+    search: Search
+
+    @property
+    def rate(self) -> float:
+        """The learning rate of the runs."""
+        return self.search.rate
+
+
+def tuned(
+    run: Callable[[float, Array], Any],
+    score: Callable[[Any], Any],
+    rates: Sequence[float],
+    key: Array,
+    *,
+    tuning_seeds: int,
+    seeds: int,
+) -> Tuned:
+    """Chooses a learning rate and trains with it.
+
+    Args:
+      run: `run(rate, key)` trains one network; a tree of arrays. It is called from several threads.
+      score: the score of a run, higher is better.
+      rates: learning rates to begin with, rising.
+      key: arms that are given the same key are paired seed by seed.
+      tuning_seeds: seeds on which the rate is chosen.
+      seeds: seeds that count.
+
+    Returns:
+      The runs of the seeds that count and the search.
+    """
+    keys = jax.random.split(key, tuning_seeds + seeds)
+    chosen = search(lambda rate, key: score(run(rate, key)), rates, keys[:tuning_seeds])
+    runs = side_by_side(lambda key: jax.tree.map(np.asarray, run(chosen.rate, key)), list(keys[tuning_seeds:]))
+    return Tuned(jax.tree.map(lambda *leaves: np.stack(leaves), *runs), chosen)
+
+
+def search(score: Callable[[float, Array], Any], rates: Sequence[float], keys: Sequence[Array]) -> Search:
+    """Chooses the rate by `score(rate, key)` on the tuning keys; see the module.
+
+    Raises:
+      ValueError: the rates are not positive and rising.
+    """
+    if not all(a < b for a, b in zip((0, *rates), rates, strict=False)):
+        raise ValueError(f"learning rates must be positive and rising, not {tuple(rates)}")
+    tried = dict(zip(rates, _scores(score, rates, keys), strict=True))
+    for _ in range(EXTENSIONS):
+        further = _further(sorted(tried), _best(tried))
+        if further is None:
+            break
+        tried[further] = _scores(score, [further], keys)[0]
+    return _search(tried)
+
+
+def grid_search(rates: Sequence[float], scores: np.ndarray) -> Search:
+    """Chooses among rates that were all run anyway, for a claim that is about the whole grid; scores: [rates, tuning seeds]."""
+    return _search(dict(zip(rates, np.asarray(scores, np.float64), strict=True)))
+
+
+def final_loss(losses: np.ndarray) -> np.ndarray:
+    """Returns the mean of the last tenth of the steps, [...] of [..., steps]; infinite where any loss is not finite."""
+    losses = np.asarray(losses, np.float64)
+    last = losses[..., -max(losses.shape[-1] // 10, 1) :]
+    finite = np.isfinite(losses).all(-1)
+    return np.where(finite, np.where(finite[..., None], last, 0).mean(-1), np.inf)
+
+
+def loss_score(losses: np.ndarray) -> np.ndarray:
+    """Returns the score of a run that has no accuracy: minus its final loss."""
+    return -final_loss(losses)
+
+
+def adam(rate: float | Array, steps: int) -> optax.GradientTransformation:
+    """Adam whose learning rate, which may be traced, falls to 0 as a cosine over the run."""
+    return optax.adam(optax.cosine_decay_schedule(rate, steps))
+
+
+def described(search: Search) -> str:
+    """Returns how a rate was chosen in words, for the source of a measurement."""
+    rates = f"learning rate {search.rate:.2g}, tuned on {len(search.scores[0])} seeds among {len(search.rates)}"
+    return rates if search.inside else f"{rates} (an end of the rates tried)"
+
+
+def _scores(score: Callable[[float, Array], Any], rates: Sequence[float], keys: Sequence[Array]) -> np.ndarray:
+    """Returns [rates, keys] scores; -inf where one is not finite."""
+    pairs = [(rate, key) for rate in rates for key in keys]
+    found = np.asarray(side_by_side(lambda pair: float(score(*pair)), pairs)).reshape(len(rates), len(keys))
+    return np.where(np.isfinite(found), found, -np.inf)
+
+
+def _best(tried: dict[float, np.ndarray]) -> float:
+    """Returns the smallest rate whose scores agree with the best mean within the standard error of their difference."""
+    rates = sorted(tried)
+    best = tried[max(rates, key=lambda rate: tried[rate].mean())]
+    return next(rate for rate in rates if _agree(best, tried[rate]))
+
+
+def _agree(best: np.ndarray, scores: np.ndarray) -> bool:
+    if not (np.isfinite(best).all() and np.isfinite(scores).all()):
+        return bool(best.mean() == scores.mean())
+    difference = best - scores
+    error = difference.std(ddof=1) / len(difference) ** 0.5 if len(difference) > 1 else 0.0
+    return bool(difference.mean() <= error)
+
+
+def _further(rates: list[float], chosen: float) -> float | None:
+    """Returns the next rate beyond the end at which the chosen one lies, None where it is inside."""
+    if len(rates) < 2 or chosen not in (rates[0], rates[-1]):
+        return None
+    step = rates[1] / rates[0] if chosen == rates[0] else rates[-2] / rates[-1]
+    return chosen / step
+
+
+def _search(tried: dict[float, np.ndarray]) -> Search:
+    rates, chosen = sorted(tried), _best(tried)
+    scores = tuple(tuple(float(score) for score in tried[rate]) for rate in rates)
+    return Search(float(chosen), tuple(map(float, rates)), scores, chosen not in (rates[0], rates[-1]))

@@ -1,0 +1,43 @@
+"""Writes the table of all claims and verdicts into README.md, from the results of a run at scale paper."""
+
+from pathlib import Path
+
+from absl import flags
+
+from experiments.study import files, results, script, topics
+from experiments.study.settings import SettingsError
+
+README = Path(__file__).resolve().parent.parent.parent / "README.md"
+START, END = "<!-- verdicts", "<!-- /verdicts -->"
+
+
+def table(out_dir: Path) -> str:
+    """Returns the claims of every topic with results, in the notes' order, as a Markdown table."""
+    lines = ["| claim | verdict | decided by [95% interval] |", "| --- | --- | --- |"]
+    for topic in topics.TOPICS:
+        measured = results.load(out_dir, topic)
+        if measured is None:
+            raise SettingsError(f"{out_dir} has no results of {topic}; run make figures first")
+        for name, judged in measured.claims.items():
+            said = " ".join(filter(None, (results.decided_by(judged), judged.judgement.text.get("en"))))
+            lines.append(f"| `{name}` {judged.claim.statement['en']} | {judged.verdict} | {said.replace('|', chr(92) + '|')} |")
+    return "\n".join(lines)
+
+
+def replaced(text: str, table: str) -> str:
+    """The README's text with the table between its two marks."""
+    before, _, rest = text.partition(START)
+    mark, _, rest = rest.partition("\n")
+    _, _, after = rest.partition(END)
+    return f"{before}{START}{mark}\n{table}\n{END}{after}"
+
+
+def main(argv) -> None:
+    del argv
+    text = README.read_text(encoding="utf-8")
+    files.write_text(README, replaced(text, table(Path(flags.FLAGS.out_dir))))
+
+
+if __name__ == "__main__":
+    script.define_common_flags()
+    script.start(main, usage=__doc__)

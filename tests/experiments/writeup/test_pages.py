@@ -1,0 +1,113 @@
+"""Pages as sources: a wrong name or a typed number fails the build, every sentence has its Chinese."""
+
+import re
+import shutil
+
+import numpy as np
+import pytest
+from babel.messages import pofile
+
+from experiments import writeup
+from experiments.study import results, rules
+from experiments.study.measurement import Evidence, Measurement, exact
+from experiments.writeup import digits, overview
+
+HEADER = {
+    "topic": "saturation", "command": "python -m experiments.saturation", "seed": 0, "scale": "quick",
+    "settings": {"width": 16}, "versions": {"python": "3"}, "device": "cpu", "seconds": 1.0, "key": "k",
+}  # fmt: skip
+
+
+@pytest.fixture
+def out_dir(tmp_path):
+    """Results of one claim, whose rule reads these."""
+    names = ("rate-right", "rate-left")
+    numbers = [Measurement(n, 1.25, 1.0, 1.5, 8, "nats", 1.0, "law") for n in names]
+    numbers += [exact("at-plus-infinity", 1), exact("at-minus-infinity", 0)]
+    results.save(tmp_path, results.Results(HEADER, {"saturation.limits": Evidence(tuple(numbers), {"x": np.arange(3.0)})}))
+    (tmp_path / "figures").mkdir()
+    return tmp_path
+
+
+def built(tmp_path, out_dir, text: str) -> str:
+    """The page `text` as HTML, built as the site's pages are."""
+    source = tmp_path / "source"
+    shutil.copytree(writeup.HERE / "source", source, ignore=shutil.ignore_patterns("*.md"))
+    (source / "index.md").write_text(f"# A page\n\n{text}\n")
+    options = {"jaxnotes_out_dir": out_dir, "suppress_warnings": "toc.not_included"}
+    writeup._run_sphinx("html", source, tmp_path / "built", options)
+    return (tmp_path / "built" / "index.html").read_text()
+
+
+def test_numbers_come_from_results(tmp_path, out_dir):
+    page = built(
+        tmp_path,
+        out_dir,
+        "It is {number}`saturation.limits/rate-right`, {value}`saturation.limits/rate-left` of "
+        "{predicted}`saturation.limits/rate-left`, at width {setting}`saturation/width`, in 1998 and $x = 3$; "
+        "{claim}`saturation.limits`",
+    )
+    text = re.sub(r"<[^>]+>", "", page)
+    assert "It is 1.25 [1.00, 1.50], 1.25 of 1, at width 16, in 1998" in text
+    assert rules.load_claims()["saturation.limits"].statement["en"] in text
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("{number}`saturation.limits/rate-up`", "no measurement 'rate-up'"),
+        ("{value}`residual.deep/accuracy`", "no claim 'residual.deep'"),
+        ("{predicted}`saturation.limits/at-plus-infinity`", "which has none"),
+        ("{setting}`saturation/depth`", "the setting 'saturation/depth'"),
+        ("{claim}`saturation.slope`", "the claim 'saturation.slope'"),
+        ("The gain is 1.47.", "a number is typed, not measured"),
+        (
+            "```{evidence} saturation.limits\n:code: jaxnotes.layers.linear.no_such\n```",
+            "the code of 'jaxnotes.layers.linear.no_such'",
+        ),
+    ],
+)
+def test_a_wrong_name_or_a_typed_number_fails_the_build(tmp_path, out_dir, text, message):
+    with pytest.raises(writeup.BuildError, match=re.escape(message)):
+        built(tmp_path, out_dir, text)
+
+
+def test_years_are_no_measurements():
+    assert not re.search(r"\d", digits._YEAR.sub("", "He et al. 2016, and in 1998."))
+    assert re.search(r"\d", digits._YEAR.sub("", "a gain of 20.16, or 12016, or 2016.5"))
+
+
+def test_margin_counts_half_widths_to_the_nearest_bound():
+    wide = Measurement("a", 3.0, 1.0, 5.0, 4)
+    by_name = {"a": wide, "b": exact("b", 7)}
+    assert rules.margin("a above 2", by_name) == 0.5
+    assert rules.margin("a below b", by_name) == 2
+    assert rules.margin("a within 5 of 2", by_name) == 2
+    assert rules.margin("b above 2", by_name) == float("inf")
+    claim = rules.Claim("t.c", {}, ("a above 2", "a below 7"), (), {})
+    assert overview.margin(claim, rules.judge(claim, (wide,)), (wide,)) == 0.5
+
+
+def test_every_message_of_the_pages_has_its_chinese(tmp_path):
+    writeup.extract_messages(tmp_path)
+    missing = []
+    for path in tmp_path.rglob("*.pot"):
+        page = path.relative_to(tmp_path).with_suffix("")
+        if page.parts[0] == "api":
+            continue
+        with open(writeup.HERE / "locale/zh_CN/LC_MESSAGES" / page.with_suffix(".po"), "rb") as file:
+            known = {message.id: message.string for message in pofile.read_po(file)}
+        with open(path, "rb") as file:
+            wanted = list(pofile.read_po(file))
+        for message in wanted:
+            if message.id and not known.get(message.id) and _has_words(message.id):
+                missing.append((str(page), message.id))
+    assert not missing
+
+
+def _has_words(message: str) -> bool:
+    """Whether anything is left to translate beside formulas, roles and code; a formula of its own comes without dollars."""
+    if re.search(r"\\[a-z]+", message) and "$" not in message and not re.search(r"[a-z]{3,} [a-z]{3,}", message):
+        return False
+    bare = re.sub(r"\$[^$]*\$|\{[a-z]+\}`[^`]*`|`[^`]*`|\\[A-Za-z]+", " ", message)
+    return bool(re.search(r"[A-Za-z]{3,} [A-Za-z]{2,}", bare))
