@@ -1,1 +1,1 @@
-"""Residual connections: the identity in the Jacobian, the paths it opens, what it does to gradients, and training with it."""
+"""What does the shortcut of a residual connection do to the gradient, and how deep can networks with it be trained?"""

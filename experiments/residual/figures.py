@@ -25,7 +25,7 @@ def form(evidence: Evidence):
     axes.plot(x, x + added, ".", color=COLORS[0], ms=2, label="y = F(x) + x", rasterized=True)
     axes.plot(x, added, ".", color=COLORS[1], ms=2, label="F(x)", rasterized=True)
     axes.set(xlabel="input unit", ylabel="output unit", xlim=(-4, 4))
-    settings_note(axes, "one block; a point a unit and example")
+    settings_note(axes, "one block; each point is one unit of one example")
     axes.legend(loc="upper left")
     return figure
 
@@ -75,8 +75,10 @@ def _branches(evidence: Evidence, arms: dict[str, str]):
     for series, (name, label) in enumerate(arms.items()):
         _curve(axes, evidence, name, series=series, label=label)
     axes.set(xlabel="layer", ylabel=_RATIO)
-    of_weights = evidence.arrays["weight-variance"]
-    settings_note(axes, rf"ReLU, branch $\sigma_w^2$ = {of_weights:g}; line: theory; n = {evidence.measurements[0].n} seeds")
+    weight_variance = evidence.arrays["weight-variance"]
+    settings_note(
+        axes, rf"ReLU, branch $\sigma_w^2$ = {weight_variance:g}; line: theory; n = {evidence.measurements[0].n} seeds"
+    )
     axes.legend()
     return figure
 
@@ -105,7 +107,7 @@ def deep(evidence: Evidence):
     settings_note(left, f"MNIST, {seeds} seeds, each arm at its tuned learning rate")
     left.legend(loc="center right")
     right.set(xlabel="step", ylabel="training loss (nats)")
-    settings_note(right, f"first steps at {evidence['depth-extreme'].value:.0f} layers")
+    settings_note(right, f"first steps at {evidence.arrays['extreme-depth']} layers")
     right.legend()
     return figure
 

@@ -10,7 +10,8 @@ from jax import Array
 
 from experiments.residual.settings import Residual
 from experiments.residual.training import train_all
-from experiments.study.measurement import Evidence, interval, mean_interval
+from experiments.study.measurement import Evidence, curve, interval
+from experiments.study.profiles import decades, log_gradients
 from experiments.study.seeds import over_seeds
 from experiments.study.topic import Topic
 from jaxnotes import jacobians, meanfield
@@ -26,9 +27,9 @@ RATIO = "nats, first over last layer"
 PATHS_ENUMERATED = 10  # 2^10 products, each computed
 
 
-def branch_stack(key: Array, depth: int, width: int, of_weights, dtype=jnp.float32):
-    """Stacked parameters of branches F(h) = W φ(h), W ~ N(0, of_weights / width), no bias."""
-    params = stack_init(key, width, depth, initializer=weight_variance(of_weights), bias_variance=0.0)
+def branch_stack(key: Array, depth: int, width: int, branch_variance, dtype=jnp.float32):
+    """Stacked parameters of branches F(h) = W φ(h), W ~ N(0, branch_variance / width), no bias."""
+    params = stack_init(key, width, depth, initializer=weight_variance(branch_variance), bias_variance=0.0)
     return jax.tree.map(lambda p: p.astype(dtype), params)
 
 
@@ -41,10 +42,12 @@ def form(settings: Residual, key: Array) -> dict[str, Evidence]:
     """residual.form: the block against F(x) + x computed apart from it, and the block of a zero branch."""
     f = branch(by_name(settings.activation))
 
-    def of_seed(seed_key: Array) -> tuple[Array, Array, Array, Array]:
-        of_params, of_x = jax.random.split(seed_key)
-        params = jax.tree.map(lambda p: p[0], branch_stack(of_params, 1, settings.width, settings.weight_variance, jnp.float64))
-        x = jax.random.normal(of_x, (settings.batch, settings.width), jnp.float64)
+    def of_seed(key: Array) -> tuple[Array, Array, Array, Array]:
+        key_params, key_input = jax.random.split(key)
+        params = jax.tree.map(
+            lambda p: p[0], branch_stack(key_params, 1, settings.width, settings.weight_variance, jnp.float64)
+        )
+        x = jax.random.normal(key_input, (settings.batch, settings.width), jnp.float64)
         y, apart = residual(f, params, x), f(params, x) + x
         zero = jax.tree.map(jnp.zeros_like, params)
         return jnp.abs(y - apart).max(), jnp.abs(residual(f, zero, x) - x).max(), x.ravel(), (y - x).ravel()
@@ -63,10 +66,10 @@ def identity(settings: Residual, key: Array) -> dict[str, Evidence]:
     f = branch(by_name(settings.activation))
     width = min(settings.width, 48)
 
-    def of_seed(seed_key: Array) -> dict[str, Array]:
-        of_params, of_x = jax.random.split(seed_key)
-        stack = branch_stack(of_params, PATHS_ENUMERATED, width, settings.weight_variance, jnp.float64)
-        x = jax.random.normal(of_x, (1, width), jnp.float64)
+    def of_seed(key: Array) -> dict[str, Array]:
+        key_params, key_input = jax.random.split(key)
+        stack = branch_stack(key_params, PATHS_ENUMERATED, width, settings.weight_variance, jnp.float64)
+        x = jax.random.normal(key_input, (1, width), jnp.float64)
 
         def step(h: Array, params) -> tuple[Array, tuple[Array, Array]]:
             one = partial(f, params), partial(residual, f, params)
@@ -74,7 +77,7 @@ def identity(settings: Residual, key: Array) -> dict[str, Evidence]:
 
         branches, blocks = jax.lax.scan(step, x, stack)[1]
         end_to_end = jax.lax.scan(lambda product, block: (block @ product, None), jnp.eye(width), blocks)[0]
-        paths = _sum_of_paths(branches)
+        paths = sum_of_paths(branches)
         return {
             "error": jnp.abs(blocks - (branches + jnp.eye(width))).max(),
             "paths-error": jnp.linalg.norm(paths - end_to_end) / jnp.linalg.norm(end_to_end),
@@ -95,7 +98,7 @@ def identity(settings: Residual, key: Array) -> dict[str, Evidence]:
     return {"residual.identity": Evidence(measurements, arrays)}
 
 
-def _sum_of_paths(branches: Array) -> Array:
+def sum_of_paths(branches: Array) -> Array:
     """Sum over all subsets of layers of the product of their branch Jacobians; the empty product is I. Each is formed."""
     depth, width = branches.shape[:2]
 
@@ -110,12 +113,12 @@ def _sum_of_paths(branches: Array) -> Array:
 
 def path(settings: Residual, key: Array) -> dict[str, Evidence]:
     """residual.path: the gradient by path length; and gradient profiles over depth with and without the shortcut."""
-    of_paths, of_profiles = jax.random.split(key)
-    measurements, arrays = _path_lengths(settings, of_paths)
+    key_paths, key_profiles = jax.random.split(key)
+    measurements, arrays = _path_lengths(settings, key_paths)
     arrays["depths"] = np.asarray(settings.depths)
-    for depth, of_depth in zip(settings.depths, jax.random.split(of_profiles, len(settings.depths)), strict=True):
+    for depth, key_depth in zip(settings.depths, jax.random.split(key_profiles, len(settings.depths)), strict=True):
         for name, scale in (("plain", None), ("residual", 1.0)):
-            log_norms = profile(settings, of_depth, depth, settings.weight_variance, scale, by_name(settings.activation))
+            log_norms = profile(settings, key_depth, depth, settings.weight_variance, scale, by_name(settings.activation))
             gains = log_gain(settings, depth, scale)
             predicted = gains[-1] / 2
             gain = log_norms[:, 0] - log_norms[:, -1]
@@ -134,10 +137,10 @@ def _path_lengths(settings: Residual, key: Array) -> tuple[list, dict[str, np.nd
     activation, depth = by_name(settings.activation), settings.path_depth
     f = branch(activation)
 
-    def of_seed(seed_key: Array) -> dict[str, Array]:
-        of_params, of_x, of_direction = jax.random.split(seed_key, 3)
-        stack = branch_stack(of_params, depth, settings.width, settings.weight_variance, jnp.float64)
-        x, direction = (jax.random.normal(k, (settings.batch, settings.width), jnp.float64) for k in (of_x, of_direction))
+    def of_seed(key: Array) -> dict[str, Array]:
+        key_params, key_input, key_direction = jax.random.split(key, 3)
+        stack = branch_stack(key_params, depth, settings.width, settings.weight_variance, jnp.float64)
+        x, direction = (jax.random.normal(k, (settings.batch, settings.width), jnp.float64) for k in (key_input, key_direction))
         by_length = jacobians.path_contributions(f, stack, x, lambda h: jnp.sum(h * direction))  # [depth + 1, batch, width]
 
         def loss(at: Array) -> Array:
@@ -154,12 +157,11 @@ def _path_lengths(settings: Residual, key: Array) -> tuple[list, dict[str, np.nd
     with jax.enable_x64(True):
         found = over_seeds(of_seed, key, settings.seeds)
     log_gains = np.diff(log_gain(settings, depth, 1.0))
-    taken = -np.expm1(-log_gains)  # χ / (1 + χ): a layer's branch's share of the squared weight of the paths through it
+    taken = -np.expm1(-log_gains)  # χ / (1 + χ): the share of the squared weight of paths that take a layer's branch
     expected = np.ones(1)
     for chance in taken:
         expected = np.convolve(expected, [1 - chance, chance])
-    low, high = mean_interval(found["share"])
-    arrays = {"share-mean": found["share"].mean(0), "share-low": low, "share-high": high, "share-predicted": expected}
+    arrays = curve("share", found["share"], expected)
     lengths = found["share"] @ np.arange(depth + 1)
     source = f"Σ χ_l / (1 + χ_l) over {depth} layers; squared contributions of paths, Veit et al. (2016)"
     measurements = [
@@ -177,39 +179,41 @@ def log_gain(settings: Residual, depth: int, scale: float | None) -> np.ndarray:
 
 
 def profile(
-    settings: Residual, key: Array, depth: int, of_weights: float, scale: float | None, activation: Callable, dtype=jnp.float32
+    settings: Residual,
+    key: Array,
+    depth: int,
+    branch_variance: float,
+    scale: float | None,
+    activation: Callable,
+    dtype=jnp.float32,
 ) -> np.ndarray:
-    """[seeds, depth + 1] natural log of the gradient's norm; `scale` None: the plain net of the same branches."""
+    """Returns [seeds, depth + 1] natural logs of the gradient's norm; `scale` None: the plain net of the same branches."""
     shortcut, branch_scale = (0.0, 1.0) if scale is None else (1.0, scale)
-    numbers = jnp.asarray([of_weights, shortcut, branch_scale], dtype)
+    numbers = jnp.asarray([branch_variance, shortcut, branch_scale], dtype)
     keys = jax.random.split(key, settings.seeds)
     return np.asarray(_log_norms(keys, numbers, depth=depth, shape=(settings.batch, settings.width), activation=activation))
 
 
 @partial(jax.jit, static_argnames=("depth", "shape", "activation"))
 def _log_norms(keys: Array, numbers: Array, *, depth: int, shape: tuple[int, int], activation: Callable) -> Array:
-    """[seeds, depth + 1] of layers shortcut · h + scale · F(h); `numbers` are weight variance, shortcut and scale.
+    """Returns [seeds, depth + 1] of layers shortcut · h + scale · F(h).
 
-    Plain and residual networks, whose numbers are arguments, share one program.
+    `numbers` are the branch's weight variance, the shortcut and the scale: arguments, so that plain and residual networks share
+    one program.
     """
-    of_weights, shortcut, scale = numbers
-    layer, dtype = residual_layer(activation, scale, shortcut), numbers.dtype
+    branch_variance, shortcut, scale = numbers
 
-    def of_seed(seed_key: Array) -> Array:
-        of_params, of_x, of_direction = jax.random.split(seed_key, 3)
-        stack = branch_stack(of_params, depth, shape[1], of_weights, dtype)
-        x, direction = (jax.random.normal(k, shape, dtype) for k in (of_x, of_direction))
-        return jacobians.log_gradient_norms(layer, stack, x, lambda h: jnp.sum(h * direction))
+    def draw(key: Array) -> tuple[dict[str, Array], Array]:
+        key_stack, key_input = jax.random.split(key)
+        stack = branch_stack(key_stack, depth, shape[1], branch_variance, numbers.dtype)
+        return stack, jax.random.normal(key_input, shape, numbers.dtype)
 
-    return jax.lax.map(of_seed, keys)
+    return log_gradients(residual_layer(activation, scale, shortcut), draw, keys)
 
 
 def relative_curve(name: str, log_norms: np.ndarray, predicted: np.ndarray) -> dict[str, np.ndarray]:
-    """Arrays of a figure's curve: log10 of each layer's gradient over the last's, with interval and prediction (in nats)."""
-    relative = (log_norms - log_norms[:, -1:]) / np.log(10)
-    low, high = mean_interval(relative)
-    line = predicted / np.log(10)
-    return {f"{name}-mean": relative.mean(0), f"{name}-low": low, f"{name}-high": high, f"{name}-predicted": line}
+    """Returns a figure's arrays: log10 of each layer's gradient over the last's, with interval and prediction (in nats)."""
+    return curve(name, decades(log_norms), predicted / np.log(10))
 
 
 def small_branch(settings: Residual, key: Array) -> dict[str, Evidence]:
@@ -230,16 +234,16 @@ def large_branch(settings: Residual, key: Array) -> dict[str, Evidence]:
     return {"residual.large-branch": _branch_evidence(settings, key, LARGE, arms)}
 
 
-def _branch_evidence(settings: Residual, key: Array, of_weights: float, arms: dict[str, tuple]) -> Evidence:
+def _branch_evidence(settings: Residual, key: Array, branch_variance: float, arms: dict[str, tuple]) -> Evidence:
     """Each arm's ln of the first layer's gradient over the last's, and its profile; arms share seeds."""
-    measurements, arrays = [], {"weight-variance": np.asarray(of_weights)}
+    measurements, arrays = [], {"weight-variance": np.asarray(branch_variance)}
     for name, (scale, predicted) in arms.items():
         # A branch that starts at zero is the branch of scale 0: its weights do not reach the output.
         with jax.enable_x64(
             True
         ):  # in float32 the activations of small branches alone reach 0 and those of large ones infinity
-            log_norms = profile(settings, key, settings.branch_depth, of_weights, scale, relu, jnp.float64)
-        source = f"½ ln (1 + s² χ)^L, χ = {of_weights / 2:g}, s = {scale:.3g}" if scale is not None else "½ L ln χ"
+            log_norms = profile(settings, key, settings.branch_depth, branch_variance, scale, relu, jnp.float64)
+        source = f"½ ln (1 + s² χ)^L, χ = {branch_variance / 2:g}, s = {scale:.3g}" if scale is not None else "½ L ln χ"
         gain = log_norms[:, 0] - log_norms[:, -1]
         measurements.append(interval(f"log-ratio-{name}", gain, unit=RATIO, prediction=predicted, source=source))
         arrays |= relative_curve(name, log_norms, np.linspace(predicted, 0, settings.branch_depth + 1))

@@ -1,18 +1,18 @@
 """Plain and residual networks of 20 to 10,000 layers trained on MNIST at equal budget, each at its own best learning rate."""
 
-from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jax import Array
 
 from experiments.residual.settings import Residual
+from experiments.study import digits
 from experiments.study.measurement import Evidence, Measurement, curve, exact, interval
 from experiments.study.seeds import side_by_side
+from experiments.study.tuning import Tuned, adam, described, tuned
 from jaxnotes import datasets, training
 from jaxnotes.layers.activations import relu
 from jaxnotes.layers.initializers import he_normal
@@ -25,157 +25,111 @@ DEPTH_NAMES = ("shallow", "deep", "deepest")
 CLASSES = 10
 
 
-class Outcome(NamedTuple):
-    """Results of trained networks, one a seed."""
+class Run(NamedTuple):
+    """What one trained network shows."""
 
-    losses: np.ndarray  # [seeds, steps] training loss at each step
-    train_error: np.ndarray  # [seeds] share of training examples misclassified at the end
-    test_accuracy: np.ndarray  # [seeds]
-    learning_rate: float  # the one tuned for this arm and depth
+    losses: Array  # [steps] training loss at each step, nats
+    train_error: Array  # share of training examples misclassified at the end
+    validation_accuracy: Array
+    test_accuracy: Array
 
 
 def scales(arm: str, depth: int) -> dict[str, Array]:
-    """What tells an arm from the others; arrays, so that all arms of a depth share a program."""
+    """Returns what tells an arm from the others; arrays, so that all arms of a depth share a program."""
     shortcut, branch = {"plain": (0.0, 1.0), "unscaled": (1.0, 1.0), "scaled": (1.0, depth_scale(depth))}[arm]
     return {"shortcut_scale": jnp.float32(shortcut), "branch_scale": jnp.float32(branch)}
 
 
-@partial(jax.jit, static_argnames=("n_in", "width", "depth"))
-def initial_state(keys: Array, rates: Array, *, n_in: int, width: int, depth: int) -> training.TrainState:
-    """Networks before their first step, one a key and learning rate; compiled once a depth and not once an arm."""
+@partial(jax.jit, static_argnames=("settings", "depth", "steps", "evaluated"))
+def train(
+    arm_scales: dict[str, Array],
+    data: digits.Digits,
+    rate: Array,
+    key: Array,
+    *,
+    settings: Residual,
+    depth: int,
+    steps: int,
+    evaluated: int,
+) -> Run:
+    """Trains one network by Adam and evaluates it on the first `evaluated` examples of each set."""
+    key_params, key_batches = jax.random.split(key)
+    apply = partial(residual_network, activation=relu, **arm_scales)
 
-    def one(key: Array, rate: Array) -> training.TrainState:
-        # What Adam starts from does not depend on the number of steps.
-        state = training.init_state(mlp_init(key, n_in, width, depth, CLASSES, initializer=he_normal), adam(1))
-        state.optimizer_state[-1].hyperparams["step_size"] = -rate
-        return state
+    def loss(params, batch: tuple[Array, Array]) -> Array:
+        return training.cross_entropy(apply(params, batch[0]), batch[1])
 
-    return jax.vmap(one)(keys, rates)
+    def accuracy(examples: tuple[Array, Array]) -> Array:
+        images, labels = (part[:evaluated] for part in examples)
+        return training.accuracy(apply(state.params, images), labels)
 
-
-@partial(jax.jit, static_argnums=(1, 2, 3))
-def batches(keys: Array, examples: int, batch: int, steps: int) -> Array:
-    """[runs, steps, batch] the examples of each step, one row a key."""
-    return jax.vmap(lambda key: datasets.minibatch_indices(key, examples, batch, steps))(keys)
-
-
-def adam(steps: int) -> optax.GradientTransformation:
-    """Adam whose learning rate, part of its state, falls to 0 as a cosine over the run."""
-    decay = optax.scale_by_schedule(optax.cosine_decay_schedule(1.0, steps))
-    return optax.chain(optax.scale_by_adam(), decay, optax.inject_hyperparams(optax.scale)(step_size=0.0))
-
-
-def train_arm(settings: Residual, arm: str, depth: int, data: datasets.Dataset, key: Array) -> Outcome:
-    """Tunes the learning rate on a seed of its own, at the full budget, then trains the seeds that count with it."""
-    of_tuning, of_seeds = jax.random.split(key)
-    run, rates = runner(settings, arm, depth, settings.train_steps, data), np.asarray(settings.learning_rates)
-    tuning = run_pairs(run, jnp.stack([of_tuning] * len(rates)), rates)[0]
-    final = np.nan_to_num(tuning[:, -max(settings.train_steps // 10, 1) :].mean(1), nan=np.inf, posinf=np.inf)
-    seeds = settings.train_seeds if arm == "scaled" else settings.control_seeds
-    return train_seeds(run, float(rates[final.argmin()]), jax.random.split(of_seeds, seeds))
-
-
-def train_seeds(run: Callable, rate: float, keys: Array) -> Outcome:
-    """Trains a seed for each key at one learning rate."""
-    return Outcome(*run_pairs(run, keys, np.full(len(keys), rate)), rate)
-
-
-def run_pairs(run: Callable, keys: Array, rates: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Independent runs, two in a program and two programs at a time.
-
-    Of an odd number the last is run twice and counted once.
-    """
-    n, last = len(rates), len(rates) - 1
-    pairs = [np.asarray([i, min(i + 1, last)]) for i in range(0, n, 2)]
-    found = side_by_side(lambda pair: run(keys[pair], rates[pair]), pairs)
-    return tuple(np.concatenate(parts)[:n] for parts in zip(*found, strict=True))
-
-
-def runner(settings: Residual, arm: str, depth: int, steps: int, data: datasets.Dataset, *, scored: bool = True) -> Callable:
-    """A function of keys and learning rates, whole runs side by side: (losses [runs, steps], training error, test accuracy).
-
-    The last two are NaN where they are not `scored`.
-    """
-    few, of_arm = slice(settings.evaluated), scales(arm, depth)
-
-    def run(keys: Array, rates: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        of_params, of_batches = jnp.moveaxis(jax.vmap(jax.random.split)(keys), 1, 0)
-        size = {"n_in": data.train_images.shape[1], "width": settings.train_width, "depth": depth}
-        state = initial_state(of_params, jnp.asarray(rates, jnp.float32), **size)
-        indices = batches(of_batches, len(data.train_labels), settings.train_batch, steps)
-        state, losses = fit(state, of_arm, (data.train_images, data.train_labels), indices)
-        if not scored:
-            return np.asarray(losses), np.full(len(rates), np.nan), np.full(len(rates), np.nan)
-        train_accuracy = scores(state.params, of_arm, data.train_images[few], data.train_labels[few])
-        test_accuracy = scores(state.params, of_arm, data.test_images[few], data.test_labels[few])
-        return np.asarray(losses), 1 - np.asarray(train_accuracy), np.asarray(test_accuracy)
-
-    return run
-
-
-@partial(jax.jit, donate_argnums=0)
-def fit(state: training.TrainState, of_arm: dict[str, Array], data: tuple[Array, Array], indices: Array):
-    """Whole runs side by side, `state` and `indices` [runs, steps, batch]: (states at the end, losses [runs, steps])."""
-
-    def loss(params, batch) -> Array:
-        return training.cross_entropy(residual_network(params, batch[0], activation=relu, **of_arm), batch[1])
-
-    return jax.vmap(training.train_on(loss, adam(indices.shape[1])), in_axes=(0, None, 0))(state, data, indices)
-
-
-@jax.jit
-def scores(params, of_arm: dict[str, Array], images: Array, labels: Array) -> Array:
-    """[runs] accuracies."""
-    apply = partial(residual_network, activation=relu, **of_arm)
-    return jax.vmap(lambda params: training.accuracy(apply(params, images), labels))(params)
+    images, labels = data.train
+    optimizer = adam(rate, steps)
+    params = mlp_init(key_params, images.shape[1], settings.train_width, depth, CLASSES, initializer=he_normal)
+    indices = datasets.minibatch_indices(key_batches, len(labels), settings.train_batch, steps)
+    state, losses = training.train_on(loss, optimizer)(training.init_state(params, optimizer), data.train, indices)
+    return Run(losses, 1 - accuracy(data.train), accuracy(data.validation), accuracy(data.test))
 
 
 def train_all(settings: Residual, key: Array) -> dict[str, Evidence]:
     """residual.deep and residual.degradation: every arm at every depth, then the first steps at the extreme depth."""
-    images = datasets.mnist()
-    data = images._replace(
-        train_images=datasets.standardise(images.train_images), test_images=datasets.standardise(images.test_images)
-    )
-    outcomes, extreme = {}, {}
-    for arm in ARMS:
-        for depth in settings.train_depths:
-            key, of_arm = jax.random.split(key)
-            outcomes[arm, depth] = train_arm(settings, arm, depth, data, of_arm)
-        key, of_arm = jax.random.split(key)
-        run = runner(settings, arm, settings.extreme_depth, settings.extreme_steps, data, scored=False)
-        rate = outcomes[arm, settings.train_depths[-1]].learning_rate
-        extreme[arm] = train_seeds(run, rate, jax.random.split(of_arm, settings.extreme_seeds))
+    data = digits.load(side=28)
+    key_trained, key_extreme = jax.random.split(key)
+    trained = {
+        (arm, depth): train_arm(settings, arm, depth, data, key_trained) for arm in ARMS for depth in settings.train_depths
+    }
+    rates = {arm: trained[arm, settings.train_depths[-1]].rate for arm in ARMS}
+    extreme = {arm: first_steps(settings, arm, rates[arm], data, key_extreme) for arm in ARMS}
+    searches = {f"{arm}-{depth}": found.search for (arm, depth), found in trained.items()}
     return {
-        "residual.deep": _deep(settings, outcomes, extreme),
-        "residual.degradation": _degradation(settings, outcomes),
+        "residual.deep": _deep(settings, trained, extreme, searches),
+        "residual.degradation": _degradation(settings, trained, searches),
     }
 
 
-def _deep(settings: Residual, outcomes, extreme) -> Evidence:
-    measurements = [
-        exact(f"depth-{name}", depth, unit="layers", source="hidden layers")
-        for name, depth in (*zip(DEPTH_NAMES, settings.train_depths, strict=True), ("extreme", settings.extreme_depth))
-    ]
-    arrays = {"depths": np.asarray(settings.train_depths)}
+def train_arm(settings: Residual, arm: str, depth: int, data: digits.Digits, key: Array) -> Tuned:
+    """Returns the runs of an arm at a depth; arms and depths are paired seed by seed."""
+    budget = {"settings": settings, "depth": depth, "steps": settings.train_steps, "evaluated": settings.evaluated}
+    one = partial(train, scales(arm, depth), data, **budget)
+    return tuned(
+        lambda rate, key: one(jnp.float32(rate), key),
+        lambda run: run.validation_accuracy,
+        settings.learning_rates,
+        key,
+        tuning_seeds=settings.tuning_seeds,
+        seeds=settings.train_seeds if arm == "scaled" else settings.control_seeds,
+    )
+
+
+def first_steps(settings: Residual, arm: str, rate: float, data: digits.Digits, key: Array) -> np.ndarray:
+    """Returns [seeds, steps] losses of the first steps of networks of the extreme depth."""
+    depth, steps = settings.extreme_depth, settings.extreme_steps
+    budget = {"settings": settings, "depth": depth, "steps": steps, "evaluated": 1}  # only the losses are read
+    one = partial(train, scales(arm, depth), data, jnp.float32(rate), **budget)
+    keys = list(jax.random.split(key, settings.extreme_seeds))
+    return np.stack(side_by_side(lambda key: np.asarray(one(key).losses), keys))
+
+
+def _deep(settings: Residual, trained: dict[tuple[str, int], Tuned], extreme: dict[str, np.ndarray], searches) -> Evidence:
+    measurements = []
+    arrays = {"depths": np.asarray(settings.train_depths), "extreme-depth": np.asarray(settings.extreme_depth)}
     for arm in ARMS:
         for name, depth in zip(DEPTH_NAMES, settings.train_depths, strict=True):
-            outcome = outcomes[arm, depth]
-            source = (
-                f"{depth} layers, Adam at its tuned learning rate {outcome.learning_rate:.1g}, {settings.train_steps} steps"
-            )
-            measured = interval(f"accuracy-{arm}-{name}", outcome.test_accuracy, unit="fraction of the test set", source=source)
-            measurements.append(measured)
-        values = np.stack([outcomes[arm, depth].test_accuracy for depth in settings.train_depths], axis=1)
+            found = trained[arm, depth]
+            source = f"{depth} layers, {settings.train_steps} steps of Adam; {described(found.search)}"
+            accuracy, unit = found.runs.test_accuracy, "fraction of the test set"
+            measurements.append(interval(f"accuracy-{arm}-{name}", accuracy, unit=unit, source=source))
+        values = np.stack([trained[arm, depth].runs.test_accuracy for depth in settings.train_depths], axis=1)
         arrays |= curve(f"accuracy-{arm}", values)
         measured, drawn = _first_steps(settings, arm, extreme[arm])
         measurements.append(measured)
         arrays |= drawn
-    return Evidence(tuple(measurements), arrays)
+    return Evidence(tuple(measurements), arrays, searches)
 
 
-def _first_steps(settings: Residual, arm: str, outcome: Outcome) -> tuple[Measurement, dict[str, np.ndarray]]:
-    """What the first steps do at the extreme depth: how far the loss falls, or in how many seeds it is not finite."""
-    losses, at = outcome.losses, f"{settings.extreme_steps} steps at {settings.extreme_depth} layers"
+def _first_steps(settings: Residual, arm: str, losses: np.ndarray) -> tuple[Measurement, dict[str, np.ndarray]]:
+    """Returns how far the loss falls at the extreme depth, or in how many seeds it is not finite."""
+    at = f"{settings.extreme_steps} steps at {settings.extreme_depth} layers"
     finite = np.isfinite(losses).all(axis=1)
     if not finite.all():
         unit, source = f"of {finite.size} seeds", f"loss not finite within {at}"
@@ -184,17 +138,13 @@ def _first_steps(settings: Residual, arm: str, outcome: Outcome) -> tuple[Measur
     return drop, curve(f"loss-{arm}", losses)
 
 
-def _degradation(settings: Residual, outcomes) -> Evidence:
+def _degradation(settings: Residual, trained: dict[tuple[str, int], Tuned], searches) -> Evidence:
     shallow, deep = settings.train_depths[0], settings.train_depths[-1]
+    source = f"training error at {deep} layers minus at {shallow}, equal steps, seeds paired"
     measurements, arrays = [], {"depths": np.asarray(settings.train_depths)}
     for arm in ARMS:
-        change = outcomes[arm, deep].train_error - outcomes[arm, shallow].train_error
-        measurements.append(_change(arm, change, shallow, deep))
-        errors = np.stack([outcomes[arm, depth].train_error for depth in settings.train_depths], axis=1)
+        errors = np.stack([trained[arm, depth].runs.train_error for depth in settings.train_depths], axis=1)
+        unit = "fraction of the training set"
+        measurements.append(interval(f"{arm}-change", errors[:, -1] - errors[:, 0], unit=unit, source=source))
         arrays |= curve(arm, errors)
-    return Evidence(tuple(measurements), arrays)
-
-
-def _change(arm: str, change: np.ndarray, shallow: int, deep: int) -> Measurement:
-    source = f"training error at {deep} layers minus at {shallow}, equal steps"
-    return interval(f"{arm}-change", change, unit="fraction of the training set", source=source)
+    return Evidence(tuple(measurements), arrays, searches)
