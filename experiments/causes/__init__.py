@@ -1,1 +1,1 @@
-"""Why gradients vanish or explode: products of Jacobians, their growth with depth, and what sets their factors."""
+"""Why do gradients vanish or explode, and what sets the rate?"""

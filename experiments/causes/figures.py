@@ -20,9 +20,9 @@ def _curve(axes, evidence: Evidence, name: str, *, series: int, label: str, x=No
 
 def _label(evidence: Evidence, name: str) -> str:
     """An arm by its activation and the variances that it was measured with."""
-    of_weights, of_biases = evidence.arrays[f"{name}-variances"]
-    label = rf"{'ReLU' if name == 'relu' else name}, $\sigma_w^2$ = {of_weights:g}"
-    return label + (rf", $\sigma_b^2$ = {of_biases:g}" if of_biases else "")
+    weight_variance, bias_variance = evidence.arrays[f"{name}-variances"]
+    label = rf"{'ReLU' if name == 'relu' else name}, $\sigma_w^2$ = {weight_variance:g}"
+    return label + (rf", $\sigma_b^2$ = {bias_variance:g}" if bias_variance else "")
 
 
 def _seeds(evidence: Evidence) -> str:
@@ -59,11 +59,11 @@ def vanish(evidence: Evidence):
 
 
 def saturation(evidence: Evidence):
-    """Growth of the gradient a layer against the variance of the pre-activations, weights kept."""
+    """Growth of the gradient per layer against the variance of the pre-activations, weights kept."""
     figure, axes = new_figure()
     for series, name in enumerate(("tanh", "sigmoid")):
         _curve(axes, evidence, name, series=series, label=_label(evidence, name), x=evidence.arrays[f"{name}-q"])
-    axes.set(xscale="log", xlabel="variance of the pre-activations, q*", ylabel="gradient growth (nats a layer)")
+    axes.set(xscale="log", xlabel="variance of the pre-activations, q*", ylabel="gradient growth (nats per layer)")
     axes.axhline(0, color="#888888", lw=0.6)
     settings_note(axes, f"biases alone move q*; line: ½ ln χ; {_seeds(evidence)}")
     axes.legend(loc="lower left")
@@ -94,8 +94,8 @@ def init_small(evidence: Evidence):
 
 def explode(evidence: Evidence):
     """The gradient grows exponentially where the factor is above 1."""
-    overflow, of_weights = evidence["overflow-depth"], evidence.arrays["overflow-variances"][0]
-    note = rf"float32 overflows after {overflow.value:.0f} layers at tanh, $\sigma_w^2$ = {of_weights:g}; "
+    overflow, weight_variance = evidence["overflow-depth"], evidence.arrays["overflow-variances"][0]
+    note = rf"float32 overflows after {overflow.value:.0f} layers at tanh, $\sigma_w^2$ = {weight_variance:g}; "
     return _backward(evidence, {name: _label(evidence, name) for name in ("tanh", "relu")}, note)
 
 

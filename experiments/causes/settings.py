@@ -9,9 +9,9 @@ from experiments.study.settings import Settings, setting
 class Causes(Settings):
     """Settings of the topic `causes`."""
 
-    width: int = setting(256, "Units a layer.", minimum=2)
+    width: int = setting(256, "Units per layer.", minimum=2)
     depth: int = setting(60, "Layers of a stack.", quick=40, minimum=10)
-    batch: int = setting(8, "Examples a seed.", quick=4, minimum=1)
+    batch: int = setting(8, "Examples per seed.", quick=4, minimum=1)
     seeds: int = setting(16, "Independent seeds.", quick=4, minimum=2)
     forward_seeds: int = setting(48, "Independent seeds of what happens on the way forward.", quick=12, minimum=2)
     deep: int = setting(300, "Layers of the stack of causes.depth.", quick=100, minimum=20)

@@ -1,1 +1,1 @@
-"""Why the sigmoid saturates: its range in real and floating-point numbers, its limits, its derivative, what gets through."""
+"""Why does the sigmoid saturate, and what does that do to the gradient?"""

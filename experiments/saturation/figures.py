@@ -40,7 +40,7 @@ def _until(axes, x, values, kept, series: int, label: str) -> None:
 
 
 def limits(evidence: Evidence):
-    """The distance from either limit falls by e a unit of x."""
+    """The distance from either limit falls by a factor of e per unit of x."""
     figure, axes = new_figure()
     x = evidence.arrays["x"]
     theory(axes, x, -np.logaddexp(0, -x) / np.log(10), series=0)

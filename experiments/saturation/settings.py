@@ -9,9 +9,9 @@ from experiments.study.settings import Settings, setting
 class Saturation(Settings):
     """Settings of the topic `saturation`."""
 
-    width: int = setting(256, "Units a layer.", quick=64, minimum=2)
+    width: int = setting(256, "Units per layer.", quick=64, minimum=2)
     depth: int = setting(10, "Layers of the stack that the gradient passes.", minimum=2)
-    batch: int = setting(16, "Examples a seed.", quick=8, minimum=1)
+    batch: int = setting(16, "Examples per seed.", quick=8, minimum=1)
     seeds: int = setting(16, "Independent seeds.", quick=4, minimum=2)
     weight_variance: float = setting(4.0, "Variance of a unit's weights times its inputs, in every arm.", minimum=1e-6)
     bias_variances: tuple[float, ...] = setting(
