@@ -1,1 +1,1 @@
-"""Remedies: initialisation, activation, normalisation, clipping, fewer layers, shortcuts and adaptive optimisers."""
+"""Which remedies bring vanishing and exploding gradients back, and from which of the two?"""

@@ -1,6 +1,7 @@
 """Adam, RMSProp and SGD when every gradient is multiplied by a constant, and when early layers get less than late ones."""
 
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -9,68 +10,83 @@ import optax
 from jax import Array
 
 from experiments.remedies.settings import Remedies
-from experiments.remedies.training import CLASSES, load, starts
-from experiments.study.measurement import Evidence, Measurement, curve, interval
+from experiments.remedies.training import CLASSES, PIXELS
+from experiments.study import digits, tuning
+from experiments.study.measurement import Evidence, Measurement, Search, curve, interval
+from experiments.study.seeds import over_seeds, side_by_side
 from jaxnotes import datasets, training
 from jaxnotes.layers.activations import sigmoid, tanh
+from jaxnotes.layers.clipping import global_norm
 from jaxnotes.layers.initializers import xavier_normal
 from jaxnotes.models.mlp import mlp, mlp_init
 
-EPSILON = 1e-8
+EPSILON = 1e-8  # as the papers and Optax have it
 SLACK = 1.1  # a scale counts as trained where the loss is at most this times the loss at scale 1
 EXPONENTS = np.arange(-12, 13)  # of the gradient scales
 
+OPTIMIZERS = {
+    "sgd": optax.sgd,
+    "rmsprop": partial(optax.rmsprop, decay=0.9, eps=EPSILON, eps_in_sqrt=False, bias_correction=True),
+    "adam": partial(optax.adam, eps=EPSILON),
+}
 
-def optimizers() -> dict[str, optax.GradientTransformation]:
-    """The three, without learning rate; ε as the papers and Optax have it."""
-    return {
-        "sgd": optax.identity(),
-        "rmsprop": optax.scale_by_rms(decay=0.9, eps=EPSILON, eps_in_sqrt=False, bias_correction=True),
-        "adam": optax.scale_by_adam(eps=EPSILON),
-    }
+
+class Readings(NamedTuple):
+    """What is read at each step, [steps]: the loss and the root mean square of the gradient's entries, without the scale."""
+
+    losses: Array
+    sizes: Array
 
 
 def adaptive(settings: Remedies, key: Array) -> dict[str, Evidence]:
     """remedies.adaptive: over how many decades of gradient scale each trains, and how far early layers' updates fall behind."""
-    of_scales, of_layers = jax.random.split(key)
-    data = load()
-    size = (data.train_images.shape[1], settings.adaptive_width, 1, CLASSES)
-    init = jax.jit(jax.vmap(lambda k: mlp_init(k, *size, initializer=xavier_normal)))
-    keys = jax.random.split(of_scales, 1 + settings.adaptive_seeds)
-    begun = starts(init, keys, len(data.train_labels), settings.train_batch, settings.adaptive_steps)
-    measurements, arrays, gradients = [], {"exponents": EXPONENTS}, _sigmoid_gradients(settings, of_layers, data)
-    for name, optimizer in optimizers().items():
-        measured, losses = _scales(settings, name, begun, data)
+    key_scales, key_layers = jax.random.split(key)
+    data = digits.load()
+    gradients = _sigmoid_gradients(settings, key_layers, data)
+    measurements, arrays, searches = [], {"exponents": EXPONENTS}, {}
+    for name in OPTIMIZERS:
+        runs, searches[name] = _runs(settings, name, data, key_scales)
+        losses = tuning.final_loss(runs.losses)
         arrays |= curve(f"loss-{name}", np.log10(np.minimum(losses, 100.0)))
-        ratios = _update_ratios(optimizer, gradients)
+        measurements += _range(name, losses, runs.sizes, f"{settings.adaptive_steps} steps, {tuning.described(searches[name])}")
+        ratios = _update_ratios(name, gradients)
         source = f"RMS of the first step's update, first over last of {settings.adaptive_layers} sigmoid layers"
-        measurements += [*measured, interval(f"update-ratio-{name}", ratios[:, 0], unit="decades", source=source)]
+        measurements.append(interval(f"update-ratio-{name}", ratios[:, 0], unit="decades", source=source))
         arrays |= curve(f"update-{name}", ratios)
-    return {"remedies.adaptive": Evidence(tuple(measurements), arrays)}
+    return {"remedies.adaptive": Evidence(tuple(measurements), arrays, searches)}
 
 
-def _scales(settings: Remedies, name: str, begun: list[tuple], data: datasets.Dataset) -> tuple[list[Measurement], np.ndarray]:
-    """(measurements, [seeds, exponents] losses), at the learning rate that is best at scale 1 on a seed of its own."""
-    of_tuning, *of_seeds = begun
-    tried = np.resize(np.asarray(settings.adaptive_rates, np.float32), len(EXPONENTS))
-    train = partial(_final_losses, name, data)
-    tuning = np.asarray(train(*of_tuning, tried, np.zeros(len(tried), np.float32)))[:, 0]
-    rate = tried[np.nan_to_num(tuning, nan=np.inf).argmin()]
-    rates, exponents = np.full(len(EXPONENTS), rate), EXPONENTS.astype(np.float32)
-    losses, sizes = np.moveaxis(np.asarray([train(*start, rates, exponents) for start in of_seeds]), 2, 0)
-    losses = np.where(np.isfinite(losses), losses, np.inf)
+def _runs(settings: Remedies, name: str, data: digits.Digits, key: Array) -> tuple[Readings, Search]:
+    """Returns the runs [seeds, exponents, steps] of an optimiser at the learning rate that is best at scale 1."""
+    keys = jax.random.split(key, settings.tuning_seeds + settings.adaptive_seeds)
+    tuning_keys, counted = keys[: settings.tuning_seeds], keys[settings.tuning_seeds :]
+
+    def once(rate: float, exponent: float, key: Array) -> Readings:
+        found = run(data, jnp.float32(rate), jnp.float32(exponent), key, name=name, settings=settings)
+        return jax.tree.map(np.asarray, found)
+
+    score = lambda rate, key: tuning.loss_score(once(rate, 0, key).losses)
+    search = tuning.search(score, settings.adaptive_rates, tuning_keys)
+    pairs = [(exponent, key) for key in counted for exponent in EXPONENTS]
+    runs = side_by_side(lambda pair: once(search.rate, *pair), pairs)
+    stacked = jax.tree.map(lambda *leaves: np.reshape(leaves, (len(counted), len(EXPONENTS), -1)), *runs)
+    return stacked, search
+
+
+def _range(name: str, losses: np.ndarray, sizes: np.ndarray, what: str) -> list[Measurement]:
+    """Returns how many decades of scale an optimiser trains over, and from which scale on, of losses [seeds, exponents]."""
     low, high = np.asarray([trained_range(row, EXPONENTS) for row in losses]).T
-    source = f"of 24 decades; loss after {settings.adaptive_steps} steps at most {SLACK} times that at scale 1, rate {rate:.1g}"
+    source = f"of 24 decades; loss at most {SLACK} times that at scale 1; {what}"
     measurements = [interval(f"decades-{name}", high - low, unit="decades", source=source)]
     if name != "sgd":
-        predicted = np.log10(EPSILON / np.median(sizes[:, EXPONENTS == 0]))
+        size = np.median(sizes[:, EXPONENTS == 0, -(sizes.shape[-1] // 10) :].mean(-1))
         source = "log10 of the smallest scale trained; prediction: the scale at which the gradient's root mean square is ε"
-        measurements.append(interval(f"onset-{name}", low, unit="decades", prediction=predicted, source=source))
-    return measurements, losses
+        measurements.append(interval(f"onset-{name}", low, unit="decades", prediction=np.log10(EPSILON / size), source=source))
+    return measurements
 
 
 def trained_range(losses: np.ndarray, exponents: np.ndarray) -> tuple[int, int]:
-    """(lowest, highest) exponent of the unbroken range around 0 whose loss is at most SLACK times the one at 0."""
+    """Returns the (lowest, highest) exponent of the unbroken range around 0 whose loss is at most SLACK times the one at 0."""
     centre = int(np.flatnonzero(exponents == 0)[0])
     good = losses <= SLACK * losses[centre]
     below = np.flatnonzero(~good[:centre])
@@ -80,50 +96,44 @@ def trained_range(losses: np.ndarray, exponents: np.ndarray) -> tuple[int, int]:
     return int(exponents[first]), int(exponents[last])
 
 
-@partial(jax.jit, static_argnames=("name",))
-def _final_losses(name: str, data: datasets.Dataset, params: dict, indices: Array, rates: Array, exponents: Array) -> Array:
-    """[runs, 2] means over the last tenth of the steps: loss and root mean square of the gradient, without the scale.
-
-    All runs start from the same parameters and differ in learning rate and exponent of the gradient's scale.
-    """
-    optimizer, apply, tail = optimizers()[name], partial(mlp, activation=tanh), max(len(indices) // 10, 1)
+@partial(jax.jit, static_argnames=("name", "settings"))
+def run(data: digits.Digits, rate: Array, exponent: Array, key: Array, *, name: str, settings: Remedies) -> Readings:
+    """Returns the readings of one whole run in which every gradient is multiplied by 10^exponent."""
+    key_params, key_batches = jax.random.split(key)
+    params = mlp_init(key_params, PIXELS, settings.adaptive_width, 1, CLASSES, initializer=xavier_normal)
+    images, labels = data.train
+    indices = datasets.minibatch_indices(key_batches, len(labels), settings.train_batch, settings.adaptive_steps)
     entries = sum(leaf.size for leaf in jax.tree.leaves(params))
+    optimizer = OPTIMIZERS[name](rate)
 
-    def loss(params, batch) -> Array:
-        return training.cross_entropy(apply(params, batch[0]), batch[1])
+    def loss(params: dict, chosen: Array) -> Array:
+        return training.cross_entropy(mlp(params, images[chosen], activation=tanh), labels[chosen])
 
-    def one(item) -> Array:
-        rate, exponent = item
+    def step(carry, chosen: Array):
+        params, state = carry
+        value, gradient = jax.value_and_grad(loss)(params, chosen)
+        updates, state = optimizer.update(jax.tree.map(lambda g: 10.0**exponent * g, gradient), state)
+        return (optax.apply_updates(params, updates), state), Readings(value, global_norm(gradient) / entries**0.5)
 
-        def step(carry, chosen: Array):
-            params, state = carry
-            value, gradient = jax.value_and_grad(loss)(params, (data.train_images[chosen], data.train_labels[chosen]))
-            updates, state = optimizer.update(jax.tree.map(lambda g: 10.0**exponent * g, gradient), state)
-            moved = jax.tree.map(lambda p, u: p - rate * u, params, updates)
-            return (moved, state), (value, optax.global_norm(gradient))
-
-        _, (losses, sizes) = jax.lax.scan(step, (params, optimizer.init(params)), indices)
-        return jnp.stack([losses[-tail:].mean(), sizes[-tail:].mean() / entries**0.5])
-
-    return jax.lax.map(one, (rates, exponents))
+    return jax.lax.scan(step, (params, optimizer.init(params)), indices)[1]
 
 
-def _sigmoid_gradients(settings: Remedies, key: Array, data: datasets.Dataset) -> Array:
-    """[seeds, layers, width, width] gradients of the hidden weights of a sigmoid MLP in Xavier initialisation."""
-    images, labels = data.train_images[: settings.train_batch], data.train_labels[: settings.train_batch]
+def _sigmoid_gradients(settings: Remedies, key: Array, data: digits.Digits) -> np.ndarray:
+    """Returns [seeds, layers, width, width] gradients of the hidden weights of a sigmoid MLP in Xavier initialisation."""
+    images, labels = (values[: settings.train_batch] for values in data.train)
 
-    def of_seed(seed_key: Array, images: Array, labels: Array) -> Array:
-        size = (images.shape[1], settings.adaptive_width, settings.adaptive_layers, CLASSES)
-        params = mlp_init(seed_key, *size, initializer=xavier_normal)
-        loss = lambda params: training.cross_entropy(mlp(params, images, activation=sigmoid), labels)  # noqa: E731
+    def of_seed(key: Array) -> Array:
+        size = (PIXELS, settings.adaptive_width, settings.adaptive_layers, CLASSES)
+        params = mlp_init(key, *size, initializer=xavier_normal)
+        loss = lambda params: training.cross_entropy(mlp(params, images, activation=sigmoid), labels)
         return jax.grad(loss)(params)["hidden"]["weight"]
 
-    keys = jax.random.split(key, settings.adaptive_seeds)
-    return jax.jit(lambda keys, *batch: jax.lax.map(lambda k: of_seed(k, *batch), keys))(keys, images, labels)
+    return over_seeds(of_seed, key, settings.adaptive_seeds)
 
 
-def _update_ratios(optimizer: optax.GradientTransformation, gradients: Array) -> np.ndarray:
-    """[seeds, layers] log10 RMS of each layer's first update over that of the last."""
+def _update_ratios(name: str, gradients: np.ndarray) -> np.ndarray:
+    """Returns [seeds, layers] log10 RMS of each layer's first update over that of the last."""
+    optimizer = OPTIMIZERS[name](1.0)
     updates = np.asarray(jax.jit(jax.vmap(lambda g: optimizer.update(g, optimizer.init(g))[0]))(gradients), np.float64)
     logs = 0.5 * np.log10(np.mean(updates**2, axis=(2, 3)))
     return logs - logs[:, -1:]

@@ -1,4 +1,4 @@
-"""Figures of the topic `remedies`."""
+"""Figures of the question `remedies`."""
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -47,7 +47,7 @@ def _profiles(
 
 
 def _bars(axes, evidence: Evidence, arms: dict[str, str], *, ylabel: str = "test accuracy") -> None:
-    """Points with intervals, one an arm, of measurements named in `arms`."""
+    """Points with intervals, one per arm, of measurements named in `arms`."""
     for place, name in enumerate(arms):
         one = evidence[name]
         measured(axes, [place], [one.value], [one.low], [one.high], series=place % len(COLORS))
@@ -59,8 +59,8 @@ def he(evidence: Evidence):
     """The gradient in He and Xavier initialisation; the scatter of its log over networks; trained accuracy."""
     figure, (left, middle, right) = new_figure(3, height=2.5)
     he, xavier = evidence["gradient-slope-he"], evidence["gradient-slope-xavier"]
-    arms = {"gradient-he": f"He: {he.value:.4f} nats a layer", "gradient-xavier": f"Xavier: {xavier.value:.3f}"}
-    _profiles(left, evidence, arms, f"ReLU; line: ½ ln(σ²/2) a layer; n = {he.n} networks", columns=_THIRD, room=0.25)
+    arms = {"gradient-he": f"He: {he.value:.4f} nats per layer", "gradient-xavier": f"Xavier: {xavier.value:.3f}"}
+    _profiles(left, evidence, arms, f"ReLU; line: ½ ln(σ²/2) per layer; n = {he.n} networks", columns=_THIRD, room=0.25)
     for series, name in enumerate(("narrow", "wide")):
         label = f"{evidence.arrays[f'width-{name}']} units"
         _curve(middle, evidence, f"spread-{name}", series=series, label=label, x=evidence.arrays["spread-depths"], most=11)
@@ -89,14 +89,14 @@ def xavier(evidence: Evidence):
     right.text(weights[1], biases[-2], "vanishes", fontsize=7)
     right.text(weights[-1], biases[1], "explodes", fontsize=7, ha="right")
     right.set(xlabel=r"$\sigma_w^2$", ylabel=r"$\sigma_b^2$", xlim=(weights[0], weights[-1]))
-    settings_note(right, f"tanh, {arrays['phase-depth']} layers, one network a cell; line: critical, mean field")
+    settings_note(right, f"tanh, {arrays['phase-depth']} layers, one network per cell; line: critical, mean field")
     right.legend(loc="center left")
-    figure.colorbar(image, ax=right, label="gradient growth (nats a layer)")
+    figure.colorbar(image, ax=right, label="gradient growth (nats per layer)")
     return figure
 
 
 def nonsaturating(evidence: Evidence):
-    """The whole grid: growth a layer by activation, initialisation, normalisation, shortcut; measured against predicted."""
+    """The whole grid: growth per layer by activation, initialisation, normalisation, shortcut; measured against predicted."""
     figure = Figure(figsize=(TWO_COLUMNS, 4.6))
     grid = figure.add_gridspec(2, 3, width_ratios=(1, 1, 1.15))
     arrays = evidence.arrays
@@ -118,14 +118,14 @@ def nonsaturating(evidence: Evidence):
             axes.axvline(edge * len(columns) - 0.5, color="black", lw=0.8)
         kinds = ";  ".join(_NORMS.values())
         settings_note(axes, f"{'residual' if shortcut else 'plain'}, {depths[-1]} layers; {kinds}, each by σ² of the weights")
-    figure.colorbar(image, ax=figure.axes, label="growth (nats a layer)", location="bottom", shrink=0.5, aspect=40)
+    figure.colorbar(image, ax=figure.axes, label="growth (nats per layer)", location="bottom", shrink=0.5, aspect=40)
     axes = figure.add_subplot(grid[0, 2])
     line = np.asarray([found.min(), found.max()])
     theory(axes, line, line, series=6, label="equal")
     for series, depth in enumerate(depths):
         x, y = arrays["predicted"][..., series].ravel(), found[..., series].ravel()
         axes.plot(x, y, "o^s"[series % 3], color=COLORS[series], ms=2, mfc="none", mew=0.5, label=f"{depth} layers")
-    axes.set(xlabel="mean field (nats a layer)", ylabel="measured")
+    axes.set(xlabel="mean field (nats per layer)", ylabel="measured")
     settings_note(axes, "every cell of the grid, at each depth")
     axes.legend(loc="upper left")
     _trained(figure.add_subplot(grid[1, 2]), evidence)
@@ -138,7 +138,9 @@ def _trained(axes, evidence: Evidence) -> None:
     axes.axhline(0.1, color="#888888", lw=0.6, ls=":")
     axes.set_ylim(0, 1)
     axes.tick_params(axis="x", labelsize=6)
-    settings_note(axes, f"MNIST, {evidence['depth'].value:.0f} layers, own initialisation, n = {evidence['accuracy-relu'].n}")
+    settings_note(
+        axes, f"MNIST, {evidence.arrays['train-depth']} layers, own initialisation, n = {evidence['accuracy-relu'].n}"
+    )
 
 
 def batch_norm(evidence: Evidence):
@@ -148,7 +150,7 @@ def batch_norm(evidence: Evidence):
     arms = {"sigmoid-plain": "without", "sigmoid": "with batch norm"}
     _profiles(left, evidence, arms, f"sigmoid, Xavier; line: mean-field theory; n = {n} seeds")
     arms = {"relu-plain": "without", "relu": "with batch norm", "relu-residual": "with batch norm and shortcuts"}
-    _profiles(right, evidence, arms, "ReLU, He; lines: 1, π/(π − 1) a layer squared, and residual")
+    _profiles(right, evidence, arms, "ReLU, He; lines: 0, ½ ln(π/(π − 1)) per layer, residual")
     return figure
 
 
@@ -208,10 +210,10 @@ def shallower(evidence: Evidence):
     figure, axes = new_figure(height=2.4)
     names = [str(name) for name in evidence.arrays["names"]]
     labels = {"sigmoid": "sigmoid", "relu": "ReLU, He", "residual": "ReLU, residual"}
-    for series, size in enumerate(("shallow", "deep")):
+    for series, (size, layers) in enumerate(zip(("shallow", "deep"), evidence.arrays["layers"], strict=True)):
         found = [evidence[f"accuracy-{name}-{size}"] for name in names]
         bounds = zip(*((m.value, m.low, m.high) for m in found), strict=True)
-        label = f"{evidence[f'layers-{size}'].value:.0f} hidden layers"
+        label = f"{layers} hidden layers"
         measured(axes, np.arange(len(names)) + 0.12 * (2 * series - 1), *bounds, series=series, label=label)
     axes.axhline(0.1, color="#888888", lw=0.6, ls=":")
     axes.set_xticks(range(len(names)), [labels[name] for name in names])

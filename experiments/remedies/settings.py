@@ -2,18 +2,18 @@
 
 import dataclasses
 
-from experiments.study.settings import Settings, SettingsError, setting
+from experiments.study.settings import SettingsError, TrainingSettings, setting
 
 
 @dataclasses.dataclass(frozen=True)
-class Remedies(Settings):
-    """Settings of the topic `remedies`."""
+class Remedies(TrainingSettings):
+    """Settings of the question `remedies`."""
 
-    width: int = setting(128, "Units a layer of the grid.", quick=64, minimum=2)
+    width: int = setting(128, "Units per layer of the grid.", quick=64, minimum=2)
     depths: tuple[int, ...] = setting((10, 60), "Depths of the grid.", quick=(10, 20), minimum=2)
-    batch: int = setting(128, "Examples a seed of the grid, which batch normalisation sees.", quick=64, minimum=3)
+    batch: int = setting(128, "Examples per seed of the grid, which batch normalisation sees.", quick=64, minimum=3)
     seeds: int = setting(10, "Independent seeds of the grid.", quick=2, minimum=2)
-    he_width: int = setting(256, "Units a layer where He initialisation is measured.", quick=64, minimum=2)
+    he_width: int = setting(256, "Units per layer where He initialisation is measured.", quick=64, minimum=2)
     he_depth: int = setting(50, "Layers where He initialisation is measured.", quick=20, minimum=2)
     he_seeds: int = setting(64, "Independent seeds where He initialisation is measured.", quick=16, minimum=2)
     spread_widths: tuple[int, ...] = setting(
@@ -21,8 +21,8 @@ class Remedies(Settings):
     )
     spread_depth: int = setting(20, "Layers where the log-norm's variance is measured.", minimum=2)
     spread_groups: int = setting(16, "Groups of networks, one estimate of the variance each.", quick=8, minimum=2)
-    spread_networks: int = setting(64, "Networks a group.", quick=16, minimum=2)
-    phase_points: int = setting(16, "Points a side of the phase diagram.", quick=8, minimum=2)
+    spread_networks: int = setting(64, "Networks per group.", quick=16, minimum=2)
+    phase_points: int = setting(16, "Points per side of the phase diagram.", quick=8, minimum=2)
     phase_depth: int = setting(40, "Layers of the networks of the phase diagram.", quick=20, minimum=2)
     rnn_time: int = setting(40, "Steps of the recurrent network whose gradient is followed.", minimum=2)
     blocks: int = setting(24, "Blocks of the Transformer whose gradient is followed.", quick=8, minimum=2)
@@ -30,32 +30,32 @@ class Remedies(Settings):
     explorer_depth: int = setting(40, "Layers of the explorable profiles.", quick=20, minimum=8)
     explorer_seeds: int = setting(4, "Independent seeds of the explorable profiles.", quick=2, minimum=2)
     train_depth: int = setting(30, "Hidden layers of the deep networks that are trained.", minimum=1)
-    train_width: int = setting(48, "Units a layer of the deep networks that are trained.", quick=32, minimum=2)
+    train_width: int = setting(48, "Units per layer of the deep networks that are trained.", quick=32, minimum=2)
     shallow_depth: int = setting(3, "Hidden layers of the shallow networks that are trained.", minimum=1)
     train_steps: int = setting(300, "Adam steps of every run.", quick=20, minimum=10)
-    train_batch: int = setting(64, "Examples a step.", minimum=3)
+    train_batch: int = setting(64, "Examples per step.", minimum=3)
     train_seeds: int = setting(6, "Seeds trained at the tuned learning rate.", quick=2, minimum=2)
     learning_rates: tuple[float, ...] = setting(
-        (1e-3, 3e-3, 1e-2), "Learning rates tried for each deep network.", quick=(3e-3, 1e-2), minimum=1e-12
+        (1e-3, 3e-3, 1e-2), "Learning rates to begin with for each deep network.", quick=(3e-3, 1e-2), minimum=1e-12
     )
     clip_limit: float = setting(5.0, "Limit of an entry, or of the norm.", minimum=0.0)
     clip_gain: float = setting(2.0, "Gain of the orthogonal recurrent weights of the network that explodes.", minimum=1e-3)
     clip_width: int = setting(64, "Units of the recurrent network.", quick=32, minimum=2)
     clip_time: int = setting(30, "Length of the adding problem.", quick=20, minimum=2)
-    clip_batch: int = setting(32, "Sequences a step.", minimum=1)
+    clip_batch: int = setting(32, "Sequences per step.", minimum=1)
     clip_steps: int = setting(1000, "Steps of every run on the adding problem.", quick=40, minimum=10)
     clip_points: int = setting(20, "Points of a drawn loss curve; divides the steps.", minimum=1)
     clip_test: int = setting(1000, "Test sequences.", minimum=1)
     clip_seeds: int = setting(8, "Seeds of the adding problem at the tuned learning rate.", quick=2, minimum=2)
     clip_rates: tuple[float, ...] = setting(
-        (1e-3, 3e-3, 1e-2, 3e-2), "Learning rates tried on the adding problem.", quick=(3e-3, 1e-2), minimum=1e-12
+        (1e-3, 3e-3, 1e-2, 3e-2), "Learning rates to begin with on the adding problem.", quick=(3e-3, 1e-2), minimum=1e-12
     )
-    adaptive_width: int = setting(32, "Units a layer of the networks of the optimisers.", minimum=2)
+    adaptive_width: int = setting(32, "Units per layer of the networks of the optimisers.", minimum=2)
     adaptive_layers: int = setting(5, "Sigmoid layers whose first updates are compared.", minimum=2)
     adaptive_steps: int = setting(100, "Steps at each gradient scale.", quick=30, minimum=10)
     adaptive_seeds: int = setting(6, "Seeds of the optimisers.", quick=2, minimum=2)
     adaptive_rates: tuple[float, ...] = setting(
-        (1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0), "Learning rates tried for each optimiser at scale 1.", minimum=1e-12
+        (1e-2, 3e-2, 0.1, 0.3), "Learning rates to begin with for each optimiser at scale 1.", quick=(3e-2, 0.1), minimum=1e-12
     )
 
     def __post_init__(self) -> None:

@@ -5,17 +5,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.remedies import adaptive as remedies_adaptive
-from experiments.remedies import clipping as remedies_clipping
-from experiments.remedies import gains as remedies_gains
-from experiments.remedies import measurement as remedies
-from experiments.remedies import network
-from experiments.remedies import training as remedies_training
+from experiments.remedies import adaptive, clipping, gains, initialisation, network, training
 from experiments.remedies.network import choice
-from jaxnotes import datasets, meanfield, training
+from experiments.remedies.settings import Remedies
+from experiments.study import profiles
+from experiments.study.digits import Digits
+from jaxnotes import datasets, meanfield
 from jaxnotes.layers.activations import by_name, elu, relu, tanh
 from jaxnotes.models.mlp import mlp_init
 from jaxnotes.models.residual_network import residual_network
+from jaxnotes.training import cross_entropy
 
 pytestmark = pytest.mark.usefixtures("standard_promotion")
 
@@ -41,17 +40,17 @@ def test_normalised_units_have_the_moments_asked_for(key):
 
 def test_predicted_gains_are_the_known_ones():
     depth = 40
-    gain = lambda *a, **k: network.predicted_gain(choice(*a, **k), depth)  # noqa: E731
+    gain = lambda *a, **k: network.predicted_gain(choice(*a, **k), depth)
     steps = np.diff(gain("relu", 2.0, norm="batch"))
-    np.testing.assert_allclose(steps[1:], np.log(np.pi / (np.pi - 1)), rtol=1e-9)  # Yang et al. 2019
+    np.testing.assert_allclose(steps[1:], np.log(np.pi / (np.pi - 1)) / 2, rtol=1e-9)  # Yang et al. 2019
     np.testing.assert_allclose(np.diff(gain("relu", 7.0, norm="layer"))[1:], 0, atol=1e-9)
-    np.testing.assert_allclose(gain("relu", 8.0, shortcut=True), np.log(5) * np.arange(depth + 1), rtol=1e-9)
+    np.testing.assert_allclose(gain("relu", 8.0, shortcut=True), np.log(5) / 2 * np.arange(depth + 1), rtol=1e-9)
     for name, shortcut in (("tanh", False), ("elu", True)):
         scale = 1.0 if shortcut else None
-        expected = meanfield.log_gradient_gain(by_name(name), 1.0, 1.5, 0.0, depth, branch_scale=scale)
-        np.testing.assert_allclose(gain(name, 1.5, shortcut=shortcut), expected, rtol=1e-9)
+        squared = meanfield.log_gradient_gain(by_name(name), 1.0, 1.5, 0.0, depth, branch_scale=scale)
+        np.testing.assert_allclose(2 * gain(name, 1.5, shortcut=shortcut), squared, rtol=1e-9)
     beyond = network.predicted_gain(choice("elu", 8.0, shortcut=True), 80)  # a variance of 5^80, beyond the quadrature
-    np.testing.assert_allclose(np.diff(beyond)[-1], np.log(5), rtol=1e-6)
+    np.testing.assert_allclose(np.diff(beyond)[-1], np.log(5) / 2, rtol=1e-6)
     with pytest.raises(ValueError, match="too large"):
         meanfield.log_gradient_gain(elu, 1.0, 8.0, 0.0, 80, branch_scale=1.0)
 
@@ -59,52 +58,52 @@ def test_predicted_gains_are_the_known_ones():
 def test_measured_gains_agree_with_the_prediction(key):
     choices = [choice("tanh", 1.5), choice("relu", 8.0, norm="layer"), choice("relu", 0.5, shortcut=True)]
     keys = jax.random.split(key, 6)
-    logs = remedies_gains.log_gradients(keys, network.stacked(choices), width=96, depth=12, batch=32)
-    slopes = remedies_gains.slopes(np.asarray(logs))
-    for chosen, found in zip(choices, slopes, strict=True):
+    logs = gains.log_gradients(network.stacked(choices), keys, width=96, depth=12, batch=32)
+    for chosen, of_choice in zip(choices, np.asarray(logs), strict=True):
+        found = profiles.slope(of_choice)
         margin = 4 * found.std(ddof=1) / np.sqrt(len(found)) + 2 / 96  # the correction of finite width is of order 1/width
-        assert abs(found.mean() - remedies_gains.predicted_slope(chosen, 12)) < margin
+        assert abs(found.mean() - network.predicted_gain(chosen, 12)[-1] / 12) < margin
 
 
 def test_the_adding_problem_asks_for_the_sum_of_the_marked_numbers(key):
-    x, answers = remedies_clipping.adding_problem(key, 2000, 10)
+    x, answers = clipping.adding_problem(key, 2000, 10)
     marks = np.asarray(x[..., 1])
     np.testing.assert_array_equal(marks[:, :5].sum(1), 1)
     np.testing.assert_array_equal(marks[:, 5:].sum(1), 1)
     np.testing.assert_allclose(answers, (x[..., 0] * marks).sum(1), rtol=1e-6)
-    assert abs(np.var(answers) - remedies_clipping.CHANCE) < 0.02
+    assert abs(np.var(answers) - clipping.CHANCE) < 0.02
 
 
 def test_the_recurrent_loss_is_the_loop(key):
-    params = remedies_clipping.network_init(key, 6, jnp.asarray(2.0))
+    params = clipping.network_init(key, 6, jnp.asarray(2.0))
     weight = params["recurrent"]["recurrent"]["weight"]
     np.testing.assert_allclose(weight @ weight.T, 4 * np.eye(6), atol=1e-5)
-    x, answers = remedies_clipping.adding_problem(key, 3, 7)
+    x, answers = clipping.adding_problem(key, 3, 7)
     h = np.zeros((3, 6))
     for t in range(7):
         h = np.tanh(x[:, t] @ params["recurrent"]["input"]["weight"] + h @ weight)
     expected = np.mean(((h @ params["output"]["weight"])[:, 0] - answers) ** 2)
-    np.testing.assert_allclose(remedies_clipping.loss(params, (x, answers)), expected, rtol=1e-5)
+    np.testing.assert_allclose(clipping.loss(params, (x, answers)), expected, rtol=1e-5)
 
 
 def test_the_trained_range_is_the_unbroken_one_around_scale_one():
     exponents = np.arange(-3, 4)
     losses = np.asarray([1.0, 2.0, 1.05, 1.0, 1.0, np.inf, 1.0])
-    assert remedies_adaptive.trained_range(losses, exponents) == (-1, 1)
-    assert remedies_adaptive.trained_range(np.ones(7), exponents) == (-3, 3)
+    assert adaptive.trained_range(losses, exponents) == (-1, 1)
+    assert adaptive.trained_range(np.ones(7), exponents) == (-3, 3)
 
 
 def test_equal_parameters_counts_what_the_model_has(key):
-    width = remedies.equal_parameters(12, 10, 16, 9, 2)
-    count = lambda w, depth: sum(leaf.size for leaf in jax.tree.leaves(mlp_init(key, 12, w, depth, 10)))  # noqa: E731
-    assert remedies.parameters(12, 10, 16, 9) == count(16, 9)
+    width = network.equal_parameters(12, 10, 16, 9, 2)
+    count = lambda w, depth: sum(leaf.size for leaf in jax.tree.leaves(mlp_init(key, 12, w, depth, 10)))
+    assert network.parameters(12, 10, 16, 9) == count(16, 9)
     distance = [abs(count(w, 2) - count(16, 9)) for w in (width - 1, width, width + 1)]
     assert distance[1] == min(distance)
 
 
 def test_the_phase_diagram_changes_sign_at_the_critical_line(key):
-    settings = remedies.Remedies.preset("quick", phase_points=4, width=96, phase_depth=20)
-    found = remedies_gains.phase_diagram(settings, key)
+    settings = Remedies.preset("quick", phase_points=4, width=96, phase_depth=20)
+    found = initialisation.phase_diagram(settings, key)
     for row, bias in enumerate(found["phase-biases"]):
         critical = meanfield.critical_weight_variance(tanh, bias)
         for column, variance in enumerate(found["phase-weights"]):
@@ -113,28 +112,60 @@ def test_the_phase_diagram_changes_sign_at_the_critical_line(key):
 
 
 def test_the_spread_of_he_networks_follows_depth_over_width(key):
-    settings = remedies.Remedies.preset("quick", spread_groups=6, spread_networks=48)
-    measured, _ = remedies_gains._spread(settings, "narrow", 32, key)
+    settings = Remedies.preset("quick", spread_groups=6, spread_networks=48)
+    measured, _ = initialisation.spread(settings, "narrow", 32, key)
     assert measured.prediction == pytest.approx(5 / 4 * 20 / 32, rel=1e-9)  # Hanin and Nica 2020
     assert measured.low < measured.prediction < measured.high
     assert meanfield.log_norm_variance(relu, 2.0, 0.0, 20, 32) / 4 == pytest.approx(measured.prediction)
 
 
-def test_a_run_starts_from_the_weights_that_its_choice_scales(key):
-    """The loss before the first step, of the residual network with these weights, and a start of its own for each key."""
-    of_images, of_labels, of_starts = jax.random.split(key, 3)
-    images, labels = jax.random.normal(of_images, (12, 5)), jax.random.randint(of_labels, (12,), 0, 4)
-    data = datasets.Dataset(images, labels, images, labels)
-    init = lambda keys: network.classifier_draws(keys, n_in=5, width=8, depth=3, n_out=4)  # noqa: E731
-    keys = jax.random.split(of_starts)
-    starts = remedies_training.starts(init, keys, 12, 6, 10)
-    for run_key, (drawn, indices) in zip(keys, starts, strict=True):
-        of_params, of_batches = jax.random.split(run_key)
-        np.testing.assert_array_equal(indices, datasets.minibatch_indices(of_batches, 12, 6, 10))
-        jax.tree.map(np.testing.assert_array_equal, drawn, jax.tree.map(lambda p: np.asarray(p)[0], init(of_params[None])))
-        chosen = choice("relu", 8.0, shortcut=True, branch_scale=0.5)
-        _, losses = remedies_training.run(chosen, jnp.float32(1e-3), drawn, indices, data)
-        large = jax.tree.map(jnp.asarray, drawn)
-        large["hidden"]["weight"] *= 8.0**0.5
-        logits = residual_network(large, images[indices[0]], activation=relu, branch_scale=0.5)
-        np.testing.assert_allclose(losses[0], training.cross_entropy(logits, labels[indices[0]]), rtol=1e-5)
+def test_a_slope_and_a_change_of_the_grid_are_those_of_its_logs():
+    sigmoid, depths = choice("sigmoid", 1.0), (3, 6)
+    lines = {depth: {sigmoid: np.log(10) * np.outer([1.0, 2.0], np.arange(depth + 1))} for depth in depths}
+    found = gains.Gains(lines, {sigmoid: -np.log(4) * np.arange(7)})
+    slope, change = found.slope("slope", sigmoid), found.change("change", sigmoid)
+    np.testing.assert_allclose([slope.value, slope.prediction], [-1.5 * np.log(10), -np.log(4)])
+    np.testing.assert_allclose([change.value, change.prediction], [-9, -6 * np.log10(4)])
+    assert found.deepest == 6
+
+
+def test_the_library_s_residual_network_is_what_a_run_starts_from(key):
+    """The losses of the first step, of the weights that the choice scales and the examples of the run's key."""
+    key_images, key_labels, key_run = jax.random.split(key, 3)
+    examples = jax.random.normal(key_images, (12, training.PIXELS)), jax.random.randint(key_labels, (12,), 0, 4)
+    chosen, size = choice("relu", 8.0, shortcut=True, branch_scale=0.5), {"width": 8, "depth": 3}
+    found = training.run(chosen, Digits(*[examples] * 3), jnp.float32(1e-3), key_run, steps=10, batch=6, **size)
+    key_params, key_batches = jax.random.split(key_run)
+    drawn = network.classifier_init(key_params, choice("relu", 1.0), n_in=training.PIXELS, n_out=training.CLASSES, **size)
+    drawn["hidden"]["weight"] *= 8.0**0.5
+    images, labels = (values[datasets.minibatch_indices(key_batches, 12, 6, 10)[0]] for values in examples)
+    logits = residual_network(drawn, images, activation=relu, branch_scale=0.5)
+    np.testing.assert_allclose(found.losses[0], cross_entropy(logits, labels), rtol=1e-5)
+    assert found.losses.shape == (10,)
+    assert found.validation == found.test  # the same examples
+
+
+def test_a_network_that_is_not_finite_has_the_worst_score(key):
+    examples = jnp.full((12, training.PIXELS), jnp.inf), jnp.zeros(12, jnp.int32)
+    size = {"width": 8, "depth": 30, "steps": 10, "batch": 6}
+    found = training.run(choice("relu", 8.0), Digits(*[examples] * 3), jnp.float32(1e-3), key, **size)
+    assert found.validation == -np.inf
+
+
+def test_a_gradient_s_scale_is_a_learning_rate_to_sgd_and_nothing_to_adam(key):
+    settings = Remedies.preset("quick", adaptive_steps=10, train_batch=6)
+    examples = jax.random.normal(key, (12, training.PIXELS)), jnp.arange(12) % 4
+    data = Digits(*[examples] * 3)
+
+    def losses(name: str, rate: float, exponent: float) -> jax.Array:
+        return adaptive.run(data, jnp.float32(rate), jnp.float32(exponent), key, name=name, settings=settings).losses
+
+    np.testing.assert_allclose(losses("sgd", 0.01, 1.0), losses("sgd", 0.1, 0.0), rtol=1e-4)
+    for name in ("rmsprop", "adam"):
+        np.testing.assert_allclose(losses(name, 0.01, 3.0), losses(name, 0.01, 0.0), rtol=1e-3)
+
+
+def test_clipping_by_norm_below_the_limit_is_no_clipping(key):
+    settings = Remedies.preset("quick", clip_limit=1e6, clip_steps=20, clip_width=8, clip_time=5, clip_gain=1.0)
+    none, norm = (clipping.run(jnp.int32(form), jnp.float32(0.01), key, settings=settings) for form in (0, 2))
+    np.testing.assert_allclose(norm["loss"], none["loss"], rtol=1e-6)
