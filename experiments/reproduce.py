@@ -102,6 +102,8 @@ def _run(
         Progress(*columns, console=console, disable=not console.is_terminal) as progress,
         ProcessPoolExecutor(workers, context, _start_worker, (parts,)) as pool,
     ):
+        for step in plan:
+            console.print(f"{step.topic}: measuring", highlight=False)
         bar = progress.add_task("parts", total=sum(len(topics.load(step.topic).parts) for step in plan))
         for call in beside:  # first, so that at the end no core waits for it
             pool.submit(call, out_dir)  # where it fails, the site's build, which needs it, fails too and says why

@@ -7,7 +7,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from experiments.study import compilation  # noqa: E402
 
-compilation.set_flags(processes=os.cpu_count(), short_runs=True)
+compilation.set_flags(processes=os.cpu_count())
 
 import jax  # noqa: E402
 import jaxtyping  # noqa: E402

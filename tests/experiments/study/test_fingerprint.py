@@ -1,37 +1,63 @@
 """Fingerprints: what a topic depends on is in, what does not shape its result is out."""
 
 import dataclasses
+import shutil
 
-from experiments.causes import measurement as causes
-from experiments.saturation import measurement as saturation
-from experiments.study import fingerprint
+import pytest
+
+from experiments.study import fingerprint, topics
 
 
 def test_the_closure_follows_imports_of_both_packages():
-    found = fingerprint.closure("experiments.saturation")
-    expected = {"experiments.saturation", "experiments.measurement", "jaxnotes.layers.activations", "jaxnotes.models.mlp"}
-    assert expected <= found
+    found = fingerprint.closure("experiments.saturation.measurement")
+    ours = {"experiments.saturation.settings", "experiments.study.measurement", "experiments.study.topic"}
+    assert ours | {"jaxnotes.layers.activations", "jaxnotes.models.mlp"} <= found
     assert any(name.startswith("jaxnotes.jacobians.") for name in found)
 
 
-def test_figures_rules_and_the_command_line_are_left_out():
-    found = fingerprint.closure("experiments.saturation")
-    assert not any(name.startswith(("experiments.figures", "experiments.rules", "experiments.script")) for name in found)
+@pytest.mark.parametrize("topic", topics.TOPICS)
+def test_figures_rules_the_list_of_topics_and_the_command_line_are_left_out(topic):
+    found = fingerprint.closure(f"experiments.{topic}.measurement")
+    left_out = {f"experiments.study.{name}" for name in ("figures", "rules", "topics", "script", "results", "run", "tests")}
+    assert not found & (left_out | {f"experiments.{topic}.figures"})
 
 
-def test_a_changed_line_setting_or_seed_changes_the_key(monkeypatch, tmp_path):
-    settings = dataclasses.asdict(saturation.TOPIC.settings.preset("quick"))
-    key = fingerprint.of_run("experiments.saturation", settings, 0)
-    assert key == fingerprint.of_run("experiments.saturation", settings, 0)
-    assert key != fingerprint.of_run("experiments.saturation", settings | {"width": 65}, 0)
-    assert key != fingerprint.of_run("experiments.saturation", settings, 1)
-    assert key != fingerprint.of_run(causes.__name__, settings, 0)
-    copy = tmp_path / "experiments"
-    copy.mkdir()
-    source = (fingerprint.ROOT / "experiments/files.py").read_text()  # imports nothing of the project
-    for text in (source, source + "\n# changed\n"):
-        (copy / "files.py").write_text(text)
-        monkeypatch.setattr(fingerprint, "ROOT", tmp_path)
-        digest = fingerprint.of_code("experiments.files")
-        monkeypatch.undo()
-        assert (digest == fingerprint.of_code("experiments.files")) == (text == source)
+def test_another_setting_seed_or_topic_is_another_key():
+    saturation = topics.load("saturation")
+    settings = saturation.settings.preset("quick")
+    key = fingerprint.of_run(saturation, settings, 0)
+    assert key == fingerprint.of_run(saturation, settings, 0)
+    assert key != fingerprint.of_run(saturation, dataclasses.replace(settings, width=65), 0)
+    assert key != fingerprint.of_run(saturation, settings, 1)
+    assert key != fingerprint.of_run(topics.load("causes"), settings, 0)
+
+
+def test_an_optional_package_counts_for_the_topic_that_reads_it_only():
+    plain, reading = topics.load("saturation"), topics.load("embedding")
+    assert plain.optional_versions() == {} and "gensim" in reading.optional_versions()
+    absent = dataclasses.replace(reading, optional=("no-such-package",))
+    assert absent.optional_versions() == {"no-such-package": "not installed"}
+    settings = reading.settings.preset("quick")
+    assert fingerprint.of_run(reading, settings, 0) != fingerprint.of_run(absent, settings, 0)
+
+
+@pytest.mark.parametrize(
+    "change, same",
+    [
+        (lambda text: text + "\n# a comment\n", True),
+        (lambda text: text.replace("import os\n", "import os\n\n\n"), True),
+        (lambda text: text.replace("Keeps compiled programs", "Stores compiled programs"), True),  # a docstring
+        (lambda text: text.replace("optimization_level=1", "optimization_level=2"), False),
+    ],
+    ids=("comment", "format", "docstring", "code"),
+)
+def test_comments_format_and_prose_change_nothing_and_code_does(monkeypatch, tmp_path, change, same):
+    before = fingerprint.of_code("experiments.study.compilation")  # imports nothing of the project
+    copy = tmp_path / "experiments" / "study"
+    copy.mkdir(parents=True)
+    shutil.copy(fingerprint.ROOT / "experiments/study/compilation.py", copy)
+    text = (copy / "compilation.py").read_text()
+    assert change(text) != text
+    (copy / "compilation.py").write_text(change(text))
+    monkeypatch.setattr(fingerprint, "ROOT", tmp_path)
+    assert (fingerprint.of_code("experiments.study.compilation") == before) == same

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from experiments.study.measurement import Evidence, Measurement, Part, exact, interval, mean_interval
-from experiments.study.topics import measure_parts
+from experiments.study.measurement import Evidence, Measurement, exact, interval, mean_interval
 
 
 def test_the_interval_is_students_t_as_scipy_gives_it():
@@ -46,17 +45,3 @@ def test_evidence_is_read_by_name():
     assert evidence["b"].value == 2.0
     with pytest.raises(KeyError, match="no measurement 'c'"):
         evidence["c"]
-
-
-def test_parts_get_keys_of_their_own_and_are_reported_in_order(key):
-    seen, keys = [], []
-
-    def part(name):
-        def function(settings, part_key):
-            keys.append(str(part_key))
-            return {f"topic.{name}": Evidence((exact(name, settings),))}
-
-        return Part(function, paper=1, quick=1)
-
-    measured = measure_parts([part("a"), part("b")], 7, key, seen.append)
-    assert list(measured) == ["topic.a", "topic.b"] and len(seen) == 2 and len(set(keys)) == 2

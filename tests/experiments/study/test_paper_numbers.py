@@ -1,16 +1,15 @@
 """What a paper takes: a document in Typst, and in LaTeX where it is installed, that uses numbers, table and a figure."""
 
+import dataclasses
 import re
 import shutil
 import subprocess
 
-import numpy as np
 import pytest
 import typst
 
 from experiments.saturation import measurement as saturation
-from experiments.study import figures, paper_numbers, results, rules, topics
-from experiments.study.measurement import Measurement
+from experiments.study import figures, paper_numbers, results, rules
 
 pytestmark = pytest.mark.usefixtures("standard_promotion")
 
@@ -20,9 +19,9 @@ def out_dir(tmp_path, standard_promotion, unchecked):
     """The smallest topic, measured, drawn and written out."""
     folder = tmp_path
     settings = saturation.TOPIC.settings.preset("quick", width=16, seeds=2, batch=2)
-    claims = saturation.measure(settings, topics.topic_key("saturation", 0))
-    header = {"topic": "saturation", "command": "c", "seed": 0, "scale": "quick", "settings": {}, "versions": {}, "key": "k"}
-    measured = results.Results(header | {"device": "cpu", "seconds": 1.0}, claims)
+    claims = saturation.TOPIC.measure(settings, saturation.TOPIC.key(0))
+    run = results.Run("saturation", "c", 0, "paper", dataclasses.asdict(settings), {}, "cpu", 1.0, "k")
+    measured = results.judged(run, claims)
     figures.draw_topic(folder, measured)
     paper_numbers.write(folder, [measured])
     return folder
@@ -66,5 +65,4 @@ def test_the_two_languages_name_the_same_numbers(out_dir):
 
 def test_numbers_in_typst():
     assert paper_numbers.to_typst("1.2e-5 [1.1e-5, 1.3e-5]") == "1.2 times 10^(-5) thin [1.1 times 10^(-5), 1.3 times 10^(-5)]"
-    m = Measurement("a-1", 0.5, 0.4, 0.6, 3)
-    assert np.isclose(m.value, 0.5) and paper_numbers.macro_name("x.y", m.name) == "xYAOne"
+    assert paper_numbers.macro_name("x.y", "a-1") == "xYAOne"

@@ -8,36 +8,33 @@ import pytest
 
 from experiments.study import files, paper_numbers, results
 from experiments.study.formatting import format_measurement, format_number, to_latex
-from experiments.study.measurement import Evidence, Measurement, exact, interval
+from experiments.study.measurement import Evidence, Measurement, Search, exact, interval
 
-HEADER = {
-    "topic": "saturation",
-    "command": "c",
-    "seed": 0,
-    "scale": "quick",
-    "versions": {},
-    "device": "cpu",
-    "seconds": 1.5,
-    "key": "k",
-}
+RUN = results.Run("saturation", "c", 0, "quick", {"width": 16}, {}, "cpu", 1.5, "k")
+SEARCH = Search(0.1, (0.01, 0.1, 1.0), ((0.5, 0.6), (0.7, 0.9), (-np.inf, -np.inf)), True)
+
+
+def limits(**changes):
+    """Evidence that makes saturation.limits hold."""
+    names = ("rate-right", "rate-left")
+    numbers = [Measurement(n, 1.0, 1.0, 1.0, 1, "nats", 1.0, "law") for n in names]
+    numbers += [exact("at-plus-infinity", 1), exact("at-minus-infinity", 0)]
+    return Evidence(**{"measurements": tuple(numbers), "arrays": {"x": np.arange(3.0)}, "searches": {"arm": SEARCH}} | changes)
 
 
 @pytest.fixture
 def measured():
-    names = ("rate-right", "rate-left")
-    numbers = [Measurement(n, 1.0, 1.0, 1.0, 1, "nats", 1.0, "law") for n in names]
-    numbers += [exact("at-plus-infinity", 1), exact("at-minus-infinity", 0)]
-    return results.Results(HEADER, {"saturation.limits": Evidence(tuple(numbers), {"x": np.arange(3.0)})})
+    return results.judged(RUN, {"saturation.limits": limits()})
 
 
 def test_results_survive_a_round_trip(tmp_path, measured):
     results.save(tmp_path, measured)
     read = results.load(tmp_path, "saturation")
-    assert (
-        read.header == HEADER
-        and read.claims["saturation.limits"].measurements == measured.claims["saturation.limits"].measurements
-    )
-    np.testing.assert_array_equal(read.claims["saturation.limits"].arrays["x"], [0, 1, 2])
+    assert read.run == RUN
+    before, after = (found.claims["saturation.limits"] for found in (measured, read))
+    assert after.evidence.measurements == before.evidence.measurements and after.judgement == before.judgement
+    assert after.evidence.searches == {"arm": SEARCH}
+    np.testing.assert_array_equal(after.evidence.arrays["x"], [0, 1, 2])
 
 
 def test_the_file_has_the_fields_of_the_format(tmp_path, measured):
@@ -47,7 +44,24 @@ def test_the_file_has_the_fields_of_the_format(tmp_path, measured):
     entry = document["claims"]["saturation.limits"]
     assert entry["verdict"] == "holds" and entry["condition"] is None and entry["rule"].startswith("holds when ")
     assert set(entry["measurements"][0]) == {"name", "value", "low", "high", "n", "unit", "prediction", "source"}
-    assert entry["figures"] == ["saturation-limits.svg", "saturation-limits.pdf", "saturation-limits.png"]
+    assert entry["figures"] == ["saturation-limits.svg", "saturation-limits.png"]  # nothing for print at scale quick
+    assert entry["searches"]["arm"] == {
+        "rate": 0.1,
+        "rates": [0.01, 0.1, 1.0],
+        "scores": [[0.5, 0.6], [0.7, 0.9], [None, None]],
+        "inside": True,
+    }
+    assert results.figure_files("a.b", "paper") == ["a-b.svg", "a-b.pdf", "a-b.png"]
+
+
+def test_claims_are_in_the_notes_order_whatever_order_they_were_measured_in():
+    few = {name: limits() for name in ("saturation.limits", "saturation.blocks")}
+    pretend = list(limits().measurements)
+    pretend += [Measurement(n, 1.0, 1.0, 1.0, 1, "", 1.0) for n in ("gain-unsaturated", "gain-saturated")]
+    pretend += [exact("log10-change", -2), exact("log10-gradient-saturated", -9)]
+    few["saturation.blocks"] = limits(measurements=tuple(pretend))
+    found = results.judged(RUN, dict(reversed(few.items())))
+    assert list(found.claims) == ["saturation.limits", "saturation.blocks"]
 
 
 def test_arrays_of_another_run_or_half_a_file_are_not_read(tmp_path, measured):
@@ -60,6 +74,13 @@ def test_arrays_of_another_run_or_half_a_file_are_not_read(tmp_path, measured):
     (tmp_path / "results/saturation.json").write_text('{"schema": 1, ')
     assert results.load(tmp_path, "saturation") is None
     assert results.load(tmp_path, "causes") is None
+
+
+def test_results_of_code_that_measured_other_things_are_not_read(tmp_path, measured):
+    results.save(tmp_path, measured)
+    path = tmp_path / "results/saturation.json"
+    path.write_text(path.read_text().replace('"at-minus-infinity"', '"at-the-end"'))
+    assert results.load(tmp_path, "saturation") is None
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
@@ -76,23 +97,19 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monke
 
 
 def test_what_is_read_and_saved_again_is_the_same_file(tmp_path, measured):
-    plain = Evidence((exact("a", 1), Measurement("b", 0.1 + 0.2, 0.1, 0.7, 3)), {"x": np.arange(3.0)})
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            results,
-            "_judged",
-            lambda claims: {c: {"measurements": [vars(m) for m in e.measurements]} for c, e in claims.items()},
-        )
-        results.save(tmp_path, measured._replace(claims={"saturation.blocks": plain, "saturation.range": plain}))
-        first = [path.read_bytes() for path in sorted((tmp_path / "results").iterdir())]
-        results.save(tmp_path, results.load(tmp_path, "saturation"))
+    results.save(tmp_path, measured)
+    first = [path.read_bytes() for path in sorted((tmp_path / "results").iterdir())]
+    results.save(tmp_path, results.load(tmp_path, "saturation"))
     assert first == [path.read_bytes() for path in sorted((tmp_path / "results").iterdir())]
 
 
-def test_macros_are_letters_only_and_hold_value_and_interval(tmp_path, measured):
-    judged = measured.claims["saturation.limits"]
-    numbers = (*judged.measurements, interval("accuracy-152", [0.93, 0.95, 0.94]))
-    paper_numbers.write(tmp_path, [measured._replace(claims={"saturation.limits": judged._replace(measurements=numbers)})])
+def test_what_decides_is_said_with_its_interval_and_unit(measured):
+    assert results.decided_by(measured.claims["saturation.limits"]) == "rate-right: 1 nats"
+
+
+def test_macros_are_letters_only_and_hold_value_and_interval(tmp_path):
+    numbers = (*limits().measurements, interval("accuracy-152", [0.93, 0.95, 0.94]))
+    paper_numbers.write(tmp_path, [results.judged(RUN, {"saturation.limits": limits(measurements=numbers)})])
     text = (tmp_path / "numbers.tex").read_text()
     assert r"\newcommand{\saturationLimitsAccuracyOneFiveTwo}{\ensuremath{0.940\ [0.915,\,0.965]}}" in text
     stored = json.loads((tmp_path / "numbers.json").read_text())["saturation.limits/accuracy-152"]

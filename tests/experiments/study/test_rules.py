@@ -1,5 +1,6 @@
 """Rules: criteria by the whole interval, verdicts by their lists, and every committed rule parses."""
 
+import numpy as np
 import pytest
 
 from experiments.study import rules, topics
@@ -43,32 +44,70 @@ def test_another_measurement_counts_by_its_nearer_bound():
 
 
 def claim(**changes):
-    entry = {"holds": ["a above 1"], "holds_if": ["b above 1"], "condition": {"en": "b is {b}", "zh": "b 为 {b}"}}
+    criteria = {"holds": ["a above 1"], "holds-if": ["b above 1"], "fails": ["a below 0"]}
+    entry = {
+        "criteria": criteria,
+        "condition": {"en": "b is {b} at {setting:depths[-1]}", "zh": "深度 {setting:depths}，b 为 {b}"},
+    }
     return rules.Claim("topic.claim", {"en": "", "zh": ""}, **(entry | changes))
 
 
-@pytest.mark.parametrize("a, b, verdict", [(2, 0, "holds"), (0, 2, "holds-if"), (0, 0, "fails"), (2, 2, "holds")])
-def test_the_verdict_follows_from_the_lists(a, b, verdict):
-    assert rules.judge(claim(), [number("a", a), number("b", b)]).verdict == verdict
+SETTINGS = {"depths": (10, 60)}
 
 
-def test_an_undecided_criterion_does_not_count_as_met():
-    judged = rules.judge(claim(holds_if=()), [number("a", 1.5, 0.5, 2.5)])
-    assert judged.verdict == "fails" and judged.outcomes == {"a above 1": "undecided"}
+def judged(rule, *measurements):
+    return rules.judge(rule, measurements, SETTINGS)
 
 
-def test_the_condition_quotes_what_was_measured_and_is_empty_otherwise():
-    judged = rules.judge(claim(), [number("a", 0.0), number("b", 17.3286)])
-    assert judged.condition == {"en": "b is 17.33", "zh": "b 为 17.33"}
-    assert rules.judge(claim(), [number("a", 2.0), number("b", 0.0)]).condition == {}
+@pytest.mark.parametrize(
+    "a, b, verdict",
+    [(2, 0, "holds"), (2, 2, "holds"), (0.5, 2, "holds-if"), (-1, 2, "holds-if"), (-1, 0, "fails"), (0.5, 0, "undecided")],
+)
+def test_the_verdict_is_that_of_the_first_list_that_is_met(a, b, verdict):
+    assert judged(claim(), number("a", a), number("b", b)).verdict == verdict
+
+
+def test_a_confirmation_that_was_missed_is_no_refutation():
+    rule = claim(criteria={"holds": ["a above 1"], "fails": ["a below 1"]}, condition={})
+    found = judged(rule, number("a", 1.5, 0.5, 2.5))
+    assert found.verdict == "undecided" and set(found.outcomes.values()) == {"undecided"} and found.text == {}
+
+
+def test_every_criterion_of_a_list_counts():
+    rule = claim(criteria={"holds": ["a above 1", "b above 1"], "fails": ["a below 0", "b below 0"]}, condition={})
+    assert judged(rule, number("a", 2), number("b", 0.5)).verdict == "undecided"
+    assert judged(rule, number("a", -2), number("b", 0.5)).verdict == "undecided"
+    assert judged(rule, number("a", -2), number("b", -0.5)).verdict == "fails"
+
+
+def test_the_condition_quotes_what_was_measured_and_the_settings_and_is_empty_otherwise():
+    found = judged(claim(), number("a", 0.5), number("b", 17.3286))
+    assert found.text == {"en": "b is 17.33 at 60", "zh": "深度 10, 60，b 为 17.33"}
+    assert judged(claim(), number("a", 2.0), number("b", 0.0)).text == {}
+    with pytest.raises(ValueError, match=r"names the setting 'width'; there are \['depths'\]"):
+        judged(claim(condition={"en": "{setting:width}", "zh": ""}), number("a", 0.5), number("b", 2))
 
 
 def test_the_counterexample_is_said_where_the_verdict_is_fails_and_only_there():
     rule = claim(counterexample={"en": "a is only {a}", "zh": "a 只有 {a}"})
-    failed = rules.judge(rule, [number("a", 0.25), number("b", 0.0)])
-    assert failed.counterexample == {"en": "a is only 0.25", "zh": "a 只有 0.25"} and failed.condition == {}
-    for a, b in ((2.0, 0.0), (0.0, 2.0)):
-        assert rules.judge(rule, [number("a", a), number("b", b)]).counterexample == {}
+    assert judged(rule, number("a", -0.25), number("b", 0.0)).text == {"en": "a is only -0.25", "zh": "a 只有 -0.25"}
+    for a, b in ((2.0, 0.0), (0.5, 0.0)):
+        assert judged(rule, number("a", a), number("b", b)).text == {}
+
+
+def test_the_deciding_criterion_is_the_one_nearest_to_its_bound():
+    rule = claim(criteria={"holds": ["a above 1", "b above 1"], "fails": ["a below 1"]}, condition={})
+    found = judged(rule, number("a", 2.0, 1.5, 2.5), number("b", 4.0, 3.0, 5.0))  # 2 half-widths from the bound, and 3
+    assert found.deciding == "a above 1" and found.margin == pytest.approx(2.0) and found.measurement == "a"
+    missed = judged(rule, number("a", 1.1, 0.9, 1.3), number("b", 2.0, 1.5, 2.5))
+    assert missed.verdict == "undecided" and missed.deciding == "a above 1" and missed.margin == pytest.approx(0.5)
+
+
+def test_margins_are_distances_in_half_widths():
+    measured = number("a", 2.0, 1.6, 2.4, prediction=2.1)
+    assert rules.margin("a above 1", {"a": measured}) == pytest.approx(2.5)
+    assert rules.margin("a within 0.5 of prediction", {"a": measured}) == pytest.approx(1.0)
+    assert rules.margin("a above 1", {"a": number("a", 2.0)}) == np.inf
 
 
 @pytest.mark.parametrize(
@@ -84,15 +123,42 @@ def test_a_rule_that_cannot_be_decided_says_why(criterion, message):
         rules.decide(criterion, {"a": number()})
 
 
-def test_every_committed_claim_parses_and_belongs_to_a_topic():
+def test_every_committed_claim_parses_and_belongs_to_its_topic():
     claims = rules.load_claims()
-    assert {claim.topic for claim in claims.values()} == set(topics.TOPICS)
+    for topic in topics.TOPICS:
+        own = rules.load_claims(topic)
+        assert own and {claim.topic for claim in own.values()} == {topic}
     assert all(claim.statement["en"] and claim.statement["zh"] for claim in claims.values())
     assert claims["causes.depth"].rule.startswith("holds when depth-scale-below within 10% of prediction and ")
+    assert claims["causes.depth"].rule.endswith("; undecided otherwise")
 
 
-def test_a_claim_without_its_condition_is_refused(tmp_path):
+def test_histories_are_in_order_of_time_and_in_both_languages():
+    changes = [claim.history for claim in rules.load_claims().values()]
+    assert all(list(history) == sorted(history, key=lambda change: change.date) for history in changes)
+    assert all(change.why["en"] and change.why["zh"] for history in changes for change in history)
+
+
+ENTRY = '["a.b"]\nen = "x"\nzh = "y"\nholds = ["a above 1"]\n'
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        (ENTRY, r"lacks \['fails'\] in .*claims.toml"),
+        (ENTRY + 'fails = ["a below 1"]\nholds-if = ["a above 0"]\n', "needs `condition` and `holds-if` together"),
+        (ENTRY + 'fails = ["a below 1"]\ncounterexample.en = "x"\n', "needs each text in en and zh"),
+        (ENTRY + 'fails = ["a less 1"]\n', "criterion 'a less 1' is not"),
+        (
+            ENTRY
+            + 'fails = ["a below 1"]\n[["a.b".history]]\ndate = 2026-01-01\nchange = "mood"\n'
+            + 'before = ""\nafter = ""\nwhy.en = ""\n',
+            "one of rule, settings, sample, not 'mood'",
+        ),
+    ],
+)
+def test_an_incomplete_claim_is_refused(tmp_path, text, message):
     path = tmp_path / "claims.toml"
-    path.write_text('["a.b"]\nen = "x"\nzh = "y"\nholds = ["a above 1"]\nholds-if = ["a above 0"]\n')
-    with pytest.raises(ValueError, match="needs `condition` and `holds-if` together"):
-        rules.load_claims(path)
+    path.write_text(text)
+    with pytest.raises(ValueError, match=message):
+        rules.read_claims(path)

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from experiments.study import rules
+
+ROOT = Path(__file__).resolve().parents[3]
 TINY = ("--scale=quick", "--width=16", "--seeds=2", "--batch=2")
 
 
@@ -56,7 +58,7 @@ def test_bad_input_is_one_line_and_status_2(module, flag, message):
 @pytest.fixture(scope="module")
 def out_dir(tmp_path_factory):
     folder = tmp_path_factory.mktemp("out")
-    shown = run(*TINY, f"--out_dir={folder}", module=str(ROOT / "experiments/saturation.py"))  # by path
+    shown = run(*TINY, f"--out_dir={folder}", module=str(ROOT / "experiments/saturation/__main__.py"))  # by path
     assert shown.returncode == 0, shown.stderr
     return folder
 
@@ -67,7 +69,7 @@ def test_a_script_writes_results_figures_numbers_and_pages(out_dir):
     assert document["command"].startswith("python -m experiments.saturation --scale=quick --width=16")
     assert set(document["claims"]) == {f"saturation.{name}" for name in ("range", "limits", "derivative", "blocks")}
     for entry in document["claims"].values():
-        assert entry["verdict"] in ("holds", "holds-if", "fails") and entry["measurements"]
+        assert entry["verdict"] in rules.VERDICTS and entry["measurements"]
         for name in entry["figures"]:
             assert (out_dir / "figures" / name).stat().st_size > 1000
     assert "saturationRangeOneFloat" in (out_dir / "numbers.tex").read_text()
