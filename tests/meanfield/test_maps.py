@@ -12,7 +12,7 @@ from scipy.special import owens_t
 
 from jaxnotes import meanfield
 from jaxnotes.layers.activations import ACTIVATIONS, elu, erf, identity, leaky_relu, relu, tanh
-from jaxnotes.meanfield.partition import partition
+from jaxnotes.meanfield._partition import partition
 
 CORRELATIONS = (-1.0, -1 + 1e-9, -0.99, -0.5, 0.0, 1e-9, 0.3, 0.9, 0.999, 1 - 1e-8, 1.0)
 VARIANCES = (1e-8, 0.3, 1.0, 1e4)
