@@ -10,10 +10,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from experiments import files
 from experiments.figures import fonts, style
-from experiments.figures.model_profile import profile
 from experiments.results import FIGURE_FORMATS, Results, figure_files
 
-__all__ = ["all_drawn", "draw_topic", "profile", "render"]
+__all__ = ["all_drawn", "draw_topic", "render"]
 
 
 def draw_topic(out_dir: Path, results: Results) -> None:

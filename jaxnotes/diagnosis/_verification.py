@@ -56,7 +56,7 @@ class Verified:
         return storable(self)
 
     def __str__(self) -> str:
-        line = lambda m: (  # noqa: E731
+        line = lambda m: (
             f"gradient first/last 10^{m.log10_gradient_ratio:.1f}, saturated {m.largest_saturated_fraction:.0%}, "
             f"dead {m.largest_dead_fraction:.0%}, loss {m.loss:.3g}"
         )

@@ -171,7 +171,7 @@ def _compare(
         distance = (running_mean - flat.mean(axis=0)) / np.sqrt(variance)
         ratio = np.log(np.maximum(running_variance, 1e-12) / variance)
     initial = bool((running_mean == 0).all() and (running_variance == 1).all())
-    root = lambda v: float(np.sqrt(np.mean(v**2)))  # noqa: E731
+    root = lambda v: float(np.sqrt(np.mean(v**2)))
     return RunningStatistics(name, mode, len(flat), initial, root(distance), root(ratio))
 
 

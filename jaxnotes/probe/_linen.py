@@ -41,7 +41,7 @@ def adapt(module: nn.Module, variables: Mapping[str, Any], train: bool | None) -
 
     told = next((value if name in TRAINING else not value for name, value in switch.items()), None)
     identity = ("linen", module, tuple(switch.items()), tuple(state))
-    rebuild = lambda new: (module, {**variables, "params": new})  # noqa: E731
+    rebuild = lambda new: (module, {**variables, "params": new})
     return Adapted(call, variables["params"], state, identity, "linen", leading_axes, rebuild, (InvalidRngError,), told)
 
 

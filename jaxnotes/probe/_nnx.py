@@ -28,7 +28,7 @@ def adapt(model: nnx.Module, train: bool | None) -> Adapted:
         return copy(*inputs, **keywords)
 
     identity = ("nnx", graph)
-    rebuild = lambda new: nnx.merge(graph, new, state)  # noqa: E731
+    rebuild = lambda new: nnx.merge(graph, new, state)
     return Adapted(call, parameters, state, identity, "nnx", leading_axes, rebuild, train=train)
 
 

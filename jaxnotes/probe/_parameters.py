@@ -47,7 +47,7 @@ def own_parameters(
     values = [leaf for _, leaf in floating]
     updates = [None] * len(values) if optimizer is None else optimizer.update(gradients, optimizer.init(values), values)[0]
     # On the host in float64: a program for each shape of parameter would take longer to compile than the model.
-    wide = lambda array: None if array is None else np.asarray(array).astype(np.float64)  # noqa: E731
+    wide = lambda array: None if array is None else np.asarray(array).astype(np.float64)
     by_owner: dict[tuple[str, ...], list[tuple]] = {}
     for (names, value), gradient, update in zip(floating, gradients, updates, strict=True):
         measured = wide(value), wide(gradient), wide(update)
@@ -77,7 +77,7 @@ def _slices(arrays: list, i: int) -> list:
 
 @np.errstate(all="ignore")  # parameters may be infinite
 def _measure(own: list[tuple], input_axes: Callable[[int], tuple[int, ...]]) -> OwnParameters:
-    together = lambda column: _joint_rms([entry[column] for entry in own])  # noqa: E731
+    together = lambda column: _joint_rms([entry[column] for entry in own])
     rms, gradient = together(1), together(2)
     updated = own[0][3] is not None and rms > 0
     weights = [value for name, value, *_ in own if value.ndim > 1 and _is_weight(name, own)]

@@ -171,5 +171,5 @@ def gradient_norms_of_parts(request: Request) -> tuple[float, ...]:
         return optax.global_norm(jax.grad(loss)(parameters))
 
     whole = request.inputs, data, request.targets
-    cut = lambda part: jax.tree.map(lambda x: x[part * size : (part + 1) * size], whole)  # noqa: E731
+    cut = lambda part: jax.tree.map(lambda x: x[part * size : (part + 1) * size], whole)
     return tuple(float(norm(*cut(part))) for part in range(min(PARTS, examples // size)))

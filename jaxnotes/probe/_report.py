@@ -191,5 +191,5 @@ def aligned(rows: Iterable[tuple[str, ...]]) -> list[str]:
 def html_table(rows: Iterable[tuple[str, ...]]) -> str:
     """The same for a page."""
     head, *body = ([html.escape(cell) for cell in row] for row in rows)
-    line = lambda row, tag: "<tr>" + "".join(f"<{tag}>{cell}</{tag}>" for cell in row) + "</tr>"  # noqa: E731
+    line = lambda row, tag: "<tr>" + "".join(f"<{tag}>{cell}</{tag}>" for cell in row) + "</tr>"
     return "<table>" + line(head, "th") + "".join(line(row, "td") for row in body) + "</table>"

@@ -112,7 +112,7 @@ def between(found: Origins, root: Var, end: Var) -> Activation | None:
 
 def _evaluate(equations: list[JaxprEqn], values: dict, like: Array) -> dict:
     """The values of elementwise equations on an array of another shape than they were traced for."""
-    read = lambda v: jnp.asarray(v.val, v.aval.dtype) if isinstance(v, Literal) else values[v]  # noqa: E731
+    read = lambda v: jnp.asarray(v.val, v.aval.dtype) if isinstance(v, Literal) else values[v]
     for equation in equations:
         (out,) = equation.outvars
         body = inner(equation)
@@ -136,7 +136,7 @@ def recognise(function: Callable[[Array], Array], precision: float = 1e-3) -> Ac
     if not jnp.issubdtype(found.dtype, jnp.floating):
         return None
     values = np.asarray(found.astype(jnp.float32))
-    close = lambda other: np.allclose(values, other, atol=precision, rtol=precision, equal_nan=True)  # noqa: E731
+    close = lambda other: np.allclose(values, other, atol=precision, rtol=precision, equal_nan=True)
     if close(values[0] + (values[-1] - values[0]) * (_GRID + 10) / 20):
         return None
     slopes = np.abs(np.diff(values))

@@ -30,7 +30,7 @@ def evaluate(traced: ClosedJaxpr, arguments: Sequence, given: Sequence[Any], mee
 
 def _run(jaxpr: Jaxpr, consts: Sequence, arguments: list, given: list, meet: Meet) -> tuple[list, list]:
     values = dict(zip((*jaxpr.constvars, *jaxpr.invars), (*consts, *arguments), strict=True))
-    read = lambda v: v.val if isinstance(v, Literal) else values[v]  # noqa: E731
+    read = lambda v: v.val if isinstance(v, Literal) else values[v]
     readings, given = [], list(given)
     for equation in jaxpr.eqns:
         inputs = [read(v) for v in equation.invars]
@@ -63,7 +63,7 @@ def _run_body(equation, body: Jaxpr, inputs: list, given: list, meet: Meet) -> t
     consts = getattr(parameters.get("jaxpr"), "consts", ())
     if equation.primitive.name == "scan":
         return _run_scan(parameters, body, consts, inputs, given, meet)
-    inside = lambda inputs, given: _run(body, consts, inputs, given, meet)  # noqa: E731
+    inside = lambda inputs, given: _run(body, consts, inputs, given, meet)
     if "prevent_cse" in parameters:
         inside = jax.checkpoint(inside, prevent_cse=parameters["prevent_cse"], policy=parameters["policy"])
     return inside(inputs, given)

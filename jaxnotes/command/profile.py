@@ -2,10 +2,9 @@
 
 import math
 
-import matplotlib
 import numpy as np
 
-from experiments.figures import style
+from jaxnotes.command import style
 from jaxnotes.diagnosis import predicted_gradients
 from jaxnotes.probe import Report
 
@@ -13,27 +12,26 @@ MOST_NAMES = 14  # on the axis; beyond it layers are numbered
 
 
 def profile(report: Report):
-    """A figure of a report: log10 gradient norms with theory for a plain stack, sizes, and shares of blocked units."""
-    with matplotlib.rc_context(style.PARAMETERS):
-        figure, (gradients, sizes, blocked) = style.new_figure(3, height=2.9)
-        places = np.arange(1, len(report.layers) + 1)
-        _gradients(gradients, report, places)
-        series(sizes, places, [_log10(layer.activation_rms) for layer in report.layers], 0, "RMS of the output")
-        series(
-            sizes, places, [0.5 * _log10(layer.partial_jacobian) for layer in report.layers], 1, "gain from the layer before"
-        )
-        sizes.set_ylabel("log10")
-        series(blocked, places, [layer.saturated_fraction for layer in report.layers], 2, "saturated entries")
-        series(blocked, places, [layer.dead_fraction for layer in report.layers], 3, "dead units")
-        blocked.set_ylim(-0.03, 1.03)
-        blocked.set_ylabel("share")
-        for axes in (gradients, sizes, blocked):
-            _name_layers(axes, report, places)
-            axes.legend(loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2)  # above the axes: no point is hidden
-        figure.suptitle(
-            f"{report.framework}, {report.examples} examples, loss {report.loss:.3g}", fontsize=6.5, color="#444444"
-        )
-        return figure
+    """A figure of a report: log10 gradient norms with theory for a plain stack, sizes, and shares of blocked units.
+
+    To be drawn and rendered under `style.PARAMETERS`.
+    """
+    figure, (gradients, sizes, blocked) = style.new_figure(3, height=2.9)
+    places = np.arange(1, len(report.layers) + 1)
+    _gradients(gradients, report, places)
+    series(sizes, places, [_log10(layer.activation_rms) for layer in report.layers], 0, "RMS of the output")
+    series(sizes, places, [0.5 * _log10(layer.partial_jacobian) for layer in report.layers], 1, "gain from the layer before")
+    sizes.set_ylabel("log10")
+    series(blocked, places, [layer.saturated_fraction for layer in report.layers], 2, "saturated entries")
+    series(blocked, places, [layer.dead_fraction for layer in report.layers], 3, "dead units")
+    blocked.set_ylim(-0.03, 1.03)
+    blocked.set_ylabel("share")
+    for axes in (gradients, sizes, blocked):
+        _name_layers(axes, report, places)
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2)  # above the axes: no point is hidden
+    title = f"{report.framework}, {report.examples} examples, loss {report.loss:.3g}"
+    figure.suptitle(title, fontsize=6.5, color="#444444")
+    return figure
 
 
 def _gradients(axes, report: Report, places: np.ndarray) -> None:
@@ -53,7 +51,7 @@ def _gradients(axes, report: Report, places: np.ndarray) -> None:
 
 
 def series(axes, places: np.ndarray, values: list[float], number: int, label: str) -> None:
-    """Points of one reading, those that apply."""
+    """Draws one reading as points, where it applies."""
     values = np.asarray(values, float)
     keep = np.isfinite(values)
     if keep.any():
