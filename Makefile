@@ -42,10 +42,12 @@ install: .venv/installed
 	$(PYTHON) -m pip --python $(python) install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
-# Rewrites the lock with the newest versions; needs `uv`.
+# Rewrites the lock with the newest versions, or with UPGRADE= only what pyproject.toml has new; needs `uv`.
+UPGRADE ?= --upgrade
 lock:
-	uv pip compile pyproject.toml --extra test --extra glove --extra site --group build --universal --python-version 3.11 --generate-hashes \
-	  --no-annotate --custom-compile-command "make lock" --upgrade --quiet --output-file requirements.lock
+	uv pip compile pyproject.toml --extra diagnose --extra study --extra glove --extra site --extra test --group build \
+	  --universal --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command "make lock" \
+	  $(UPGRADE) --quiet --output-file requirements.lock
 
 clean:
 	rm -rf .venv $(OUT) .pytest_cache .ruff_cache .hypothesis

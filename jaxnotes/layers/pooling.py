@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxnotes.layers.windows import cells, padded, per_axis, spatial_axes
+from jaxnotes.layers._windows import cells, padded, per_axis, spatial_axes
 
 Size = int | Sequence[int]
 
