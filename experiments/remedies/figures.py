@@ -63,7 +63,7 @@ def he(evidence: Evidence):
     _profiles(left, evidence, arms, f"ReLU; line: ½ ln(σ²/2) per layer; n = {he.n} networks", columns=_THIRD, room=0.25)
     for series, name in enumerate(("narrow", "wide")):
         label = f"{evidence.arrays[f'width-{name}']} units"
-        _curve(middle, evidence, f"spread-{name}", series=series, label=label, x=evidence.arrays["spread-depths"], most=11)
+        _curve(middle, evidence, f"spread-{name}", series=series, label=label, most=11)
     middle.set(xlabel="layers", ylabel="variance of ln ‖gradient‖")
     settings_note(middle, f"He; line: 5/4 · depth/width; {evidence['spread-narrow'].n} groups of networks", _THIRD)
     middle.legend(loc="upper left")
