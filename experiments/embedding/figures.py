@@ -76,6 +76,8 @@ def cost(evidence: Evidence):
                 growth = sizes / sizes[-1] if name == "one-hot" else np.ones(len(sizes))
                 theory(axes, sizes, values[-1] * growth, series=series)
         axes.set(xscale="log", yscale="log", xlabel="vocabulary V", ylabel=label)
+        axes.set_xticks(sizes, [str(n) for n in sizes])
+        axes.set_xticks([], minor=True)
     settings_note(panels[0], "compiled program; line: ∝ V, constant", 36)
     settings_note(panels[2], "least time", 36)
     panels[0].legend(loc="center left")
