@@ -38,6 +38,8 @@ messages: .venv/installed
 
 lint: .venv/installed
 	$(python) -m ruff check .
+	$(python) -m ruff format --check .
+	$(python) -m pyright --pythonpath $(python)
 
 install: .venv/installed
 

@@ -5,6 +5,10 @@
 
 import importlib
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # what editors and type checkers see
+    from jaxnotes import datasets, diagnosis, jacobians, layers, meanfield, models, probe, training
+
 __all__ = ["datasets", "diagnosis", "jacobians", "layers", "meanfield", "models", "probe", "training"]
 
 

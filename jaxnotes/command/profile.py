@@ -1,6 +1,7 @@
 """The profile of a user's own model: gradient, activations and blocked units, layer by layer."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -50,9 +51,9 @@ def _gradients(axes, report: Report, places: np.ndarray) -> None:
     axes.set_ylabel("log10 norm")
 
 
-def series(axes, places: np.ndarray, values: list[float], number: int, label: str) -> None:
+def series(axes, places: np.ndarray, readings: Sequence[float], number: int, label: str) -> None:
     """Draws one reading as points, where it applies."""
-    values = np.asarray(values, float)
+    values = np.asarray(readings, float)
     keep = np.isfinite(values)
     if keep.any():
         look = {"marker": style.MARKERS[number], "color": style.COLORS[number], "mfc": "white", "mew": 0.8}

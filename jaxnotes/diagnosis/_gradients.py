@@ -6,7 +6,7 @@ from jaxnotes import meanfield
 from jaxnotes.diagnosis._finding import Finding, Remedy
 from jaxnotes.diagnosis._profile import Place, depth_profile, ends, time_profiles
 from jaxnotes.diagnosis._theory import Gain, gains, log10_gradient_ratio
-from jaxnotes.probe import Report
+from jaxnotes.probe import Activation, Report
 
 DECADES = 3.0  # from the last layers to the first: the update of one end is a thousandth of the other's
 BATCH_NORM_DECADES = 2.0  # less than DECADES, as its growth of 0.08 decades a layer has a known cause
@@ -56,16 +56,7 @@ def exploding(report: Report) -> list[Finding]:
 
 def _batch_norm_explosion(layers: tuple[str, ...], evidence: str, normalised: list) -> Finding:
     activation = next((layer.activation_function for layer in normalised if layer.activation_function), None)
-    try:
-        gain = meanfield.batch_norm_gain(activation.function) if activation else math.nan
-    except (ValueError, TypeError):
-        gain = math.nan
-    if not math.isnan(gain):
-        growth = 0.5 * math.log10(gain)
-        evidence += (
-            f"; theory for batch normalisation and {activation.name}: the squared gradient grows {gain:.3g} times a layer, "
-            f"{len(normalised)} layers make 10^{growth * len(normalised):.1f}"
-        )
+    evidence += _batch_norm_theory(activation, len(normalised)) if activation else ""
     remedies = (
         Remedy(
             "add residual connections around pairs of layers", "blocks then act as the identity at the start: about 10^0.0", 0.0
@@ -77,6 +68,18 @@ def _batch_norm_explosion(layers: tuple[str, ...], evidence: str, normalised: li
         Remedy("use fewer layers", "the growth is exponential in the number of layers"),
     )
     return Finding("batch-norm-explosion", layers, evidence, ("normalization.gradients", "remedies.residual"), remedies)
+
+
+def _batch_norm_theory(activation: Activation, layers: int) -> str:
+    """What theory says of so many layers, as more evidence; nothing for an activation function that it does not cover."""
+    try:
+        gain = meanfield.batch_norm_gain(activation.function)
+    except (ValueError, TypeError):
+        return ""
+    return (
+        f"; theory for batch normalisation and {activation.name}: the squared gradient grows by a factor of {gain:.3g} per "
+        f"layer, {layers} layers make 10^{0.5 * math.log10(gain) * layers:.1f}"
+    )
 
 
 def through_time(report: Report) -> list[Finding]:
@@ -116,7 +119,7 @@ def initialisation(report: Report) -> list[Finding]:
     first, last = ends([place.log10_gradient for place in places])
     expected = sum(0.5 * math.log10(max(g.layer.weight_variance, 1e-300) / g.critical) for g in off)
     forward = math.log10(max(off[-1].layer.activation_rms, 1e-300)) - math.log10(max(off[0].layer.activation_rms, 1e-300))
-    saturated = expected > 0 and any(g.layer.activation_function.saturates and g.layer.saturated_fraction > 0.3 for g in off)
+    saturated = expected > 0 and any(g.activation.saturates and g.layer.saturated_fraction > 0.3 for g in off)
     seen = any(change * expected > 0 and abs(change) >= 0.5 * INITIAL_DECADES for change in (first - last, forward))
     if abs(expected) < INITIAL_DECADES or not (seen or saturated):
         return []
@@ -166,7 +169,7 @@ def _vanishing_remedies(report: Report, places: list[Place]) -> tuple[Remedy, ..
     far = _off(found, WORTH_RESCALING)
     if far:
         remedies.append(rescaling(far))
-    if any(g.layer.activation_function.saturates for g in found):
+    if any(g.activation.saturates for g in found):
         remedies.append(Remedy("use ReLU with He's initialisation in place of a saturating activation", _effect(0.0), 0.0))
     if found:
         before = f"; theory for the weights as they are: 10^{predicted:.1f}"

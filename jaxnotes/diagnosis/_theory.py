@@ -18,11 +18,13 @@ class Gain:
 
     Attributes:
       layer: the row.
+      activation: the function that reads it.
       now: χ at the pre-activation variance that was measured, with the next weight layer's variance.
       critical: the weight variance σ_w² at which χ = 1.
     """
 
     layer: Layer
+    activation: Activation
     now: float
     critical: float
 
@@ -37,15 +39,16 @@ def gains(report: Report) -> list[Gain]:
     weighted = [layer for layer in report.layers if not math.isnan(layer.weight_variance)]
     found = []
     for layer, following in zip(weighted, weighted[1:], strict=False):
-        if layer.activation_function is None:
+        activation = layer.activation_function
+        if activation is None:
             continue
         variance = min(layer.activation_rms**2, LARGEST_MEASURED_VARIANCE)
         try:
-            now = float(meanfield.chi(layer.activation_function.function, following.weight_variance, 0.0, q=variance))
-            critical = critical_variance(layer.activation_function)
+            now = float(meanfield.chi(activation.function, following.weight_variance, 0.0, q=variance))
+            critical = critical_variance(activation)
         except (ValueError, TypeError):
             continue  # an activation function that the theory does not cover
-        found.append(Gain(layer, now, critical))
+        found.append(Gain(layer, activation, now, critical))
     return found
 
 

@@ -104,7 +104,7 @@ def nonfinite(report: Report) -> list[Finding]:
     elif where is not None:
         total = math.prod(where.output_shape)
         evidence = f"first at {where.label}: {where.nonfinite} of {total} entries; {_before(report, where)}"
-    elif not math.isfinite(report.loss):
+    elif back is None or not math.isfinite(report.loss):
         evidence = f"all layers are finite, the loss is {report.loss}"
     else:
         evidence = (

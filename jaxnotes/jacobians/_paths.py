@@ -70,11 +70,12 @@ def _scaled_contributions(branch, params, x, loss, branch_scale):
 
     def back(carry, layer):
         vectors, exponents = carry
-        pulled = scale.astype(dtype) * pull_back(branch, *layer, vectors[:-1].astype(x.dtype)).astype(dtype)
-        longer, of_longer = _normalised(pulled, exponents[:-1])
+        layer_params, h = layer
+        pulled = scale.astype(dtype) * pull_back(branch, layer_params, h, vectors[:-1].astype(x.dtype)).astype(dtype)
+        longer, longer_exponents = _normalised(pulled, exponents[:-1])
         longer = jnp.concatenate([jnp.zeros_like(vectors[:1]), longer])
-        of_longer = jnp.concatenate([jnp.zeros_like(exponents[:1]), of_longer])
-        return _sum((vectors, exponents), (longer, of_longer)), None
+        longer_exponents = jnp.concatenate([jnp.zeros_like(exponents[:1]), longer_exponents])
+        return _sum((vectors, exponents), (longer, longer_exponents)), None
 
     return jax.lax.scan(back, _normalised(start, jnp.zeros(start.shape[:2], jnp.int32)), (params, inputs), reverse=True)[0]
 
@@ -88,7 +89,7 @@ def _normalised(vectors: Array, exponents: Array) -> tuple[Array, Array]:
 def _sum(a: tuple[Array, Array], b: tuple[Array, Array]) -> tuple[Array, Array]:
     """The sum of two scaled vectors; a zero vector's exponent does not count."""
     lowest = jnp.iinfo(jnp.int32).min // 2
-    of_a, of_b = (jnp.where(jnp.any(vectors != 0, axis=-1), exponents, lowest) for vectors, exponents in (a, b))
-    common = jnp.maximum(of_a, of_b)
-    total = sum(vectors * power_of_two(of - common, vectors.dtype)[..., None] for (vectors, _), of in ((a, of_a), (b, of_b)))
-    return _normalised(total, jnp.where(common == lowest, 0, common))
+    exponent_a, exponent_b = (jnp.where(jnp.any(vectors != 0, axis=-1), exponents, lowest) for vectors, exponents in (a, b))
+    common = jnp.maximum(exponent_a, exponent_b)
+    scale_a, scale_b = (power_of_two(exponent - common, a[0].dtype)[..., None] for exponent in (exponent_a, exponent_b))
+    return _normalised(a[0] * scale_a + b[0] * scale_b, jnp.where(common == lowest, 0, common))

@@ -57,8 +57,9 @@ def rescaled_sweep(f: Callable, params: PyTree, x: Array, cotangents: Float[Arra
 
     def back(carry, layer):
         cotangents, exponent, shift = carry
+        layer_params, h = layer
         scale = power_of_two(-shift, accumulation_dtype(x.dtype)).astype(x.dtype)
-        pulled = pull_back(f, *layer, cotangents * scale[None, :, None])
+        pulled = pull_back(f, layer_params, h, cotangents * scale[None, :, None])
         squares, extra, shift_of_squares = _squares(pulled, axes)
         exponent = exponent + shift
         return (pulled, exponent, extra + shift_of_squares), (squares, exponent + extra)

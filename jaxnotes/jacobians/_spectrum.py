@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.core import Tracer
 from jaxtyping import Bool, Float, Int, PyTree
 
 from jaxnotes.jacobians._graded import DEAD, Rows, log_row_norms, multiply_upper, normalised, orthogonalised
@@ -50,7 +51,7 @@ def log_singular_values(
     of each. Raises as `end_to_end` does, and ValueError for another dtype.
     """
     spectrum = log_singular_values_with_error(f, params, x, dtype=dtype)
-    if not isinstance(spectrum.converged, jax.core.Tracer) and not bool(spectrum.converged.all()):
+    if not isinstance(spectrum.converged, Tracer) and not bool(spectrum.converged.all()):
         warnings.warn(_shortfall(spectrum), SpectrumAccuracyWarning, stacklevel=2)
     return spectrum.values
 
@@ -68,11 +69,11 @@ def log_singular_values_with_error(f: Callable, params: PyTree, x: Float[Array, 
     dtype = accumulation_dtype(x.dtype) if dtype is None else jnp.dtype(dtype)
     if dtype not in TOLERANCES:
         raise ValueError(f"dtype is {dtype}, expected float32 or float64")
-    if dtype == jnp.float32 or jax.config.jax_enable_x64:
+    if dtype == jnp.float32 or jnp.result_type(float) == jnp.float64:
         return _spectrum(f, params, x, dtype)
     with jax.enable_x64(True):
         spectrum = _spectrum(f, params, x, dtype)
-    if any(isinstance(part, jax.core.Tracer) for part in spectrum):
+    if any(isinstance(part, Tracer) for part in spectrum):
         raise ValueError("dtype is float64 under a transformation without x64: call it outside, or inside jax.enable_x64(True)")
     return Spectrum(*(np.asarray(part) for part in spectrum))
 
@@ -144,7 +145,8 @@ def _push(f, layer, basis: Float[Array, "batch n k"]) -> Array:
 
 def _pull(f, layer, basis: Float[Array, "batch n k"]) -> Array:
     """The layer's Jacobian, transposed, times basis."""
-    return pull_back(f, *layer, basis, axis=2)
+    layer_params, h = layer
+    return pull_back(f, layer_params, h, basis, axis=2)
 
 
 def _layer_ranks(f, layers) -> Int[Array, "depth batch"]:

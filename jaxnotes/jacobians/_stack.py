@@ -6,6 +6,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.core import Tracer
 from jaxtyping import Float, PyTree
 
 
@@ -120,12 +121,12 @@ def _named(value) -> str:
 
 
 def _concrete(tree: PyTree) -> bool:
-    return not any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(tree))
+    return not any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(tree))
 
 
 def _is_true(flag: Array) -> bool:
     """False where the flag is traced, as inside a jitted function that closes over concrete values."""
-    return not isinstance(flag, jax.core.Tracer) and bool(flag)
+    return not isinstance(flag, Tracer) and bool(flag)
 
 
 @jax.jit

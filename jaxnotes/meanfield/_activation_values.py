@@ -3,12 +3,13 @@
 import contextlib
 from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-ScalarFunction = Callable
+ScalarFunction = Callable[..., Any]  # from a scalar to a scalar
 SIZES = (1024, 8192, 65536)  # the only shapes compiled: points are padded to one of them
 
 

@@ -1,7 +1,7 @@
 """Checks of the numbers that the theory is asked about: concrete, finite, in range, of shapes that broadcast."""
 
-import jax
 import numpy as np
+from jax.core import Tracer
 from jax.typing import ArrayLike
 
 Result = float | np.ndarray
@@ -14,7 +14,7 @@ def real(name: str, value: ArrayLike, low: float = -np.inf, high: float = np.inf
       TypeError: it is traced, or not made of real numbers.
       ValueError: an entry is not finite or outside [low, high].
     """
-    if isinstance(value, jax.core.Tracer):
+    if isinstance(value, Tracer):
         raise TypeError(f"{name} is traced; the mean-field theory runs on concrete numbers: call it outside jit, grad and vmap")
     try:
         array = np.asarray(value)

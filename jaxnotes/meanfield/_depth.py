@@ -169,7 +169,7 @@ def log_norm_variance(
     if is_homogeneous(activation):
         path = np.full(depth, START)  # χ is that of every q
     else:
-        start = fixed_point(activation, weights, biases) if q is None else _number("q", q)
+        start = float(fixed_point(activation, weights, biases)) if q is None else _number("q", q)
         path = variance_trajectory(activation, start, weights, biases, depth - 1)
     found = _fluctuations(activation, path, weights, biases)
     later, total = 0.0, 0.0  # d(sum of the later layers' ln χ) / d ln q, from the last layer back

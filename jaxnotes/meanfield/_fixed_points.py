@@ -189,7 +189,9 @@ def is_homogeneous(activation: ScalarFunction) -> bool:
 
 def _networks(weight_variance: ArrayLike, bias_variance: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     weights = _arguments.variance("weight_variance", weight_variance)
-    return _arguments.broadcast(weight_variance=weights, bias_variance=_arguments.variance("bias_variance", bias_variance))
+    biases = _arguments.variance("bias_variance", bias_variance)
+    weights, biases = _arguments.broadcast(weight_variance=weights, bias_variance=biases)
+    return weights, biases
 
 
 def _excess(activation: ScalarFunction, log_q: np.ndarray, weights: np.ndarray, biases: np.ndarray) -> np.ndarray:
@@ -227,12 +229,14 @@ def _correlation_fixed_point(activation: ScalarFunction, gain: float, q: float, 
 
     def rise(c: float) -> float:
         """(1 - C(c)) / (1 - c) - 1, which is -C(0) at 0 and χ - 1 > 0 at 1."""
-        return (1 - correlation_map(activation, c, q, weights, biases)) / (1 - c) - 1
+        return (1 - float(correlation_map(activation, c, q, weights, biases))) / (1 - c) - 1
 
     if rise(0.0) >= -_ROUNDING:
         return 0.0
     highest = 1 - 1e-8
-    return 1.0 if rise(highest) <= 0 else float(optimize.brentq(rise, 0.0, highest, xtol=1e-13))
+    if rise(highest) <= 0:
+        return 1.0
+    return float(optimize.root_scalar(rise, method="brentq", bracket=(0.0, highest), xtol=1e-13).root)
 
 
 def _depth_scale(slope: Result) -> Result:

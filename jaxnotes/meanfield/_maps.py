@@ -120,7 +120,10 @@ def _variances(**values: ArrayLike) -> tuple[np.ndarray, ...]:
     return _arguments.broadcast(**{name: _arguments.variance(name, value) for name, value in values.items()})
 
 
-def _pair(c: ArrayLike, q: ArrayLike, q2: ArrayLike | None, weight_variance: ArrayLike, bias_variance: ArrayLike) -> tuple:
+def _pair(
+    c: ArrayLike, q: ArrayLike, q2: ArrayLike | None, weight_variance: ArrayLike, bias_variance: ArrayLike
+) -> tuple[np.ndarray, ...]:
+    """The checked numbers at their common shape, in the order of `correlation_map`'s body: c, q, q2 and the variances."""
     q2 = q if q2 is None else q2
     variances = {"q": q, "q2": q2, "weight_variance": weight_variance, "bias_variance": bias_variance}
     checked = {name: _arguments.variance(name, value) for name, value in variances.items()}

@@ -15,7 +15,7 @@ from jaxnotes.probe._adapted import Adapted
 from jaxnotes.probe._parameters import OwnParameters, own_parameters
 from jaxnotes.probe._program import Passed, Program
 from jaxnotes.probe._report import Layer, RunningStatistics
-from jaxnotes.probe._statistics import describe, example_axis
+from jaxnotes.probe._statistics import Statistics, describe, example_axis
 from jaxnotes.probe._survey import Site
 
 RESCUE = 2.0**90  # what a backward pass is scaled by where its results leave float32
@@ -68,19 +68,18 @@ def assemble(
 ) -> dict[int, list[Row]]:
     """The rows of each site, one a step, without Jacobians."""
     sites = {number: site for number, site in enumerate(program.sites) if site.mark.role == "output" and site.differentiable}
-    described = {
-        n: _describe(site, passed.values[n], passed.gradients[n], program.examples, summarise_steps)
-        for n, site in sites.items()
-    }
+
+    def describe_all(gradients: list) -> dict[int, Statistics]:
+        return {
+            n: _describe(site, passed.values[n], gradients[n], program.examples, summarise_steps) for n, site in sites.items()
+        }
+
+    described = describe_all(passed.gradients)
 
     def logs(scale: float) -> list[tuple]:
         again = described
         if scale != 1.0:
-            gradients = program.gradients(arguments, jnp.float32(scale)).gradients
-            again = {
-                n: _describe(site, passed.values[n], gradients[n], program.examples, summarise_steps)
-                for n, site in sites.items()
-            }
+            again = describe_all(program.gradients(arguments, jnp.float32(scale)).gradients)
         return [(np.asarray(log10_rms(np.asarray(found.gradient_norms)) - math.log10(scale)),) for found in again.values()]
 
     log_norms = {n: log for n, (log,) in zip(sites, rescued(logs), strict=True)}
@@ -92,7 +91,7 @@ def assemble(
     }
 
 
-def _describe(site: Site, value: Array, gradient: Array, examples: int, summarise_steps: bool):
+def _describe(site: Site, value: Array, gradient: Array, examples: int, summarise_steps: bool) -> Statistics:
     axis, steps = example_axis(site.shape, examples), len(site.steps)
     if summarise_steps:
         axis, steps = (None if axis is None else axis + steps), 0

@@ -16,8 +16,9 @@ def adapt(model: Any, train: bool | None, batched: bool) -> Adapted:
     Raises:
       ModelError: not a model that the probe reads.
     """
-    first, second = model if isinstance(model, tuple) and len(model) == 2 else (model, None)
-    bases = {base.__module__ for base in type(first).__mro__} if not isinstance(first, type) else set()
+    pair: tuple[Any, Any] = model if isinstance(model, tuple) and len(model) == 2 else (model, None)
+    first, second = pair
+    bases = _modules_of_bases(first)
     if "flax.linen.module" in bases:
         from jaxnotes.probe import _linen
 
@@ -51,6 +52,11 @@ def with_parameters(model: Any, change: Callable[[tuple[str, ...], Any], Any]) -
     adapted = adapt(model, None, False)
     changed = jax.tree_util.tree_map_with_path(lambda path, leaf: change(names_of(path), leaf), adapted.parameters)
     return adapted.rebuild(changed)
+
+
+def _modules_of_bases(model: Any) -> set[str]:
+    """The modules that define what the model is an instance of; none for a class, which is no model yet."""
+    return set() if isinstance(model, type) else {base.__module__ for base in type(model).__mro__}
 
 
 def _described(model: Any) -> str:

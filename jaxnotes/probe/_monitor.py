@@ -70,13 +70,13 @@ def monitor(
     if not 0 <= momentum < 1:
         raise ValueError(f"momentum is {momentum}, expected a number in [0, 1): the weight of the old value")
 
-    def init(parameters: Any) -> MonitorState:
-        layers = len(layer_names(parameters))
+    def init(params: Any) -> MonitorState:
+        layers = len(layer_names(params))
         zero = jnp.zeros((), jnp.int32)
         return MonitorState(zero, jnp.zeros(layers, jnp.float32), zero, jnp.full((), -1, jnp.int32))
 
-    def update(updates: Any, state: MonitorState, parameters: Any = None):
-        del parameters
+    def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, MonitorState]:
+        del params
         names = layer_names(updates)
         bad = ~all_finite(updates)
         first = jnp.where(bad & (state.first_nonfinite < 0), state.step, state.first_nonfinite)

@@ -34,7 +34,7 @@ def adapt(model: nnx.Module, train: bool | None) -> Adapted:
 
 def _wrap(module: nnx.Module, path: tuple[Any, ...]) -> None:
     """Gives one module of the clone a class of its own, whose call taps; the class it had is left alone."""
-    plain = type(module)
+    plain: Any = type(module)
     if not callable(module):
         return
     names = tuple(map(str, path))

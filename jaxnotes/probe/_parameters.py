@@ -45,7 +45,9 @@ def own_parameters(
         (names_of(path), leaf) for path, leaf in flat if hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jnp.floating)
     ]
     values = [leaf for _, leaf in floating]
-    updates = [None] * len(values) if optimizer is None else optimizer.update(gradients, optimizer.init(values), values)[0]
+    updates: list[Array | None] = [None] * len(values)
+    if optimizer is not None:
+        updates = jax.tree.leaves(optimizer.update(gradients, optimizer.init(values), values)[0])
     # On the host in float64: a program for each shape of parameter would take longer to compile than the model.
     wide = lambda array: None if array is None else np.asarray(array).astype(np.float64)
     by_owner: dict[tuple[str, ...], list[tuple]] = {}

@@ -177,10 +177,8 @@ def merge(chosen: list, rest: tuple) -> Any:
     """The tree that `split` took apart."""
     others, static = rest
     structure, floating = static.value
-    chosen, others = iter(chosen), iter(others)
-    leaves = []
-    for f, other in zip(floating, others, strict=True):
-        leaves.append(next(chosen) if f else other)
+    waiting = iter(chosen)
+    leaves = [next(waiting) if f else other for f, other in zip(floating, others, strict=True)]
     return jax.tree.unflatten(structure, leaves)
 
 

@@ -4,6 +4,7 @@ import dataclasses
 import html
 import math
 from collections.abc import Iterable
+from typing import Any
 
 from jaxnotes.probe._seen_activation import Activation
 
@@ -149,7 +150,7 @@ class Report:
         return html_table(self.rows())
 
 
-def storable(value):
+def storable(value: Any) -> Any:
     """Records, mappings and sequences as what JSON holds; a number that is not finite becomes null, a function is left out."""
     if dataclasses.is_dataclass(value):
         fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value) if field.repr}

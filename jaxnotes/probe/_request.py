@@ -63,7 +63,7 @@ class Request:
             (self.adapted.parameters, self.adapted.state, self.inputs, data, self.targets, self.key)
         )
         kinds = tuple((leaf.shape, str(leaf.dtype)) if hasattr(leaf, "dtype") else type(leaf) for leaf in leaves)
-        return self.adapted.identity, self.loss, tuple(sorted(structure.items())), tree, kinds, jax.config.jax_enable_x64
+        return self.adapted.identity, self.loss, tuple(sorted(structure.items())), tree, kinds, jnp.result_type(float)
 
     def trace(self) -> Program:
         data, structure = self.divided_keywords()

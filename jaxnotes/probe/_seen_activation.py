@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -96,7 +97,12 @@ def origins(jaxpr: Jaxpr) -> Origins:
     return found
 
 
-def between(found: Origins, root: Var, end: Var) -> Activation | None:
+def aval(variable: Var | Literal) -> Any:
+    """The shape and dtype of a variable: what every array in a jaxpr has, though not every abstract value."""
+    return variable.aval
+
+
+def between(found: Origins, root: Var, end: Var | Literal) -> Activation | None:
     """The function from `root` to `end`, or None where it is linear."""
     chain, waiting = {}, [end]
     while waiting:
@@ -105,14 +111,14 @@ def between(found: Origins, root: Var, end: Var) -> Activation | None:
             chain[variable] = found.made_by[variable]
             waiting += chain[variable][1].invars
     equations = [equation for _, equation in sorted(chain.values(), key=lambda made: made[0])]
-    met = [v.aval.dtype for v in (root, *chain) if jnp.issubdtype(v.aval.dtype, jnp.floating)]
+    met = [aval(v).dtype for v in (root, *chain) if jnp.issubdtype(aval(v).dtype, jnp.floating)]
     coarsest = max((float(jnp.finfo(dtype).eps) for dtype in met), default=0.0)
-    return recognise(lambda x: _evaluate(equations, {root: x.astype(root.aval.dtype)}, x)[end], max(1e-3, 4 * coarsest))
+    return recognise(lambda x: _evaluate(equations, {root: x.astype(aval(root).dtype)}, x)[end], max(1e-3, 4 * coarsest))
 
 
 def _evaluate(equations: list[JaxprEqn], values: dict, like: Array) -> dict:
     """The values of elementwise equations on an array of another shape than they were traced for."""
-    read = lambda v: jnp.asarray(v.val, v.aval.dtype) if isinstance(v, Literal) else values[v]
+    read = lambda v: jnp.asarray(v.val, aval(v).dtype) if isinstance(v, Literal) else values[v]
     for equation in equations:
         (out,) = equation.outvars
         body = inner(equation)

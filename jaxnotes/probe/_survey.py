@@ -5,7 +5,7 @@ import dataclasses
 import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Var
 
-from jaxnotes.probe._seen_activation import Activation, Origins, between, inner, origins
+from jaxnotes.probe._seen_activation import Activation, Origins, aval, between, inner, origins
 from jaxnotes.probe._tapping import Mark, tap_primitive
 
 
@@ -100,7 +100,7 @@ def _visit(jaxpr: Jaxpr, around: Around, sites: list, notes: list, activations: 
 
 def _site(equation: JaxprEqn, around: Around, found: Origins | None, applied: dict[Var, Activation]) -> Site:
     (value,), (out,), mark = equation.invars, equation.outvars, equation.params["mark"]
-    site = Site(mark, tuple(value.aval.shape), value.aval.dtype, around.steps, around.scan)
+    site = Site(mark, tuple(aval(value).shape), aval(value).dtype, around.steps, around.scan)
     if found is None:
         return site
     root = found.of(value)

@@ -53,7 +53,7 @@ def tap(name: str, value: Array) -> Array:
         raise TypeError(f"the name of a tap is a string, got {name!r}: tap(name, value)")
     if not name:
         raise ValueError("the name of a tap is empty; name the layer, such as 'hidden'")
-    if not isinstance(value, jax.Array | jax.core.Tracer) and not hasattr(value, "__array__"):
+    if not isinstance(value, jax.Array) and not hasattr(value, "__array__"):
         raise TypeError(f"tap {name!r} got {type(value).__name__}, expected an array; tap each array of a structure by itself")
     return bind(jnp.asarray(value), Mark(name, owner=tuple(name.split("/"))))
 
@@ -66,7 +66,7 @@ def bind(value: Array, mark: Mark) -> Array:
 def bind_outputs(outputs: Any, mark: Mark) -> Any:
     """Marks every array in what a layer returned; what is not an array stays as it is."""
     leaves, structure = jax.tree.flatten(outputs)
-    places = [i for i, leaf in enumerate(leaves) if isinstance(leaf, jax.Array | jax.core.Tracer)]
+    places = [i for i, leaf in enumerate(leaves) if isinstance(leaf, jax.Array)]
     for number, i in enumerate(places):
         leaves[i] = bind(leaves[i], dataclasses.replace(mark, output=number))
     return jax.tree.unflatten(structure, leaves)
