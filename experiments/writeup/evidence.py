@@ -2,6 +2,8 @@
 
 import importlib
 import inspect
+import re
+from pathlib import Path
 
 from docutils import nodes
 from docutils.parsers.rst import directives
@@ -14,6 +16,8 @@ from experiments.study.results import figure_files
 from experiments.writeup.claims import judged_claim, quoted
 from experiments.writeup.numbers import UnknownName, measured_number, typographic
 from experiments.writeup.words import language, words
+
+_SIZE = re.compile(r'<svg[^>]* width="([\d.]+)pt" height="([\d.]+)pt"')
 
 
 class Evidence(SphinxDirective):
@@ -41,7 +45,7 @@ class Evidence(SphinxDirective):
         undecided = [criterion for criterion, outcome in judgement.outcomes.items() if outcome == "undecided"]
         if undecided:
             found.append(_literal_line(label["undecided"], "; ".join(undecided)))
-        found.append(_figure(identifier, f"{label['figure']}: {claim.statement[of_language]}"))
+        found.append(_figure(Path(self.env.srcdir), identifier, f"{label['figure']}: {claim.statement[of_language]}"))
         found.append(_folded(label["numbers"], _table(judged.evidence.measurements, label, of_language)))
         found += [_folded(f"{label['code']}: {name.rpartition('.')[2]}", block) for name, block in source.items()]
         command = nodes.literal_block("", run.command, language="console")
@@ -58,8 +62,15 @@ def _folded(summary: str, *content: nodes.Node) -> folded:
     return folded("", *content, summary=summary)
 
 
-def _figure(identifier: str, alternative: str) -> nodes.image:
-    return nodes.image(uri=f"/figures/{figure_files(identifier, 'quick')[0]}", alt=alternative, classes=["claim-figure"])
+def _figure(source: Path, identifier: str, alternative: str) -> nodes.image:
+    """The picture, loaded when in view; with its size, since pictures without one are all in view before they are there."""
+    uri = f"/figures/{figure_files(identifier, 'quick')[0]}"
+    image = nodes.image(uri=uri, alt=alternative, classes=["claim-figure"], loading="lazy")
+    drawing = source / uri.lstrip("/")
+    size = _SIZE.search(drawing.read_text(encoding="utf-8")) if drawing.is_file() else None  # else Sphinx says what is missing
+    if size:
+        image["width"], image["height"] = (f"{float(points) * 4 / 3:.0f}" for points in size.groups())  # in pixels
+    return image
 
 
 def _literal_line(label: str, text: str) -> nodes.paragraph:

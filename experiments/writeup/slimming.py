@@ -1,32 +1,16 @@
-"""What keeps a page light and open to all: no icon script of 1.5 MB, pictures loaded when in view, named toggles."""
+"""What keeps a page light and open to all: no icon script of 1.5 MB, and menus' toggles that have a name."""
 
 import re
 from pathlib import Path
 
-from docutils import nodes
 from sphinx.application import Sphinx
 
 from experiments.writeup.words import words
 
-# The theme's icon script draws a dozen icons here; the stylesheet has characters for them.
+# The theme's icon script draws a dozen icons here; the stylesheet has characters for them. To go once the theme's is small:
+# https://github.com/pydata/pydata-sphinx-theme/issues/2379, pull request 2494.
 _ICON_SCRIPT = re.compile(r'\s*<script defer src="[^"]*fontawesome\.js[^"]*"></script>')
-_NOTEBOOK_STYLE = re.compile(r"\s*<link [^>]*mystnb[^>]*/>")
-_IMAGE = re.compile(r'<img (?P<rest>[^>]*?src="(?P<source>[^"]*)")')
-_SIZE = re.compile(r'<svg[^>]* width="([\d.]+)pt" height="([\d.]+)pt"')
 _UNUSED = ("scripts/fontawesome.js*", "**/*.map")
-
-
-def _lazy_images(app: Sphinx, pagename: str, templatename: str, context: dict, doctree: nodes.document | None) -> None:
-    if "body" in context:
-        context["body"] = _IMAGE.sub(lambda image: _lazy_image(image, Path(app.srcdir) / "figures"), context["body"])
-
-
-def _lazy_image(image: re.Match, figures: Path) -> str:
-    """With its size: pictures without one have no height until they are there, so that all would be in view at once."""
-    drawing = figures / Path(image["source"]).name
-    size = _SIZE.search(drawing.read_text(encoding="utf-8")) if drawing.is_file() else None
-    pixels = f'width="{float(size[1]) * 4 / 3:.0f}" height="{float(size[2]) * 4 / 3:.0f}" ' if size else ""
-    return f'<img loading="lazy" decoding="async" {pixels}{image["rest"]}'
 
 
 def _named_toggles(html: str, name: str) -> str:
@@ -40,8 +24,6 @@ def _finish(app: Sphinx, exception: Exception | None) -> None:
     out = Path(app.outdir)
     for page in out.rglob("*.html"):
         html = _ICON_SCRIPT.sub("", page.read_text(encoding="utf-8"))
-        if "tutorials" not in page.parts:
-            html = _NOTEBOOK_STYLE.sub("", html)
         page.write_text(_named_toggles(html, words(app.config)["unfold"]), encoding="utf-8")
     for pattern in _UNUSED:
         for path in (out / "_static").glob(pattern):
@@ -50,5 +32,4 @@ def _finish(app: Sphinx, exception: Exception | None) -> None:
 
 
 def setup(app: Sphinx) -> None:
-    app.connect("html-page-context", _lazy_images)
     app.connect("build-finished", _finish)

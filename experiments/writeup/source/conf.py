@@ -2,11 +2,7 @@
 
 import gc
 
-from pybtex.backends import plaintext
-from pybtex.plugin import register_plugin
-
-register_plugin("pybtex.backends", "plaintext", plaintext.Backend, force=True)  # else each citation looks for it anew
-gc.disable()  # a build keeps all that it makes until it ends; looking for what it no longer needs takes an eighth of its time
+gc.disable()  # a build keeps all that it makes until it ends; looking for what it no longer needs takes a fifth of its time
 
 project = "jaxnotes"
 author = "jaxnotes"
