@@ -6,11 +6,11 @@ import numpy as np
 import optax
 from jax import Array
 
+from experiments.embedding import data
 from experiments.embedding.settings import Embedding
 from experiments.study.measurement import Evidence, Measurement, exact, interval
 from experiments.study.seeds import side_by_side
 from jaxnotes import datasets, training
-from jaxnotes import datasets as data  # of this question alone
 from jaxnotes.models.pair_embedding import pair_embedding, pair_embedding_init
 
 TABLE = "GloVe 6B, 50 wide (Pennington et al. 2014)"

@@ -10,13 +10,13 @@ import numpy as np
 import optax
 from jax import Array
 
+from experiments.embedding import data
 from experiments.embedding.glove import correlation, unit_rows
 from experiments.embedding.settings import Embedding
 from experiments.study.measurement import Evidence, curve, interval
 from experiments.study.seeds import side_by_side
 from experiments.study.tuning import Tuned, adam, described, tuned
 from jaxnotes import datasets, training
-from jaxnotes import datasets as data  # of this question alone
 from jaxnotes.layers.embedding import embedding
 from jaxnotes.layers.linear import linear, linear_init
 from jaxnotes.models.pair_embedding import negative_sampling_loss, pair_embedding_init
