@@ -8,11 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.embedding import glove, measurement, training
+from experiments.embedding import data, glove, measurement, training
 from experiments.embedding.settings import Embedding
 from experiments.study.topic import Topic
 from jaxnotes import datasets
-from jaxnotes import datasets as data  # of this question alone
 
 pytestmark = pytest.mark.usefixtures("standard_promotion")
 
