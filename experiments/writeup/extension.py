@@ -1,6 +1,5 @@
 """The Sphinx extension of the writeup: results read once a build, and the roles, directives and checks that use them."""
 
-import re
 from pathlib import Path
 
 from sphinx.application import Sphinx
@@ -45,4 +44,6 @@ def _load(app: Sphinx, config: Config) -> None:
 
 def _as_text(app: Sphinx, what: str, name: str, thing: object, options: object, lines: list[str]) -> None:
     """Docstrings write |x| and [batch, *spatial] as mathematics has them; reStructuredText would read marks of its own."""
-    lines[:] = [re.sub(r"([*|])(?=[^`]*(?:`[^`]*`[^`]*)*$)", r"\\\1", line) for line in lines]
+    pieces = "\n".join(lines).split("`")
+    pieces[::2] = [piece.replace("*", r"\*").replace("|", r"\|") for piece in pieces[::2]]  # those outside of backticks
+    lines[:] = "`".join(pieces).split("\n")
