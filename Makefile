@@ -1,5 +1,6 @@
 # make figures [TOPICS="residual saturation"] [SCALE=quick|paper] [OUT=out] [FLAGS="--force"]
-# make test    [TESTS=tests/test_jacobians.py]
+# make test      [TESTS=tests/jacobians]   all tests, or some
+# make test-fast                           the library, the rules and the formats
 # make benchmark | lint | lock | messages | clean
 PYTHON ?= python3
 OUT    ?= out
@@ -11,7 +12,7 @@ python = .venv/bin/python
 # QR factorisations of small matrices are slower with threads, and far slower on a busy machine.
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: figures test benchmark lint lock clean install messages
+.PHONY: figures test test-fast benchmark lint lock clean install messages
 
 figures: .venv/installed
 	$(python) -m experiments.reproduce --scale=$(SCALE) --out_dir=$(OUT) $(if $(TOPICS),--topics="$(TOPICS)") $(FLAGS)
@@ -19,9 +20,16 @@ figures: .venv/installed
 test: .venv/installed
 	$(python) -m pytest -n auto --dist loadfile $(TESTS)
 
+# By folder: what trains nothing, starts no whole run and opens no browser.
+FAST = tests/jacobians tests/layers tests/meanfield tests/models tests/probe tests/diagnosis \
+  $(wildcard tests/test_*.py) $(wildcard tests/experiments/study/test_*.py)
+SLOW = tests/test_readme.py tests/test_install.py tests/experiments/study/test_script.py
+test-fast: .venv/installed
+	$(python) -m pytest -n auto --dist loadfile $(filter-out $(SLOW),$(FAST))
+
 benchmark: .venv/installed
 	$(python) -m experiments.benchmark --out_dir=$(OUT)
-	$(python) -m experiments.diagnosis_rates
+	$(python) -m experiments.diagnosis.rates
 
 # Brings the Chinese catalogues up to the English pages; what is new in them is empty and wants a translation.
 messages: .venv/installed
@@ -30,6 +38,8 @@ messages: .venv/installed
 
 lint: .venv/installed
 	$(python) -m ruff check .
+	$(python) -m ruff format --check .
+	$(python) -m pyright --pythonpath $(python)
 
 install: .venv/installed
 
@@ -42,10 +52,12 @@ install: .venv/installed
 	$(PYTHON) -m pip --python $(python) install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
-# Rewrites the lock with the newest versions; needs `uv`.
+# Rewrites the lock with the newest versions, or with UPGRADE= only what pyproject.toml has new; needs `uv`.
+UPGRADE ?= --upgrade
 lock:
-	uv pip compile pyproject.toml --extra test --extra glove --extra site --group build --universal --python-version 3.11 --generate-hashes \
-	  --no-annotate --custom-compile-command "make lock" --upgrade --quiet --output-file requirements.lock
+	uv pip compile pyproject.toml --extra diagnose --extra study --extra glove --extra site --extra test --group build \
+	  --universal --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command "make lock" \
+	  $(UPGRADE) --quiet --output-file requirements.lock
 
 clean:
 	rm -rf .venv $(OUT) .pytest_cache .ruff_cache .hypothesis

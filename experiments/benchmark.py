@@ -18,8 +18,9 @@ from absl import flags
 from rich.console import Console
 from rich.table import Table
 
-from experiments.study import compilation, files, fingerprint, results, script, topics
+from experiments.study import fingerprint, results, script, topics
 from jaxnotes import jacobians, probe
+from jaxnotes.command import files, start
 from jaxnotes.layers.activations import tanh
 from jaxnotes.layers.initializers import weight_variance
 from jaxnotes.models.mlp import hidden_layer, stack_init
@@ -232,7 +233,7 @@ def main(argv) -> None:
     del argv
     out_dir, rounds = Path(flags.FLAGS.out_dir), flags.FLAGS.rounds
     files.check_writable(out_dir)
-    compilation.use_cache()
+    start.use_compilation_cache()
     rows = [compile_row(rounds), *gradient_rows(rounds), *jacobian_rows(rounds), *study_rows(), monitor_row(rounds)]
     rows += process_rows(out_dir)
     table = Table("what", "measured", "target", title="Speed", title_justify="left")
@@ -248,4 +249,4 @@ def main(argv) -> None:
 if __name__ == "__main__":
     script.define_common_flags()
     flags.DEFINE_integer("rounds", 9, "Rounds of every interleaved comparison.", lower_bound=2, module_name=sys.argv[0])
-    script.start(main, usage=__doc__)
+    start.start(main, usage=__doc__)

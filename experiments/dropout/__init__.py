@@ -1,1 +1,1 @@
-"""Dropout: the mask, the scale at inference, the subnetworks, the ensemble they form, and what training with it gives."""
+"""What does dropout compute exactly, what only nearly, and what does training with it give?"""

@@ -99,17 +99,16 @@ def ensemble(evidence: Evidence):
 def overfitting(evidence: Evidence):
     """Test error and the gap to training accuracy over data size, with and without dropout, wide and narrow."""
     figure, (left, right) = new_figure(2, height=2.6)
-    x = evidence.arrays["examples"].astype(float)
+    x, (wide, narrow) = evidence.arrays["examples"].astype(float), evidence.arrays["widths"]
     for series, (arm, label) in enumerate(_ARMS.items()):
         found = [evidence[f"accuracy-{arm}-{size}"] for size in _SIZES]
         shown = tuple(zip(*((1 - m.value, 1 - m.high, 1 - m.low) for m in found), strict=True))
-        measured(left, x, *shown, series=series, label=f"{label}, {evidence['width-wide'].value:.0f} units", ls="-")
+        measured(left, x, *shown, series=series, label=f"{label}, {wide} units", ls="-")
         gaps = [[evidence.arrays[f"gap-{arm}-{size}-{part}"] for size in _SIZES] for part in ("mean", "low", "high")]
         measured(right, x, *gaps, series=series, label=label, ls="-")
         one = evidence[f"accuracy-{arm}-narrow"]
-        narrow = f"{label}, {evidence['width-narrow'].value:.0f} units"
         look = {"series": series + 2, "color": COLORS[series]}
-        measured(left, x[-1:], [1 - one.value], [1 - one.high], [1 - one.low], label=narrow, **look)
+        measured(left, x[-1:], [1 - one.value], [1 - one.high], [1 - one.low], label=f"{label}, {narrow} units", **look)
         gap = [[evidence.arrays[f"gap-{arm}-narrow-{part}"]] for part in ("mean", "low", "high")]
         measured(right, x[-1:], *gap, **look)
     left.set(xscale="log", yscale="log", xlabel="training examples", ylabel="test error")

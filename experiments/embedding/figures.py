@@ -16,7 +16,7 @@ def _curve(axes, evidence: Evidence, name: str, x, *, series: int, label: str, *
 
 
 def _rows(axes, evidence: Evidence, names: dict[str, str], *, series: int = 0) -> None:
-    """Named measurements with their intervals, one a row from the top."""
+    """Named measurements with their intervals, one per row from the top."""
     places = np.arange(len(names))[::-1]
     for place, name in zip(places, names, strict=True):
         one = evidence[name]
@@ -76,6 +76,8 @@ def cost(evidence: Evidence):
                 growth = sizes / sizes[-1] if name == "one-hot" else np.ones(len(sizes))
                 theory(axes, sizes, values[-1] * growth, series=series)
         axes.set(xscale="log", yscale="log", xlabel="vocabulary V", ylabel=label)
+        axes.set_xticks(sizes, [str(n) for n in sizes])
+        axes.set_xticks([], minor=True)
     settings_note(panels[0], "compiled program; line: ∝ V, constant", 36)
     settings_note(panels[2], "least time", 36)
     panels[0].legend(loc="center left")
@@ -118,7 +120,7 @@ def transfer(evidence: Evidence):
     for series, (arm, label) in enumerate(_ARMS.items()):
         _curve(axes, evidence, f"accuracy-{arm}", evidence.arrays["examples"], series=series, label=label, ls="-")
     axes.axhline(0.1, color="#888888", lw=0.6, ls=":")
-    axes.set(xscale="log", xlabel="labelled texts a class", ylabel="test accuracy", ylim=(0, 1))
+    axes.set(xscale="log", xlabel="labelled texts per class", ylabel="test accuracy", ylim=(0, 1))
     axes.set_xticks(evidence.arrays["examples"], [str(n) for n in evidence.arrays["examples"]])
     axes.minorticks_off()
     settings_note(axes, f"which of 10 articles 20 words are from; n = {evidence['gain-tiny'].n}, tuned rates; dotted: chance")

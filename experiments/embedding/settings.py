@@ -2,11 +2,11 @@
 
 import dataclasses
 
-from experiments.study.settings import Settings, SettingsError, setting
+from experiments.study.settings import SettingsError, TrainingSettings, setting
 
 
 @dataclasses.dataclass(frozen=True)
-class Embedding(Settings):
+class Embedding(TrainingSettings):
     """Settings of the topic `embedding`."""
 
     symbols: int = setting(100, "Symbols of the random tables.", minimum=8)
@@ -18,7 +18,7 @@ class Embedding(Settings):
         (256, 1024, 4096, 16384), "Vocabularies whose costs are compared, rising.", quick=(256, 4096), minimum=2
     )
     repeats: int = setting(100, "Timings of a program, of which the fastest counts.", quick=20, minimum=3)
-    question_batch: int = setting(512, "Analogy questions a matrix product.", minimum=1)
+    question_batch: int = setting(512, "Analogy questions per matrix product.", minimum=1)
     candidates: int = setting(
         400_000, "Most frequent words of GloVe that may answer and are compared.", quick=30_000, minimum=1000
     )
@@ -26,16 +26,16 @@ class Embedding(Settings):
     learned_width: int = setting(50, "Width of the learned tables.", quick=16, minimum=1)
     window: int = setting(5, "Words on either side that count as context.", minimum=1)
     learned_steps: int = setting(2000, "Adam steps of the learned tables.", quick=150, minimum=10)
-    learned_batch: int = setting(1024, "Pairs a step.", minimum=8)
-    negatives: int = setting(5, "Negative contexts a pair.", minimum=1)
+    learned_batch: int = setting(1024, "Pairs per step.", minimum=8)
+    negatives: int = setting(5, "Negative contexts per pair.", minimum=1)
     learned_seeds: int = setting(6, "Seeds of the learned tables.", quick=2, minimum=2)
     transfer_examples: tuple[int, ...] = setting(
-        (1, 4, 16, 64), "Labelled words a class, rising: tiny, small, medium, large.", minimum=1
+        (1, 4, 16, 64), "Labelled texts per class, rising: tiny, small, medium, large.", minimum=1
     )
     transfer_steps: int = setting(200, "Adam steps of the small task.", quick=20, minimum=1)
     transfer_seeds: int = setting(8, "Seeds of the small task.", quick=2, minimum=2)
     transfer_rates: tuple[float, ...] = setting(
-        (1e-3, 1e-2, 1e-1), "Learning rates tried for each arm.", quick=(1e-2, 1e-1), minimum=1e-12
+        (3e-3, 1e-2, 3e-2), "Learning rates tried first for each arm and size.", quick=(1e-2, 3e-2), minimum=1e-12
     )
 
     def __post_init__(self) -> None:

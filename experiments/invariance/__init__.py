@@ -1,1 +1,1 @@
-"""Translation invariance: what moves and what stays when the input is shifted, and what networks make of it."""
+"""When does a network recognise an object wherever it stands in the image?"""

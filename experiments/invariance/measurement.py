@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from experiments.invariance import training as trained
 from experiments.invariance.order import orders
 from experiments.invariance.settings import Invariance
+from experiments.invariance.training import anywhere, consistencies, generalises, train_all
 from experiments.study.measurement import Evidence, curve, interval
 from experiments.study.seeds import over_seeds
 from experiments.study.topic import Topic
@@ -20,31 +20,32 @@ from jaxnotes.layers.pooling import global_average_pool, max_pool
 
 
 def relative(a: Array, b: Array) -> Array:
-    """‖a − b‖ / ‖b‖."""
+    """Returns ‖a − b‖ / ‖b‖."""
     return jnp.linalg.norm((a - b).ravel()) / jnp.linalg.norm(b.ravel())
 
 
 def _start(settings: Invariance, key: Array) -> tuple[Array, dict, dict]:
-    """Images, and two convolutions on top of one another."""
-    of_x, first, second = jax.random.split(key, 3)
+    """Returns images, and the parameters of two convolutions on top of one another."""
+    key_input, *keys_params = jax.random.split(key, 3)
     n = settings.features
-    x = jax.random.normal(of_x, (settings.batch, settings.size, settings.size, 2), jnp.float64)
-    one, two = (convolution_init(k, a, n, (3, 3), dtype=jnp.float64) for k, a in ((first, 2), (second, n)))
+    x = jax.random.normal(key_input, (settings.batch, settings.size, settings.size, 2), jnp.float64)
+    one, two = (convolution_init(k, a, n, (3, 3), dtype=jnp.float64) for k, a in zip(keys_params, (2, n), strict=True))
     return x, one, two
 
 
 def definition(settings: Invariance, key: Array) -> dict[str, Evidence]:
     """invariance.definition: a network that has it exactly, one that has not, and the map in between, which moves along."""
 
-    def of_seed(seed_key: Array) -> dict[str, Array]:
-        x, one, two = _start(settings, seed_key)
-        dense = linear_init(seed_key, settings.size**2 * 2, 10, dtype=jnp.float64)
-        features = lambda x: relu(convolution(two, relu(convolution(one, x, padding="CIRCULAR")), padding="CIRCULAR"))  # noqa: E731
-        flat = lambda x: linear(dense, x.reshape(len(x), -1))  # noqa: E731
-        moved = lambda h, s: jnp.roll(h, (s, s), (1, 2))  # noqa: E731
+    def of_seed(key: Array) -> dict[str, Array]:
+        key_stack, key_dense = jax.random.split(key)
+        x, one, two = _start(settings, key_stack)
+        dense = linear_init(key_dense, settings.size**2 * 2, 10, dtype=jnp.float64)
+        features = lambda x: relu(convolution(two, relu(convolution(one, x, padding="CIRCULAR")), padding="CIRCULAR"))
+        flat = lambda x: linear(dense, x.reshape(len(x), -1))
+        moved = lambda h, s: jnp.roll(h, (s, s), (1, 2))
         # One program for all shifts: 0 among them, so that the others are compared with what it makes of that.
         maps, outputs = jax.lax.map(lambda s: (features(moved(x, s)), flat(moved(x, s))), jnp.arange(settings.size // 2))
-        changes = lambda found: jax.vmap(relative, (0, None))(found[1:], found[0])  # noqa: E731
+        changes = lambda found: jax.vmap(relative, (0, None))(found[1:], found[0])
         along = jax.vmap(moved, (None, 0))(maps[0], jnp.arange(1, settings.size // 2))
         return {
             "exact": changes(jax.vmap(global_average_pool)(maps)),
@@ -76,8 +77,8 @@ def equivariance(settings: Invariance, key: Array) -> dict[str, Evidence]:
     """invariance.convolution: moving before against moving after one convolution, by padding, stride and shift."""
     shifts = tuple(range(5))
 
-    def of_seed(seed_key: Array) -> dict[str, Array]:
-        x, one, _ = _start(settings, seed_key)
+    def of_seed(key: Array) -> dict[str, Array]:
+        x, one, _ = _start(settings, key)
         found = {}
         for name, padding, stride in (("circular", "CIRCULAR", 1), ("zeros", "SAME", 1), ("stride", "CIRCULAR", 2)):
             f = partial(convolution, one, stride=stride, padding=padding)
@@ -112,22 +113,24 @@ def equivariance(settings: Invariance, key: Array) -> dict[str, Evidence]:
 
 def networks(settings: Invariance, key: Array) -> dict[str, Evidence]:
     """The claims about learning, which share trained networks, and what max pooling leaves unchanged."""
-    of_digits, of_order, of_maxima = jax.random.split(key, 3)
-    outcomes = trained.train_all(settings, of_digits)
-    worst, maps = trained.anywhere(settings, outcomes)
-    order, models = orders(settings, of_order)
+    key_digits, key_order, key_maxima = jax.random.split(key, 3)
+    trained = train_all(settings, key_digits)
     return {
-        "invariance.generalises": trained.generalises(settings, outcomes),
-        "invariance.max-pool": maxima(settings, outcomes, of_maxima),
-        "invariance.cnn": Evidence((*worst, *order), maps | models),
+        "invariance.generalises": generalises(settings, trained),
+        "invariance.max-pool": _joined(maxima(settings, key_maxima), consistencies(settings, trained)),
+        "invariance.cnn": _joined(anywhere(settings, trained), orders(settings, key_order)),
     }
 
 
-def maxima(settings: Invariance, outcomes, key: Array) -> Evidence:
-    """Windows whose maximum stays, the share of all windows that keep theirs, and the consistency of trained networks."""
+def _joined(a: Evidence, b: Evidence) -> Evidence:
+    return Evidence((*a.measurements, *b.measurements), {**a.arrays, **b.arrays}, {**a.searches, **b.searches})
 
-    def of_seed(seed_key: Array) -> dict[str, Array]:
-        x = jax.random.normal(seed_key, (settings.noise_maps, 24, 24, 1))
+
+def maxima(settings: Invariance, key: Array) -> Evidence:
+    """What a shift does to the maxima of noise: in windows whose maximum stays, and the share of all that keep theirs."""
+
+    def of_seed(key: Array) -> dict[str, Array]:
+        x = jax.random.normal(key, (settings.noise_maps, 24, 24, 1))
         before = max_pool(x, 2)
         shares = [jnp.mean(max_pool(jnp.roll(x, s, 2), 2) == before, dtype=jnp.float32) for s in range(4)]
         moved = jnp.roll(x, 1, 2)
@@ -140,7 +143,7 @@ def maxima(settings: Invariance, outcomes, key: Array) -> Evidence:
 
     found = over_seeds(of_seed, key, settings.seeds)
     law = "2 of the 6 cells that either window sees are in both, so a third; 2×2 windows of unit noise, shift 1"
-    measurements = [
+    measurements = (
         interval("change-inside", found["inside"], prediction=0, source="largest change where the maximum stays in its window"),
         interval("share-unchanged", found["share"][:, 1], unit="of the windows", prediction=1 / 3, source=law),
         interval(
@@ -150,9 +153,8 @@ def maxima(settings: Invariance, outcomes, key: Array) -> Evidence:
             prediction=1 / 3,
             source="its maximum stays and no larger enters",
         ),
-        *trained.consistencies(settings, outcomes),
-    ]
-    return Evidence(tuple(measurements), {"shifts": np.arange(4)} | curve("share", found["share"]))
+    )
+    return Evidence(measurements, {"shifts": np.arange(4)} | curve("share", found["share"]))
 
 
 TOPIC = Topic("invariance", Invariance, (definition, equivariance, networks))

@@ -1,1 +1,1 @@
-"""What normalisation does: its formula and moments, the scales and gradients of deep stacks, and training with it."""
+"""What does normalisation do to the scales, the gradients and the training of deep networks, and why does it help?"""

@@ -28,10 +28,10 @@ def drift(evidence: Evidence):
     for axes, kind, label in zip(panels, ("activation", "gradient"), ("RMS activation", "gradient norm"), strict=True):
         for series, (name, weights) in enumerate(names.items()):
             x = np.arange(evidence.arrays[f"{kind}-{name}-mean"].size)
-            of_weights = evidence.arrays[f"variance-{name}"]
-            _curve(axes, evidence, f"{kind}-{name}", x, series=series, label=rf"$\sigma_w^2$ = {of_weights:g} ({weights})")
+            weight_variance = evidence.arrays[f"variance-{name}"]
+            _curve(axes, evidence, f"{kind}-{name}", x, series=series, label=rf"$\sigma_w^2$ = {weight_variance:g} ({weights})")
         axes.set(xlabel="layer", ylabel=rf"log$_{{10}}$ {label}")
-    settings_note(panels[0], f"ReLU, line: σ_w²/2 a layer; n = {evidence['activation-drift-he'].n} seeds")
+    settings_note(panels[0], f"ReLU, line: σ_w²/2 per layer; n = {evidence['activation-drift-he'].n} seeds")
     settings_note(panels[1], "relative to the last layer")
     panels[0].legend(loc="lower left", fontsize=6)
     return figure
@@ -110,11 +110,8 @@ def gradients(evidence: Evidence):
         "plain-sigmoid": "sigmoid, none",
     }
     for series, (name, label) in enumerate(names.items()):
-        mean = evidence.arrays[f"{name}-mean"]
-        values = [evidence.arrays[f"{name}-{part}"][::-1] for part in ("mean", "low", "high")]
-        measured(left, np.arange(mean.size), *values, series=series, label=label, most=9)
-        gain = evidence[f"gain-{name}"].prediction
-        theory(left, np.arange(mean.size), 0.5 * np.log10(gain) * np.arange(mean.size), series=series, lw=0.6)
+        passed = np.arange(evidence.arrays[f"{name}-mean"].size)
+        _curve(left, evidence, name, passed, series=series, label=label, most=9)
     left.set(xlabel=_PASSED, ylabel=_GRADIENT, ylim=(-4, 8))
     settings_note(left, f"at initialisation; line: predicted gain; n = {evidence['gain-relu'].n}", _THIRD)
     left.legend(loc="upper left", fontsize=5.5)
@@ -149,7 +146,7 @@ def shift(evidence: Evidence):
     figure, panels = new_figure(3, height=2.7)
     x = evidence.arrays["steps"]
     kinds = {
-        "input-drift": r"log$_{10}$ drift of inputs a step",
+        "input-drift": r"log$_{10}$ drift of inputs per step",
         "gradient-change": r"log$_{10}$ change of the gradient",
         "loss": "training loss (nats)",
     }

@@ -1,1 +1,1 @@
-"""Pooling: what each kind computes, what it saves, what it keeps, and what it does to generalisation and to shifts."""
+"""What does pooling compute, save and keep, and does it help against overfitting and shifts?"""

@@ -1,4 +1,4 @@
-"""Figures of the topic `pooling`."""
+"""Figures of the question `pooling`."""
 
 import numpy as np
 
@@ -18,7 +18,7 @@ _NAMES = {
 
 
 def _dots(axes, evidence: Evidence, names, labels, *, series: int = 0, shift: float = 0.0, label: str | None = None) -> None:
-    """Named measurements with their intervals, one a row from the top."""
+    """Draws named measurements with their intervals, one per row, from the top."""
     rows = np.arange(len(names))[::-1] + shift
     found = [evidence[name] for name in names]
     values = np.asarray([m.value for m in found])
@@ -40,7 +40,7 @@ def cost(evidence: Evidence):
     for series, (index, label) in enumerate(((0, "operations"), (1, "bytes"))):
         left.loglog(sizes, layers[:, index], MARKERS[series], color=COLORS[series], mfc="white", label=label)
         theory(left, sizes, layers[-1, index] * (sizes / sizes[-1]) ** 2, series=series, label="height²")
-    left.set(xlabel="height and width of the map (cells)", ylabel="a layer, compiled")
+    left.set(xlabel="height and width of the map (cells)", ylabel="per layer, compiled")
     left.set_xticks(sizes, [str(size) for size in sizes])
     left.minorticks_off()
     settings_note(left, "3×3 convolution, 16 to 32 channels, counted by XLA")
@@ -66,7 +66,7 @@ def overfitting(evidence: Evidence):
         _dots(left, evidence, names, labels, series=series, shift=0.12 - 0.24 * series, label=kind)
     left.set(xlabel="accuracy")
     seeds = seeds_note(evidence[f"test-{arm}"] for arm in arms)
-    settings_note(left, f"own learning rate; {seeds}; the last two average before the head")
+    settings_note(left, f"tuned learning rates; {seeds}; the last two average before the head")
     left.legend(loc="center left")
     changes = ("flatten", "average", "blur", "stride", "global")
     shown = [_NAMES.get({"flatten": "max"}.get(name, name), "maximum, global") for name in changes]
@@ -145,7 +145,7 @@ def average(evidence: Evidence):
     centres = (edges[:-1] + edges[1:]) / 2
     for series, (name, label) in enumerate((("map", "map"), ("average", "2×2 means"), ("max", "2×2 maxima"))):
         axes.plot(centres, evidence.arrays[name], drawstyle="steps-mid", color=COLORS[series], label=label)
-    density = lambda x, deviation: np.exp(-((x / deviation) ** 2) / 2) / np.sqrt(2 * np.pi) / deviation  # noqa: E731
+    density = lambda x, deviation: np.exp(-((x / deviation) ** 2) / 2) / np.sqrt(2 * np.pi) / deviation
     predicted = evidence["noise-variance"].prediction
     for deviation in (1, predicted**0.5):
         axes.plot(centres, density(centres, deviation), color=COLORS[6], lw=0.7, ls="--")
@@ -158,7 +158,7 @@ def average(evidence: Evidence):
 
 
 def global_pool(evidence: Evidence):
-    """One value a channel from a map of any size: the maximum of noise grows with the map, the mean settles."""
+    """One value per channel from a map of any size: the maximum of noise grows with the map, the mean settles."""
     figure, axes = new_figure()
     sides = evidence.arrays["sides"]
     for series, (name, label) in enumerate((("max", "global maximum"), ("average", "global mean"))):
@@ -166,9 +166,9 @@ def global_pool(evidence: Evidence):
         measured(axes, sides, mean, mean - deviation, mean + deviation, series=series, label=f"{label} ± deviation")
     for sign in (-1, 1):
         theory(axes, sides, sign / sides, series=1, label="±1 / side" if sign > 0 else None)
-    axes.set(xlabel="side of the map (cells)", ylabel="value of a channel")
+    axes.set(xlabel="side of the map (cells)", ylabel="value per channel")
     values = evidence["values-a-channel-max"].value
-    settings_note(axes, f"unit noise; {values:g} value a channel from a map of any size")
+    settings_note(axes, f"unit noise; {values:g} value per channel from a map of any size")
     axes.legend(loc="center right")
     return figure
 

@@ -26,7 +26,7 @@ _average_pool = jax.jit(average_pool, static_argnames=("window", "stride", "padd
 
 
 def cost(settings: Pooling, key: Array) -> dict[str, Evidence]:
-    """Operations and bytes of the compiled programs, as XLA counts them. Nothing is random."""
+    """pooling.cost: operations and bytes of the compiled programs, as XLA counts them. Nothing is random."""
     del key
     sizes = sorted({size for full in settings.cost_sizes for size in (full, full // 2)})
     layers = {size: _layer_cost(settings, size) for size in sizes}
@@ -49,8 +49,8 @@ def cost(settings: Pooling, key: Array) -> dict[str, Evidence]:
     return {"pooling.cost": Evidence(tuple(measurements), arrays | {"steps": np.asarray([steps[arm] for arm in COST_ARMS])})}
 
 
-def _compiled_cost(f: Callable, *arguments) -> tuple[float, float, float]:
-    """Floating-point operations, bytes accessed and bytes of temporary memory of a compiled function of abstract arrays."""
+def compiled_cost(f: Callable, *arguments) -> tuple[float, float, float]:
+    """Returns floating-point operations, bytes accessed and temporary bytes of a compiled function of abstract arrays."""
     compiled = jax.jit(f).lower(*arguments).compile()
     analysis = compiled.cost_analysis()
     return analysis["flops"], analysis["bytes accessed"], compiled.memory_analysis().temp_size_in_bytes
@@ -60,7 +60,7 @@ def _layer_cost(settings: Pooling, size: int) -> tuple[float, float, float]:
     params = jax.eval_shape(lambda: convolution_init(jax.random.key(0), 16, 32, (3, 3)))
     # One cell more on each side in place of padding, which XLA counts as bytes of an operation of its own.
     x = jax.ShapeDtypeStruct((settings.cost_batch, size + 2, size + 2, 16), jnp.float32)
-    return _compiled_cost(partial(convolution, padding="VALID"), params, x)
+    return compiled_cost(partial(convolution, padding="VALID"), params, x)
 
 
 def _step_cost(settings: Pooling, arm: str) -> tuple[float, float, float]:
@@ -68,8 +68,8 @@ def _step_cost(settings: Pooling, arm: str) -> tuple[float, float, float]:
     params = jax.eval_shape(lambda: convolutional_init(jax.random.key(0), (28, 28, 1), (16, 32), CLASSES, **options))
     images = jax.ShapeDtypeStruct((settings.cost_batch, 28, 28, 1), jnp.float32)
     labels = jax.ShapeDtypeStruct((settings.cost_batch,), jnp.int32)
-    loss = lambda p, x, y: training.cross_entropy(convolutional(p, x, activation=relu, **options), y)  # noqa: E731
-    return _compiled_cost(jax.grad(loss), params, images, labels)
+    loss = lambda p, x, y: training.cross_entropy(convolutional(p, x, activation=relu, **options), y)
+    return compiled_cost(jax.grad(loss), params, images, labels)
 
 
 def definitions(settings: Pooling, key: Array) -> dict[str, Evidence]:
@@ -84,7 +84,7 @@ def definitions(settings: Pooling, key: Array) -> dict[str, Evidence]:
 
 
 def _by_numpy(x: Array | np.ndarray, size: int, reduce: Callable) -> np.ndarray:
-    """Windows without overlap, reduced in float64."""
+    """Returns windows without overlap, reduced in float64."""
     n, height, width, channels = x.shape
     windows = np.asarray(x, np.float64).reshape(n, height // size, size, width // size, size, channels)
     return reduce(windows, axis=(2, 4))
@@ -99,7 +99,7 @@ def _maximum(maps: Array) -> Evidence:
         reached = _by_numpy(np.asarray(gradient) != 0, size, np.sum)
         source = f"{size}×{size} windows of {len(x)} random maps, against NumPy in float64"
         measurements.append(exact(f"difference-{name}", difference, prediction=0, source=source))
-        cells = f"cells a {size}×{size} window that the gradient reaches, mean"
+        cells = f"cells per {size}×{size} window that the gradient reaches, mean"
         measurements.append(exact(f"gradient-cells-{name}", reached.mean(), unit="cells", prediction=1, source=cells))
     negative = -np.abs(np.asarray(x[:, :-1, :-1])) - 1
     share = np.mean(np.asarray(_max_pool(negative, 2, padding="SAME")) > negative.max())
@@ -109,7 +109,7 @@ def _maximum(maps: Array) -> Evidence:
 
 
 def _pictures(x: Array) -> dict[str, np.ndarray]:
-    """One map, a 12×12 corner of it, and its pools."""
+    """Returns a 12×12 corner of one map, and its pools."""
     corner = x[:1, :12, :12, :1]
     pools = {"map": corner} | {f"max-{size}": _by_numpy(corner, size, np.max) for size in WINDOWS.values()}
     return {name: np.asarray(pool[0, ..., 0]) for name, pool in pools.items()}
@@ -157,21 +157,19 @@ def _global(maps: Array) -> Evidence:
     measurements, arrays = [], {}
     for name, pool, reduce in (("max", global_max_pool, np.max), ("average", global_average_pool, np.mean)):
         values = np.asarray(jax.jit(pool)(x))
-        a_channel = values.size / (x.shape[0] * x.shape[-1])
+        per_channel = values.size / (x.shape[0] * x.shape[-1])
         difference = np.abs(values.astype(np.float64) - reduce(x.astype(np.float64), axis=(1, 2)))
         rolled = np.stack([np.roll(x, (shift, -shift), (1, 2)) for shift in range(1, 5)])
         shifted = np.asarray(jax.jit(jax.vmap(pool))(rolled))
-        kind = "difference" if name == "max" else "error"
+        kind, shapes = "difference" if name == "max" else "error", f"shape {values.shape} of {x.shape}"
         change = np.abs(shifted - values[None]).max()
         measurements += [
-            exact(
-                f"values-a-channel-{name}", a_channel, unit="values", prediction=1, source=f"shape {values.shape} of {x.shape}"
-            ),
+            exact(f"values-a-channel-{name}", per_channel, unit="values", prediction=1, source=shapes),
             exact(f"{kind}-{name}", difference.max(), prediction=0, source="largest, from NumPy in float64"),
             exact(f"shift-change-{name}", change, prediction=0, source="largest change under circular shifts of 1 to 4 cells"),
         ]
-        of_corners = jax.jit(lambda x, pool=pool: [pool(x[:, :size, :size])[:, 0] for size in _sides(x.shape[1])])
-        spread = np.asarray(of_corners(x), np.float64).T
+        corners = jax.jit(lambda x, pool=pool: [pool(x[:, :size, :size])[:, 0] for size in _sides(x.shape[1])])
+        spread = np.asarray(corners(x), np.float64).T
         arrays |= {f"mean-{name}": spread.mean(0), f"deviation-{name}": spread.std(0)}
     return Evidence(_in_rule_order(measurements), arrays | {"sides": np.asarray(_sides(x.shape[1]))})
 
@@ -181,7 +179,7 @@ def _sides(largest: int) -> list[int]:
 
 
 def _in_rule_order(measurements: list[Measurement]) -> tuple[Measurement, ...]:
-    """The same quantity of both kinds side by side."""
+    """Returns the measurements with the same quantity of both kinds side by side."""
     return tuple(measurements[i + offset] for i in range(3) for offset in (0, 3))
 
 

@@ -1,9 +1,6 @@
-"""How the study's programs are compiled: with little effort, since compiling is half of a first run, and only once."""
+"""How the study's programs are compiled: with little effort, since compiling is half of a first run."""
 
 import os
-from pathlib import Path
-
-import jax
 
 # Most programs here compile longer than they run. Level 1 halves XLA's time and they run as fast.
 _LESS_EFFORT = ("--xla_backend_optimization_level=1",)
@@ -25,15 +22,3 @@ def set_flags(*, processes: int | None = None) -> None:
     os.environ["XLA_FLAGS"] = " ".join(asked + [flag for flag in ours if flag.partition("=")[0] not in named])
     if processes:  # as many threads in XLA's pool as a process has cores: idle ones take time to look for work
         os.environ.setdefault("NPROC", str(max((os.cpu_count() or 1) // processes, 1)))
-
-
-def use_cache() -> None:
-    """Keeps compiled programs in the user's cache folder, so that a second process starts fast.
-
-    JAX_COMPILATION_CACHE_DIR, where set, names another folder.
-    """
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-        jax.config.update("jax_compilation_cache_dir", str(home / "jaxnotes"))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
-    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)

@@ -5,9 +5,9 @@ import re
 import unicodedata
 from pathlib import Path
 
-from experiments.study import files
 from experiments.study.formatting import format_measurement, to_latex, to_typst
 from experiments.study.results import Judged, Results
+from jaxnotes.command import files
 
 _DIGITS = ("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
 _HEADER = "Generated from results/*.json; do not edit. Each name: value [95% interval]."

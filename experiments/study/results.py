@@ -11,10 +11,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments.study import files, rules
+from experiments.study import rules
 from experiments.study.formatting import format_measurement
 from experiments.study.measurement import Evidence, Measurement, Search
 from experiments.study.topics import TOPICS
+from jaxnotes.command import files
 
 SCHEMA = 2
 FIGURE_FORMATS = {"quick": ("svg", "png"), "paper": ("svg", "pdf", "png")}

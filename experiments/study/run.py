@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.study import figures, files, fingerprint, paper_numbers, results, rules
+from experiments.study import figures, fingerprint, paper_numbers, results, rules
 from experiments.study.settings import Settings
 from experiments.study.topic import Topic
+from jaxnotes.command import files
 
 
 def measure_topic(

@@ -4,17 +4,16 @@ import dataclasses
 import importlib
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import jax
-from absl import app, flags, logging
+from absl import flags
 from rich.console import Console
 from rich.table import Table
 
-from experiments.study import compilation, files, results, run, settings, topics
+from experiments.study import compilation, results, run, settings, topics
 from experiments.study.topic import Topic
+from jaxnotes.command import files, start
 
 
 def run_topic(name: str) -> None:
@@ -22,15 +21,7 @@ def run_topic(name: str) -> None:
     topic = topics.load(name)
     _define_flags(topic.settings)
     question = importlib.import_module(f"experiments.{name}").__doc__
-    start(lambda argv: _main(topic), usage=f"{question}\nusage: python -m experiments.{name} [flags]")
-
-
-def start(main: Callable[[Sequence[str]], Any], usage: str) -> None:
-    """`app.run` with errors of the user's as one line and exit status 2, and Ctrl-C as exit status 130."""
-    # absl takes the help text from the docstring of the main module.
-    sys.modules["__main__"].__doc__ = usage
-    logging.set_verbosity(logging.WARNING)
-    app.run(lambda argv: _guarded(main, argv), flags_parser=_parse)
+    start.start(lambda argv: _main(topic), usage=f"{question}\nusage: python -m experiments.{name} [flags]")
 
 
 def define_common_flags(default_scale: str = "paper") -> None:
@@ -44,7 +35,7 @@ def define_common_flags(default_scale: str = "paper") -> None:
 
 def command_line() -> str:
     """The command that was typed, to be stored with the results."""
-    return shlex.join(["python", "-m", f"experiments.{_program()}", *sys.argv[1:]])
+    return shlex.join(["python", "-m", f"experiments.{start.program()}", *sys.argv[1:]])
 
 
 def verdict_table(found: Sequence[results.Results]) -> Table:
@@ -64,7 +55,7 @@ def _main(topic: Topic) -> None:
     out_dir = Path(values["out_dir"])
     files.check_writable(out_dir)
     compilation.set_flags()
-    compilation.use_cache()
+    start.use_compilation_cache()
     measured = run.measure_topic(
         topic, chosen, seed=values["seed"], scale=values["scale"], command=command_line(), out_dir=out_dir
     )
@@ -112,41 +103,3 @@ def _as_setting(value):
 
 def _shown(value) -> str:
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
-
-
-def _parse(argv: Sequence[str]) -> list[str]:
-    """Flags from the command line; a wrong one ends the process with one line and status 2."""
-    if {"--help", "-help", "--helpshort", "-h"} & set(argv):
-        app.usage(shorthelp=True, writeto_stdout=True, exitcode=0)
-    try:
-        rest = flags.FLAGS(argv)
-    except flags.Error as error:
-        _fail(str(error))
-    if len(rest) > 1:
-        _fail(f"unexpected argument {rest[1]!r}; flags are written --name=value, --help lists them")
-    return rest
-
-
-def _guarded(main, argv: Sequence[str]):
-    try:
-        return main(argv)
-    except (settings.SettingsError, OSError) as error:
-        _fail(str(error))
-    except KeyboardInterrupt:
-        print("interrupted; what was complete is kept", file=sys.stderr)
-        sys.exit(130)
-    except jax.errors.JaxRuntimeError as error:
-        if "RESOURCE_EXHAUSTED" not in str(error):
-            raise
-        _fail(f"out of memory; lower --width, --batch or --seeds ({str(error).splitlines()[0]})")
-
-
-def _program() -> str:
-    """Returns the name of the script that runs: a topic's is its folder's."""
-    path = Path(sys.argv[0])
-    return path.parent.name if path.stem == "__main__" else path.stem
-
-
-def _fail(message: str) -> None:
-    print(f"{_program()}: {' '.join(message.split())}", file=sys.stderr)
-    sys.exit(2)

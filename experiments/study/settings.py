@@ -4,10 +4,12 @@ import dataclasses
 import math
 from typing import Any, Self
 
+from jaxnotes.command.errors import InputError
+
 SCALES = ("quick", "paper")
 
 
-class SettingsError(ValueError):
+class SettingsError(InputError):
     """A setting outside its range; the message is one line for the user."""
 
 

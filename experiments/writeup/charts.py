@@ -1,14 +1,30 @@
 """The directive `chart`: an interactive figure by Vega-Lite, its script bundled, and a still picture without it."""
 
+import functools
+import importlib
+import importlib.util
 import json
+from collections.abc import Mapping
 
 import vl_convert
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from experiments.writeup.chart_specs import CHARTS
+from experiments.study import topics
+from experiments.study.figures.charts import Interactive
 from experiments.writeup.words import language, words
+
+
+@functools.cache
+def all_charts() -> Mapping[str, tuple[str, Interactive]]:
+    """Returns (topic, interactive figure) by name, of every topic's `charts` where it has such a file."""
+    found = {}
+    for topic in topics.TOPICS:
+        if importlib.util.find_spec(f"experiments.{topic}.charts") is not None:
+            charts = importlib.import_module(f"experiments.{topic}.charts").CHARTS
+            found |= {name: (topic, interactive) for name, interactive in charts.items()}
+    return found
 
 
 class chart(nodes.General, nodes.Element):  # noqa: N801, docutils names its nodes so
@@ -20,13 +36,14 @@ class _Chart(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         name = self.arguments[0]
-        if name not in CHARTS:
-            raise self.error(f"there is no chart {name!r}; choose one of {', '.join(CHARTS)}")
-        if not self.config.jaxnotes_out_dir or CHARTS[name].topic not in self.env.app.jaxnotes_results:
+        if name not in all_charts():
+            raise self.error(f"there is no chart {name!r}; choose one of {', '.join(all_charts())}")
+        topic, interactive = all_charts()[name]
+        if not self.config.jaxnotes_out_dir or topic not in self.env.app.jaxnotes_results:
             return []
         of_language = language(self.config)
-        specification = CHARTS[name].draw(self.env.app.jaxnotes_results, of_language).to_dict()
-        title = CHARTS[name].title[of_language]
+        specification = interactive.draw(self.env.app.jaxnotes_results[topic], of_language).to_dict()
+        title = interactive.title[of_language]
         return [chart(name=name, specification=specification, title=title, note=words(self.config)["static"])]
 
 

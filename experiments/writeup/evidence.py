@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from docutils import nodes
@@ -11,8 +12,9 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 from experiments.study.formatting import format_measurement, format_number
-from experiments.study.measurement import Measurement
+from experiments.study.measurement import Measurement, Search
 from experiments.study.results import figure_files
+from experiments.study.rules import Change
 from experiments.writeup.claims import judged_claim, quoted
 from experiments.writeup.numbers import UnknownName, measured_number, typographic
 from experiments.writeup.words import language, words
@@ -44,12 +46,16 @@ class Evidence(SphinxDirective):
             found.append(quoted(label[name], judgement.text[of_language]))
         undecided = [criterion for criterion, outcome in judgement.outcomes.items() if outcome == "undecided"]
         if undecided:
-            found.append(_literal_line(label["undecided"], "; ".join(undecided)))
+            found.append(_literal_line(label["straddling"], "; ".join(undecided)))
         found.append(_figure(Path(self.env.srcdir), identifier, f"{label['figure']}: {claim.statement[of_language]}"))
         found.append(_folded(label["numbers"], _table(judged.evidence.measurements, label, of_language)))
         found += [_folded(f"{label['code']}: {name.rpartition('.')[2]}", block) for name, block in source.items()]
         command = nodes.literal_block("", run.command, language="console")
         found.append(_folded(label["rule"], nodes.paragraph("", "", nodes.literal("", claim.rule))))
+        if judged.evidence.searches:
+            found.append(_folded(label["searches"], _searches(judged.evidence.searches, label)))
+        if claim.history:
+            found.append(_folded(label["history"], _history(claim.history, label, of_language)))
         found.append(_folded(label["command"], command))
         return [nodes.container("", *found, classes=["evidence"])]
 
@@ -104,6 +110,27 @@ def _table(measurements: tuple[Measurement, ...], label: dict[str, str], of_lang
         for row, m in zip(rows, measurements, strict=True):
             row.append(measured_number("", "; ".join(filter(None, (m.unit, m.source)))))
     return nodes.container("", table(titles, rows), classes=["scroll"])
+
+
+def _searches(searches: Mapping[str, Search], label: dict[str, str]) -> nodes.container:
+    """Returns a table of the learning rates: what was trained, the rate chosen, all rates tried with their mean scores."""
+    rows = []
+    for name, search in searches.items():
+        means = (sum(scores) / len(scores) for scores in search.scores)
+        tried = ", ".join(f"{rate:.2g}: {mean:.3g}" for rate, mean in zip(search.rates, means, strict=True))
+        chosen = measured_number("", typographic(f"{search.rate:.2g}"))
+        rows.append([nodes.literal("", name), chosen, measured_number("", typographic(tried))])
+    return nodes.container("", table([label["measurement"], label["rate"], label["rates"]], rows), classes=["scroll"])
+
+
+def _history(history: Sequence[Change], label: dict[str, str], of_language: str) -> nodes.bullet_list:
+    """Returns each change with its date, what was before and after, and why."""
+    items = []
+    for change in history:
+        head = measured_number("", f"{change.date}, {label[f'{change.change}-change']}: ")
+        both = [nodes.literal("", change.before), nodes.Text(" → "), nodes.literal("", change.after), nodes.Text(". ")]
+        items.append(nodes.list_item("", nodes.paragraph("", "", head, *both, measured_number("", change.why[of_language]))))
+    return nodes.bullet_list("", *items)
 
 
 def table(titles: list[str], rows: list[list[nodes.Node]], classes: tuple[str, ...] = ()) -> nodes.table:

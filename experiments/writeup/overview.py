@@ -7,12 +7,13 @@ from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
+from experiments.study import results
 from experiments.study.formatting import format_number
 from experiments.study.results import Judged
 from experiments.writeup.claims import badge, statement
 from experiments.writeup.evidence import table
-from experiments.writeup.numbers import measured_number
-from experiments.writeup.words import words
+from experiments.writeup.numbers import measured_number, typographic
+from experiments.writeup.words import language, words
 
 
 class _Overview(SphinxDirective):
@@ -23,7 +24,7 @@ class _Overview(SphinxDirective):
         rows = []
         for topic, measured in app.jaxnotes_results.items():
             rows += [self._row(judged, topic) for judged in measured.claims.values()]
-        titles = [label[name] for name in ("claim", "topic", "verdict", "effect")]
+        titles = [label[name] for name in ("claim", "topic", "verdict", "decided", "effect")]
         return [nodes.container("", table(titles, rows, classes=("overview",)), classes=["scroll"])]
 
     def _row(self, judged: Judged, topic: str) -> list[nodes.Node]:
@@ -49,7 +50,12 @@ class _Overview(SphinxDirective):
             refwarn=True,
         )
         shown = label["exact"] if math.isinf(distance) else format_number(distance, 2)
-        return [link, of_topic, badge(judged.verdict, self.config), measured_number("", shown, classes=["value"])]
+        decided = measured_number("", typographic(results.decided_by(judged)))
+        condition = measured_number(
+            "", typographic(judged.judgement.text.get(language(self.config), "")), classes=["condition"]
+        )
+        said = nodes.inline("", "", decided, nodes.Text(" "), condition)
+        return [link, of_topic, badge(judged.verdict, self.config), said, measured_number("", shown, classes=["value"])]
 
 
 def setup(app: Sphinx) -> None:

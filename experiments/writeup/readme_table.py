@@ -4,8 +4,9 @@ from pathlib import Path
 
 from absl import flags
 
-from experiments.study import files, results, script, topics
+from experiments.study import results, script, topics
 from experiments.study.settings import SettingsError
+from jaxnotes.command import files, start
 
 README = Path(__file__).resolve().parent.parent.parent / "README.md"
 START, END = "<!-- verdicts", "<!-- /verdicts -->"
@@ -40,4 +41,4 @@ def main(argv) -> None:
 
 if __name__ == "__main__":
     script.define_common_flags()
-    script.start(main, usage=__doc__)
+    start.start(main, usage=__doc__)

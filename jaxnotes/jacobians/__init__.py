@@ -1,6 +1,6 @@
 """Layer-wise Jacobians and gradients of a stack of equal layers, by JAX's own differentiation, in one sweep each."""
 
-from jaxnotes.jacobians.gradients import (
+from jaxnotes.jacobians._gradients import (
     gradient_norms,
     gradient_norms_by_added_zeros,
     log_gradient_norms,
@@ -8,10 +8,10 @@ from jaxnotes.jacobians.gradients import (
     value_and_gradient_norms,
     zeros_for_norms,
 )
-from jaxnotes.jacobians.hutchinson import Estimate, hutchinson_frobenius, hutchinson_log_frobenius
-from jaxnotes.jacobians.paths import log_path_counts, log_path_norms, path_contributions
-from jaxnotes.jacobians.products import end_to_end, local_jacobians, log_frobenius_norms
-from jaxnotes.jacobians.spectrum import (
+from jaxnotes.jacobians._hutchinson import Estimate, hutchinson_frobenius, hutchinson_log_frobenius
+from jaxnotes.jacobians._paths import log_path_counts, log_path_norms, path_contributions
+from jaxnotes.jacobians._products import end_to_end, local_jacobians, log_frobenius_norms
+from jaxnotes.jacobians._spectrum import (
     Spectrum,
     SpectrumAccuracyWarning,
     log_singular_values,

@@ -7,6 +7,7 @@ from types import MappingProxyType
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.core import Tracer
 from jaxtyping import Array, Float
 
 Activation = Callable[[Array], Array]
@@ -176,7 +177,7 @@ def saturated_fraction(activation: Activation, x: Float[Array, "*shape"], thresh
     Raises:
       ValueError: a threshold outside (0, 1).
     """
-    if not isinstance(threshold, jax.core.Tracer) and not 0 < threshold < 1:
+    if not isinstance(threshold, Tracer) and not 0 < threshold < 1:
         raise ValueError(f"threshold is {threshold}; it is a share of the largest slope and must lie between 0 and 1")
     slope = derivative(activation)
     steepest = jnp.abs(slope(jnp.linspace(-10.0, 10.0, 2001, dtype=x.dtype))).max()

@@ -4,6 +4,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jaxtyping import Array, Float
 
 Limit = float | int | Float[Array, ""]
@@ -103,7 +104,7 @@ def _scaled_norm(tree: Any) -> tuple[Array, Array]:
 
 def _check(gradients: Any, limit: Limit) -> None:
     _check_leaves(gradients)
-    if not isinstance(limit, jax.core.Tracer) and not limit >= 0:
+    if not isinstance(limit, Tracer) and not limit >= 0:
         raise ValueError(f"limit is {limit}; it must be 0 or positive")
 
 

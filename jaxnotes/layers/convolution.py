@@ -9,9 +9,9 @@ import jax.numpy as jnp
 from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array, Float, Key
 
+from jaxnotes.layers._windows import cells, padded, per_axis, spatial_axes
 from jaxnotes.layers.initializers import Initializer, he_normal
 from jaxnotes.layers.linear import rows_times
-from jaxnotes.layers.windows import cells, padded, per_axis, spatial_axes
 
 _DIMENSIONS = {1: ("NHC", "HIO", "NHC"), 2: ("NHWC", "HWIO", "NHWC")}
 

@@ -5,6 +5,7 @@ Every probability here is the probability to KEEP a unit; Flax, Keras and PyTorc
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Key
 
 Probability = float | int | Float[Array, ""]
@@ -61,7 +62,7 @@ def inverted_dropout(
 
 def _masked(x: Array, keep_probability: Probability, key: Array | None) -> Array:
     if key is None:
-        if isinstance(keep_probability, jax.core.Tracer) or 0 < keep_probability < 1:
+        if isinstance(keep_probability, Tracer) or 0 < keep_probability < 1:
             raise ValueError("dropout in training draws a mask and got no key; pass key=jax.random.key(...), or train=False")
         return x if keep_probability == 1 else jnp.zeros_like(x)
     return jnp.where(keep_mask(key, keep_probability, x.shape), x, jnp.zeros_like(x))
@@ -74,7 +75,7 @@ def _check(x: Array, keep_probability: Probability) -> None:
 
 
 def _check_probability(keep_probability: Probability) -> None:
-    if not isinstance(keep_probability, jax.core.Tracer) and not 0 <= keep_probability <= 1:
+    if not isinstance(keep_probability, Tracer) and not 0 <= keep_probability <= 1:
         raise ValueError(
             f"keep_probability is {keep_probability}; it is the probability to keep a unit and must lie between 0 and 1"
         )

@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jaxtyping import Array, Float, Integer, Key
 
 
@@ -26,7 +27,7 @@ def embedding_init(
     if n_symbols < 1 or width < 1:
         raise ValueError(f"a table of {n_symbols} symbols and width {width} is empty; both must be at least 1")
     variance = 1 / width if variance is None else variance
-    if not isinstance(variance, jax.core.Tracer) and not 0 <= variance < float("inf"):
+    if not isinstance(variance, Tracer) and not 0 <= variance < float("inf"):
         raise ValueError(f"variance is {variance}; it must be finite, and 0 or positive")
     deviation = jnp.sqrt(jnp.asarray(variance, dtype))
     return {"table": deviation * jax.random.normal(key, (n_symbols, width), dtype)}

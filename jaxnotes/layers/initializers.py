@@ -5,6 +5,7 @@ from types import MappingProxyType
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jaxtyping import Array, Float, Key
 
 Initializer = Callable[..., Array]
@@ -16,7 +17,7 @@ def weight_variance(value: float | Float[Array, ""]) -> Initializer:
     Raises:
       ValueError: a negative, infinite or NaN value.
     """
-    if not isinstance(value, jax.core.Tracer) and not 0 <= value < float("inf"):
+    if not isinstance(value, Tracer) and not 0 <= value < float("inf"):
         raise ValueError(f"the weight variance is {value}; it must be finite, and 0 or positive")
 
     def initializer(key: Key[Array, ""], n_in: int, n_out: int, dtype=jnp.float32) -> Float[Array, "n_in n_out"]:

@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jaxtyping import Array, Float, Key
 
 from jaxnotes.layers.initializers import Initializer, lecun_normal
@@ -32,7 +33,7 @@ def linear_init(
     Raises:
       ValueError: a size below 1, or a negative, infinite or NaN variance.
     """
-    concrete = not isinstance(bias_variance, jax.core.Tracer)
+    concrete = not isinstance(bias_variance, Tracer)
     if concrete and not 0 <= bias_variance < float("inf"):
         raise ValueError(f"bias_variance is {bias_variance}; it must be finite, and 0 or positive")
     of_weight, of_bias = jax.random.split(key)

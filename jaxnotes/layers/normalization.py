@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jaxtyping import Array, Float
 
 EPSILON = 1e-5
@@ -180,7 +181,7 @@ def _statistics_dtype(x: Array):
 def _check_input(x: Array, epsilon: float) -> None:
     if not jnp.issubdtype(x.dtype, jnp.floating):
         raise TypeError(f"x has dtype {x.dtype}; a norm takes floats: convert it with x.astype(float32)")
-    if not isinstance(epsilon, jax.core.Tracer) and not 0 < epsilon < float("inf"):
+    if not isinstance(epsilon, Tracer) and not 0 < epsilon < float("inf"):
         raise ValueError(f"epsilon is {epsilon}; it must be positive and finite, or a constant input divides 0 by 0")
 
 
@@ -206,7 +207,7 @@ def _check_axes(params: dict[str, Array], x: Array, axes: int | Sequence[int]) -
 
 
 def _check_running(momentum: float | Array, running_variance: str) -> None:
-    if not isinstance(momentum, jax.core.Tracer) and not 0 <= momentum <= 1:
+    if not isinstance(momentum, Tracer) and not 0 <= momentum <= 1:
         raise ValueError(f"momentum is {momentum}; it is the weight of the old value, between 0 and 1")
     if running_variance not in RUNNING_VARIANCES:
         raise ValueError(f"running_variance is {running_variance!r}; choose one of {', '.join(RUNNING_VARIANCES)}")

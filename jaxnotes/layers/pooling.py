@@ -1,13 +1,15 @@
 """Pooling, channels last: maximum, mean, global, and the anti-aliased kind that blurs before it drops cells."""
 
+import functools
 import math
+import operator
 from collections.abc import Sequence
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxnotes.layers.windows import cells, padded, per_axis, spatial_axes
+from jaxnotes.layers._windows import cells, padded, per_axis, spatial_axes
 
 Size = int | Sequence[int]
 
@@ -73,11 +75,11 @@ def average_pool(
       [1.5, 2.0]
     """
     window, stride = _sizes(x, window, stride)
-    total = sum(cells(padded(x, window, stride, padding), window, stride))
+    total = functools.reduce(operator.add, cells(padded(x, window, stride, padding), window, stride))
     if padding != "SAME" or count_padding:
         return total / math.prod(window)
     inside = padded(jnp.ones((1, *x.shape[1:-1], 1), x.dtype), window, stride, padding)
-    counts = sum(cells(inside, window, stride))
+    counts = functools.reduce(operator.add, cells(inside, window, stride))
     return total / jnp.broadcast_to(counts, total.shape)
 
 
@@ -124,7 +126,8 @@ def blur_pool(
         window = tuple(size if a == axis else 1 for a in range(axes))
         step = tuple(stride[axis] if a == axis else 1 for a in range(axes))
         seen = cells(padded(x, window, step, padding), window, step)
-        x = sum(jnp.asarray(weight, x.dtype) * cell for weight, cell in zip(weights, seen, strict=True))
+        weighted = (jnp.asarray(weight, x.dtype) * cell for weight, cell in zip(weights, seen, strict=True))
+        x = functools.reduce(operator.add, weighted)
     return x
 
 

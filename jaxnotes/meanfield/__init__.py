@@ -1,6 +1,6 @@
 """Infinite-width theory of random networks, in float64, for any elementwise activation function that JAX can trace."""
 
-from jaxnotes.meanfield.depth import (
+from jaxnotes.meanfield._depth import (
     batch_norm_gain,
     log_gradient_gain,
     log_norm_variance,
@@ -8,14 +8,14 @@ from jaxnotes.meanfield.depth import (
     residual_gain,
     variance_trajectory,
 )
-from jaxnotes.meanfield.fixed_points import (
+from jaxnotes.meanfield._fixed_points import (
     chi,
     correlation_fixed_point,
     critical_weight_variance,
     depth_scales,
     fixed_point,
 )
-from jaxnotes.meanfield.maps import correlation_map, correlation_map_slope, variance_map, variance_map_slope
+from jaxnotes.meanfield._maps import correlation_map, correlation_map_slope, variance_map, variance_map_slope
 
 __all__ = [
     "batch_norm_gain",

@@ -1,12 +1,12 @@
 """Readings of a user's own model, layer by layer: Flax Linen, Flax NNX, Equinox, or a function with `tap`."""
 
-from jaxnotes.probe.activation import Activation
-from jaxnotes.probe.adapted import ModelError
-from jaxnotes.probe.frameworks import with_parameters
-from jaxnotes.probe.monitor import Watched, monitor
-from jaxnotes.probe.reading import LOSSES, read
-from jaxnotes.probe.report import Layer, Report, RunningStatistics
-from jaxnotes.probe.tapping import tap
+from jaxnotes.probe._adapted import ModelError
+from jaxnotes.probe._frameworks import with_parameters
+from jaxnotes.probe._monitor import Watched, monitor
+from jaxnotes.probe._reading import LOSSES, read
+from jaxnotes.probe._report import Layer, Report, RunningStatistics
+from jaxnotes.probe._seen_activation import Activation
+from jaxnotes.probe._tapping import tap
 
 __all__ = [
     "LOSSES",

@@ -83,7 +83,7 @@ def test_stacked_weights_are_rescaled_each_by_its_own_factor(key):
     weights = jax.random.normal(key, (6, 32, 32)) * jnp.asarray([0.01, 0.02, 0.01, 0.02, 0.01, 0.02]).reshape(6, 1, 1)
 
     def model(parameters, x):
-        layer = lambda h, w: (jnp.tanh(probe.tap("stack", h @ w)), None)  # noqa: E731
+        layer = lambda h, w: (jnp.tanh(probe.tap("stack", h @ w)), None)
         return probe.tap("out", jax.lax.scan(layer, x, parameters["stack"])[0] @ parameters["out"])
 
     parameters = {"stack": weights, "out": jax.random.normal(key, (32, 4)) / 6}

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from jaxnotes import jacobians
-from jaxnotes.jacobians import spectrum as spectrum_module
+from jaxnotes.jacobians import _spectrum as spectrum_module
 
 
 def tanh_layer(weight, h):

@@ -90,7 +90,7 @@ def test_limits_at_infinity_in_every_type(name, dtype):
         everything = jax.jit(lambda x: (function(x), *(d(x) for d in (slope_of, derivative(slope_of), second_backward))))
         value, slope, second, backward = everything(x)
         assert value.dtype == slope.dtype == jnp.dtype(dtype)
-        as_float64 = lambda array: np.asarray(array, np.float64)  # noqa: E731
+        as_float64 = lambda array: np.asarray(array, np.float64)
         np.testing.assert_allclose(as_float64(value[:2]), limits[:2], rtol=0)
         assert not np.isnan(as_float64(value)).any()
         np.testing.assert_allclose(as_float64(slope), np.tile(limits[2:], 2), rtol=float(jnp.finfo(dtype).eps))
@@ -117,7 +117,7 @@ def test_half_precision_keeps_its_digits(name, dtype):
 def test_gradient_through_a_scan_is_the_chain_rule(name):
     function, x = ACTIVATIONS[name], 0.4
     value, slope = REFERENCES[name]
-    repeated = lambda x: jax.lax.scan(lambda h, _: (function(h), None), x, length=3)[0]  # noqa: E731
+    repeated = lambda x: jax.lax.scan(lambda h, _: (function(h), None), x, length=3)[0]
     first, second = value(x), value(value(x))
     expected = slope(np.float64(x)) * slope(np.float64(first)) * slope(np.float64(second))
     np.testing.assert_allclose(jax.jit(jax.grad(repeated))(jnp.float32(x)), expected, rtol=1e-5)

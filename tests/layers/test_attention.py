@@ -66,8 +66,8 @@ def same_value_and_gradient(ours, theirs, *arguments):
 @pytest.mark.parametrize("causal", [False, True])
 def test_dot_products_equal_jax(key, causal):
     query, keys, value = jax.random.normal(key, (3, TIME, HEADS, 4))
-    ours = lambda q, k, v: dot_product_attention(q, k, v, causal=causal)  # noqa: E731
-    theirs = lambda q, k, v: jax.nn.dot_product_attention(q, k, v, is_causal=causal)  # noqa: E731
+    ours = lambda q, k, v: dot_product_attention(q, k, v, causal=causal)
+    theirs = lambda q, k, v: jax.nn.dot_product_attention(q, k, v, is_causal=causal)
     same_value_and_gradient(ours, theirs, query, keys, value)
 
 
@@ -82,7 +82,7 @@ def test_queries_and_keys_may_differ_in_number(key):
 @pytest.mark.parametrize("causal", [False, True])
 def test_self_attention_equals_flax(key, causal):
     params, x = noisy(self_attention_init(key, WIDTH), key), jax.random.normal(key, (TIME, WIDTH))
-    ours = lambda p, x: self_attention(p, x, heads=HEADS, causal=causal)  # noqa: E731
+    ours = lambda p, x: self_attention(p, x, heads=HEADS, causal=causal)
     same_value_and_gradient(ours, lambda p, x: flax_attention(p, x, causal), params, x)
 
 
@@ -92,9 +92,9 @@ def test_block_equals_flax(key, pre_norm):
     options = {"heads": HEADS, "causal": True}
 
     def theirs(p, x):
-        dense = lambda name, h: h @ p[name]["weight"] + p[name]["bias"][None]  # noqa: E731
-        feed = lambda h: dense("output", nn.gelu(dense("hidden", h), approximate=False))  # noqa: E731
-        attend = lambda h: flax_attention(p["attention"], h, True)  # noqa: E731
+        dense = lambda name, h: h @ p[name]["weight"] + p[name]["bias"][None]
+        feed = lambda h: dense("output", nn.gelu(dense("hidden", h), approximate=False))
+        attend = lambda h: flax_attention(p["attention"], h, True)
         first, second = (lambda h, n=n: layer_norm(p[n], h) for n in ("attention_norm", "feed_forward_norm"))
         if pre_norm:
             middle = x + attend(first(x))
@@ -108,7 +108,7 @@ def test_block_equals_flax(key, pre_norm):
 def test_without_positions_attention_commutes_with_permutations(key):
     params, x = noisy(self_attention_init(key, WIDTH), key), jax.random.normal(key, (TIME, WIDTH))
     order = np.random.default_rng(0).permutation(TIME)
-    run = lambda x: self_attention(params, x, heads=HEADS, causal=False)  # noqa: E731
+    run = lambda x: self_attention(params, x, heads=HEADS, causal=False)
     np.testing.assert_allclose(run(x[order]), run(x)[order], rtol=1e-5, atol=1e-6)
 
 
@@ -127,7 +127,7 @@ def test_equal_keys_average_the_values_and_a_large_score_picks_one(key):
 
 def test_causal_output_ignores_the_future_even_where_it_is_infinite_in_score(key):
     params, x = noisy(self_attention_init(key, WIDTH), key), jax.random.normal(key, (TIME, WIDTH))
-    run = lambda x: self_attention(params, x, heads=HEADS, causal=True)  # noqa: E731
+    run = lambda x: self_attention(params, x, heads=HEADS, causal=True)
     np.testing.assert_array_equal(run(x)[:3], run(x.at[3:].set(1e6))[:3])
 
 

@@ -61,14 +61,14 @@ def test_derivatives_equal_finite_differences_in_both_modes(key, n_in):
     with jax.enable_x64(True):
         params, x = example(key, (5, 4), (3, 2), n_in, jnp.float64)
         # check_grads passes NumPy arrays, which the typed door refuses.
-        f = lambda p, x: jnp.sin(convolution(jax.tree.map(jnp.asarray, p), jnp.asarray(x), stride=(2, 1)))  # noqa: E731
+        f = lambda p, x: jnp.sin(convolution(jax.tree.map(jnp.asarray, p), jnp.asarray(x), stride=(2, 1)))
         check_grads(f, (params, x), order=2, modes=("fwd", "rev"))
 
 
 def test_a_hand_computed_row():
     params = {"weight": jnp.asarray([1.0, 2.0, 3.0]).reshape(3, 1, 1), "bias": jnp.asarray([10.0])}
     x = jnp.asarray([1.0, 0.0, 2.0]).reshape(1, 3, 1)
-    run = lambda padding: convolution(params, x, padding=padding).ravel().tolist()  # noqa: E731
+    run = lambda padding: convolution(params, x, padding=padding).ravel().tolist()
     assert run("VALID") == [17.0]
     assert run("SAME") == [12.0, 17.0, 14.0]
     assert run("CIRCULAR") == [14.0, 17.0, 17.0]
@@ -78,8 +78,8 @@ def test_a_hand_computed_row():
 @pytest.mark.parametrize("n_in", [3, 16])
 def test_circular_convolution_commutes_with_shifts(key, n_in):
     params, x = example(key, (6, 5), (3, 3), n_in)
-    shift = lambda a: jnp.roll(a, (2, -1), (1, 2))  # noqa: E731
-    f = lambda a: convolution(params, a, padding="CIRCULAR")  # noqa: E731
+    shift = lambda a: jnp.roll(a, (2, -1), (1, 2))
+    f = lambda a: convolution(params, a, padding="CIRCULAR")
     np.testing.assert_allclose(f(shift(x)), shift(f(x)), rtol=1e-5, atol=1e-5)
 
 

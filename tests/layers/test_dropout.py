@@ -16,8 +16,8 @@ FORMS = (dropout, inverted_dropout)
 @pytest.mark.parametrize("keep", [0.0, 0.3, 0.8, 1.0])
 def test_the_inverted_form_equals_flax_on_the_same_key(key, keep):
     x = jax.random.normal(key, (5, 3, 7))
-    theirs = lambda x: nn.Dropout(1 - keep).apply({}, x, deterministic=False, rng=key)  # noqa: E731
-    ours = lambda x: inverted_dropout(x, keep, train=True, key=key)  # noqa: E731
+    theirs = lambda x: nn.Dropout(1 - keep).apply({}, x, deterministic=False, rng=key)
+    ours = lambda x: inverted_dropout(x, keep, train=True, key=key)
     np.testing.assert_array_equal(np.asarray(ours(x)) == 0, np.asarray(theirs(x)) == 0)
     np.testing.assert_allclose(ours(x), theirs(x), rtol=1e-6)
     squares = [jax.grad(lambda x, f=f: jnp.sum(f(x) ** 2))(x) for f in (ours, theirs)]

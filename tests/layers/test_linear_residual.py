@@ -15,7 +15,7 @@ from jaxnotes.layers.residual import depth_scale, residual, zero_initialised
 def test_linear_equals_flax(key, shape):
     params = linear_init(key, 3, 4, bias_variance=1.0)
     x = jax.random.normal(key, shape)
-    of_flax = lambda p, x: nn.Dense(4).apply({"params": {"kernel": p["weight"], "bias": p["bias"]}}, x)  # noqa: E731
+    of_flax = lambda p, x: nn.Dense(4).apply({"params": {"kernel": p["weight"], "bias": p["bias"]}}, x)
     np.testing.assert_allclose(jax.jit(linear)(params, x), of_flax(params, x), rtol=1e-6, atol=1e-7)
     ours, theirs = (jax.jit(jax.grad(lambda p, f=f: jnp.sum(jnp.sin(f(p, x)))))(params) for f in (linear, of_flax))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), ours, theirs)
@@ -31,7 +31,7 @@ def test_bias_variance(key):
 
 def test_residual_adds_the_scaled_branch_and_its_jacobian_the_identity(key):
     params, x = linear_init(key, 6, 6), jax.random.normal(key, (6,))
-    branch = lambda p, x: linear(p, tanh(x))  # noqa: E731
+    branch = lambda p, x: linear(p, tanh(x))
     np.testing.assert_allclose(residual(branch, params, x, branch_scale=0.3), x + 0.3 * branch(params, x), rtol=1e-6)
     of_branch = jax.jacobian(lambda x: branch(params, x))(x)
     of_block = jax.jacobian(lambda x: residual(branch, params, x, branch_scale=0.3))(x)

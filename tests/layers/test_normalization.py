@@ -129,7 +129,7 @@ def test_constant_input_gives_the_shift_and_no_gradient():
 
 def test_a_single_example_gives_the_shift_passes_no_gradient_and_updates_the_state(key):
     x, params = jax.random.normal(key, (1, 4)), norms.norm_init(4) | {"shift": jnp.arange(4.0)}
-    run = lambda x: norms.batch_norm(params, norms.batch_norm_state(4), x, train=True)  # noqa: E731
+    run = lambda x: norms.batch_norm(params, norms.batch_norm_state(4), x, train=True)
     np.testing.assert_array_equal(run(x)[0], [[0, 1, 2, 3]])
     np.testing.assert_array_equal(jax.grad(lambda x: jnp.sum(jnp.sin(run(x)[0])))(x), np.zeros((1, 4)))
     np.testing.assert_allclose(run(x)[1]["variance"], np.full(4, 0.9), rtol=1e-6)
@@ -155,7 +155,7 @@ def test_gradients_equal_finite_differences(key):
     with jax.enable_x64(True):
         x = jax.random.normal(key, (5, 4), jnp.float64)
         params = {"scale": jnp.linspace(0.5, 2, 4), "shift": jnp.linspace(-1, 1, 4)}
-        loss = lambda x: sum(jnp.sum(jnp.sin(3 * y)) for y in every_norm(params, x))  # noqa: E731
+        loss = lambda x: sum(jnp.sum(jnp.sin(3 * y)) for y in every_norm(params, x))
         direction = jax.random.normal(jax.random.fold_in(key, 1), x.shape, jnp.float64)
         slope = (loss(x + 1e-5 * direction) - loss(x - 1e-5 * direction)) / 2e-5
         assert float(jnp.sum(jax.grad(loss)(x) * direction)) == pytest.approx(float(slope), rel=1e-7)

@@ -48,14 +48,14 @@ def test_value_and_gradient_equal_flax(key, sizes, window, stride, padding):
 
 def test_padded_cells_counted_or_not():
     x = jnp.asarray([1.0, 2.0]).reshape(1, 2, 1)
-    run = lambda count: average_pool(x, 2, stride=1, padding="SAME", count_padding=count).ravel().tolist()  # noqa: E731
+    run = lambda count: average_pool(x, 2, stride=1, padding="SAME", count_padding=count).ravel().tolist()
     assert run(True) == [1.5, 1.0]
     assert run(False) == [1.5, 2.0]
 
 
 def test_circular_and_reflected_windows():
     x = jnp.asarray([4.0, 1.0, 2.0]).reshape(1, 3, 1)
-    run = lambda pool, padding: pool(x, 3, stride=1, padding=padding).ravel().tolist()  # noqa: E731
+    run = lambda pool, padding: pool(x, 3, stride=1, padding=padding).ravel().tolist()
     assert run(max_pool, "CIRCULAR") == [4.0, 4.0, 4.0]
     assert run(max_pool, "REFLECT") == [4.0, 4.0, 2.0]
     np.testing.assert_allclose(run(average_pool, "CIRCULAR"), [7 / 3] * 3, rtol=1e-6)

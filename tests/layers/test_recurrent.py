@@ -28,7 +28,7 @@ GATES = {"rnn": [""], "lstm": ["i", "f", "g", "o"], "gru": ["r", "z", "n"]}
 def as_flax(kind, params):
     """Our side-by-side gates under Flax's names."""
     gates, named = GATES[kind], {}
-    split = lambda p: jnp.split(p, len(gates), axis=-1)  # noqa: E731
+    split = lambda p: jnp.split(p, len(gates), axis=-1)
     bias_at = "h" if kind == "lstm" else "i"
     for part, letter in (("input", "i"), ("recurrent", "h")):
         for gate, kernel in zip(gates, split(params[part]["weight"]), strict=True):
@@ -63,8 +63,8 @@ def flax_hidden(kind, params, x, state):
 @pytest.mark.parametrize("kind", list(OURS))
 def test_forward_and_gradient_equal_flax(key, kind):
     params, x, state = drawn(kind, key), jax.random.normal(key, (TIME, N_IN)), state_of(kind, key)
-    ours = lambda p, x, s: OURS[kind][2](p, x, s)[1]  # noqa: E731
-    theirs = lambda p, x, s: flax_hidden(kind, p, x, s)  # noqa: E731
+    ours = lambda p, x, s: OURS[kind][2](p, x, s)[1]
+    theirs = lambda p, x, s: flax_hidden(kind, p, x, s)
     np.testing.assert_allclose(jax.jit(ours)(params, x, state), theirs(params, x, state), rtol=2e-5, atol=1e-6)
     gradients = [
         jax.jit(jax.grad(lambda *a, f=f: jnp.sum(jnp.sin(f(*a))), (0, 1, 2)))(params, x, state) for f in (ours, theirs)
@@ -104,7 +104,7 @@ def test_the_forget_bias_alone_moves_the_forget_gate(key):
 
 def test_known_steps_at_zero_weights():
     """With weights 0 the LSTM halves what it writes and forgets by σ(bias); the GRU halves its state; the RNN forgets it."""
-    zero = lambda p: jax.tree.map(jnp.zeros_like, p)  # noqa: E731
+    zero = lambda p: jax.tree.map(jnp.zeros_like, p)
     key, x, h = jax.random.key(0), jnp.ones(N_IN), jnp.full(WIDTH, 0.8)
     np.testing.assert_allclose(gru_cell(zero(gru_init(key, N_IN, WIDTH)), h, x), 0.4, rtol=1e-6)
     np.testing.assert_array_equal(rnn_cell(zero(rnn_init(key, N_IN, WIDTH)), h, x), np.zeros(WIDTH))

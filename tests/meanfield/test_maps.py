@@ -12,7 +12,7 @@ from scipy.special import owens_t
 
 from jaxnotes import meanfield
 from jaxnotes.layers.activations import ACTIVATIONS, elu, erf, identity, leaky_relu, relu, tanh
-from jaxnotes.meanfield.partition import partition
+from jaxnotes.meanfield._partition import partition
 
 CORRELATIONS = (-1.0, -1 + 1e-9, -0.99, -0.5, 0.0, 1e-9, 0.3, 0.9, 0.999, 1 - 1e-8, 1.0)
 VARIANCES = (1e-8, 0.3, 1.0, 1e4)
@@ -95,9 +95,9 @@ def test_many_sharp_and_weak_singularities():
     assert meanfield.variance_map(jnp.round, 1.0, 1.0, 0.0) == pytest.approx(
         np.sum(2 * levels * 2 * stats.norm.sf(levels)), rel=1e-12
     )
-    root = lambda x: jnp.sign(x) * jnp.sqrt(jnp.abs(x))  # noqa: E731
+    root = lambda x: jnp.sign(x) * jnp.sqrt(jnp.abs(x))
     assert meanfield.variance_map(root, 1.0, 1.0, 0.0) == pytest.approx(np.sqrt(2 / np.pi), rel=1e-11)  # E |z|
-    sharp = lambda x: jax.lax.erf(1e4 * x)  # noqa: E731
+    sharp = lambda x: jax.lax.erf(1e4 * x)
     assert meanfield.variance_map(sharp, 1.0, 1.0, 0.0) == pytest.approx(2 / np.pi * np.arcsin(2e8 / (1 + 2e8)), rel=1e-11)
     slope = 4e8 / np.pi / np.sqrt(1 + 4e8)  # E erf'(√q z)² = 4/π a² / √(1 + 4 a² q)
     assert meanfield.chi(sharp, 1.0, 0.0, 1.0) == pytest.approx(slope, rel=1e-11)
@@ -158,7 +158,7 @@ def test_hard_tanh_correlation_slope_is_a_probability():
 @pytest.mark.parametrize("c", (0.35, 0.99))
 def test_correlation_against_nested_scipy(c):
     """elu(alpha=2) has a kink in its slope and no closed form."""
-    kinked = lambda x: elu(x, alpha=2.0)  # noqa: E731
+    kinked = lambda x: elu(x, alpha=2.0)
     slack = np.sqrt(1 - c * c)
 
     def function(x):

@@ -30,7 +30,7 @@ def test_forward_and_gradient_equal_flax(key):
         named = {name: {"kernel": p["weight"], "bias": p["bias"]} for name, p in layers.items()}
         return FlaxClassifier().apply({"params": named}, x)
 
-    ours = lambda p: convolutional(p, x, activation=relu, **options)  # noqa: E731
+    ours = lambda p: convolutional(p, x, activation=relu, **options)
     np.testing.assert_allclose(jax.jit(ours)(params), jax.jit(theirs)(params), rtol=1e-4, atol=1e-5)
     gradients = [jax.jit(jax.grad(lambda p, f=f: jnp.sum(f(p) ** 2)))(params) for f in (ours, theirs)]
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4), *gradients)

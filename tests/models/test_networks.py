@@ -44,8 +44,8 @@ def test_forward_and_gradient_equal_flax(key, residual, batch):
     params = init(key, **SIZES, bias_variance=0.1)
     x = jax.random.normal(key, (batch, 5))
     options = {"branch_scale": 0.5} if residual else {}
-    ours = lambda p: (residual_network if residual else mlp)(p, x, activation=tanh, **options)  # noqa: E731
-    theirs = lambda p: FlaxNetwork(residual, 0.5).apply(as_flax(p), x)  # noqa: E731
+    ours = lambda p: (residual_network if residual else mlp)(p, x, activation=tanh, **options)
+    theirs = lambda p: FlaxNetwork(residual, 0.5).apply(as_flax(p), x)
     np.testing.assert_allclose(jax.jit(ours)(params), jax.jit(theirs)(params), rtol=2e-5, atol=1e-6)
     gradients = [jax.jit(jax.grad(lambda p, f=f: jnp.sum(f(p) ** 2)))(params) for f in (ours, theirs)]
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), *gradients)
@@ -55,7 +55,7 @@ def test_a_zero_branch_starts_as_the_identity(key):
     params = residual_network_init(key, **SIZES, zero_branch=True)
     shallow = {**params, "hidden": jax.tree.map(lambda p: p[:1], params["hidden"])}
     x = jax.random.normal(key, (2, 5))
-    apply = lambda p: residual_network(p, x, activation=relu)  # noqa: E731
+    apply = lambda p: residual_network(p, x, activation=relu)
     np.testing.assert_array_equal(apply(params), apply(shallow))
 
 
@@ -69,7 +69,7 @@ def test_without_its_shortcuts_it_is_the_mlp(key):
 @pytest.mark.parametrize("residual", [False, True])
 def test_compiled_equals_eager(key, residual):
     params = (residual_network_init if residual else mlp_init)(key, **SIZES)
-    run = lambda p, x: (residual_network if residual else mlp)(p, x, activation=tanh)  # noqa: E731
+    run = lambda p, x: (residual_network if residual else mlp)(p, x, activation=tanh)
     x = jax.random.normal(key, (2, 5))
     np.testing.assert_allclose(jax.jit(run)(params, x), run(params, x), rtol=1e-5, atol=1e-6)
 
@@ -97,7 +97,7 @@ def test_vmap_over_seeds_equals_the_loop(key):
 
 
 def test_depth_is_data_not_program():
-    size = lambda depth: len(str(jax.make_jaxpr(lambda k: mlp(  # noqa: E731
+    size = lambda depth: len(str(jax.make_jaxpr(lambda k: mlp(
         mlp_init(k, 5, 7, depth, 3), jnp.ones((2, 5)), activation=relu))(jax.random.key(0))))  # fmt: skip
     assert size(2000) < size(2) + 200
 

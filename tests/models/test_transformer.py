@@ -46,8 +46,8 @@ def flax_stack(params, h, pre_norm, causal):
         named = {n: {"kernel": v["weight"], "bias": v["bias"]} for n, v in heads.items()}
         out = p["attention"]["output"]
         named["out"] = {"kernel": out["weight"].reshape(HEADS, -1, WIDTH), "bias": out["bias"]}
-        attend = lambda h, named=named: attention.apply({"params": named}, h, mask=mask)  # noqa: E731
-        feed = lambda h, p=p: dense(p["output"], nn.gelu(dense(p["hidden"], h), approximate=False))  # noqa: E731
+        attend = lambda h, named=named: attention.apply({"params": named}, h, mask=mask)
+        feed = lambda h, p=p: dense(p["output"], nn.gelu(dense(p["hidden"], h), approximate=False))
         for branch, norm in ((attend, p["attention_norm"]), (feed, p["feed_forward_norm"])):
             h = h + branch(layer_norm(norm, h)) if pre_norm else layer_norm(norm, h + branch(h))
     return layer_norm(params["norm"], h) if pre_norm else h
@@ -113,7 +113,7 @@ def test_the_character_model_learns_a_cycle(key):
 
 def test_depth_is_data_not_program():
     def size(depth):
-        run = lambda k: transformer_classifier(  # noqa: E731
+        run = lambda k: transformer_classifier(
             transformer_init(k, N_IN, WIDTH, depth, CLASSES, time=TIME), jnp.ones((1, TIME, N_IN)), **options()
         )
         return len(str(jax.make_jaxpr(run)(jax.random.key(0))))

@@ -35,7 +35,7 @@ def run(gradients, **options):
 def gradients_of(scales, key):
     keys = iter(jax.random.split(key, 3))
     n = len(scales)
-    draw = lambda p: jax.random.normal(next(keys), (n, *p.shape)) * jnp.asarray(scales).reshape(n, *[1] * p.ndim)  # noqa: E731
+    draw = lambda p: jax.random.normal(next(keys), (n, *p.shape)) * jnp.asarray(scales).reshape(n, *[1] * p.ndim)
     return jax.tree.map(draw, PARAMETERS)
 
 

@@ -53,7 +53,7 @@ class EquinoxNetwork(eqx.Module):
 
     def __init__(self, weights, key):
         layers = [eqx.nn.Linear(*w.shape, key=key) for w in weights]
-        set_to = lambda layer, w: eqx.tree_at(lambda m: (m.weight, m.bias), layer, (w.T, jnp.zeros(w.shape[1])))  # noqa: E731
+        set_to = lambda layer, w: eqx.tree_at(lambda m: (m.weight, m.bias), layer, (w.T, jnp.zeros(w.shape[1])))
         self.layers = [set_to(layer, w) for layer, w in zip(layers, weights, strict=True)]
 
     def __call__(self, x):
@@ -94,7 +94,7 @@ def test_activations_and_gradients_are_those_by_hand(report, weights, batch):
     x, labels = batch
     values = parts(weights, x)
     zeros = [jnp.zeros_like(v) for v in values]
-    loss = lambda zeros, w: optax.softmax_cross_entropy_with_integer_labels(parts(w, x, zeros)[-1], labels).mean()  # noqa: E731
+    loss = lambda zeros, w: optax.softmax_cross_entropy_with_integer_labels(parts(w, x, zeros)[-1], labels).mean()
     of_zeros, of_weights = jax.grad(loss, argnums=(0, 1))(zeros, weights)
     assert len(report.layers) == 3 and not report.notes and not report.crosses_examples
     assert report.loss == pytest.approx(float(loss(zeros, weights)), rel=1e-5)
@@ -156,7 +156,7 @@ def test_layer_to_layer_gains_are_those_of_the_exact_partial_jacobians(weights, 
 def test_gains_of_a_wide_first_layer_are_finite(key):
     weight = jax.random.normal(key, (784, 64)) / 28
     batch = jax.random.uniform(key, (128, 784)), jnp.zeros(128, jnp.int32)
-    model = lambda w, x: probe.tap("b", jnp.tanh(probe.tap("a", x @ w["a"])) @ w["b"])  # noqa: E731
+    model = lambda w, x: probe.tap("b", jnp.tanh(probe.tap("a", x @ w["a"])) @ w["b"])
     report = probe.read((model, {"a": weight, "b": weight[:64, :10]}), batch, "cross_entropy")
     assert report.layers[0].partial_jacobian == pytest.approx(float(jnp.square(weight).sum()) / 64, rel=0.05)
 
@@ -182,7 +182,7 @@ def test_values_agree_with_linens_capture_and_perturbation(weights, batch, key):
             return nn.Dense(3, name="Dense_2")(x)
 
     zeros = Perturbed().init(key, batch[0])["perturbations"]
-    loss = lambda z: probe.LOSSES["cross_entropy"](Perturbed().apply({**variables, "perturbations": z}, batch[0]), batch[1])  # noqa: E731
+    loss = lambda z: probe.LOSSES["cross_entropy"](Perturbed().apply({**variables, "perturbations": z}, batch[0]), batch[1])
     gradient = np.asarray(jax.grad(loss)(zeros)["first"], np.float64)
     assert report.layers[0].log10_gradient_norm == pytest.approx(0.5 * math.log10(np.square(gradient).sum(1).mean()), abs=1e-6)
 
@@ -192,7 +192,7 @@ def test_gradients_agree_with_finite_differences_in_float64(weights, batch, key)
         wide = [jnp.asarray(np.asarray(w), jnp.float64) for w in weights]
         x, labels = jnp.asarray(np.asarray(batch[0]), jnp.float64), batch[1]
         report = probe.read((plain_network, {str(i): w for i, w in enumerate(wide)}), (x, labels), "cross_entropy")
-        loss = lambda zeros: float(probe.LOSSES["cross_entropy"](parts(wide, x, zeros)[-1], labels))  # noqa: E731
+        loss = lambda zeros: float(probe.LOSSES["cross_entropy"](parts(wide, x, zeros)[-1], labels))
         squares = np.zeros(EXAMPLES)
         for example in range(EXAMPLES):
             for unit in range(8):

@@ -152,14 +152,14 @@ def test_integers_several_inputs_and_outputs_and_structures(key):
 
     tokens, mask = jnp.arange(20).reshape(4, 5) % 11, jnp.ones((4, 5))
     model = Several(), Several().init(key, tokens, mask=mask)
-    loss = lambda outputs, labels: probe.LOSSES["cross_entropy"](outputs["logits"], labels)  # noqa: E731
+    loss = lambda outputs, labels: probe.LOSSES["cross_entropy"](outputs["logits"], labels)
     report = probe.read(model, ({"tokens": tokens, "mask": mask}, jnp.arange(4) % 3), loss, probes=400)
     found = {row.name: row for row in report.layers}
     assert found["Embed_0"].output_shape == (4, 5, 8) and "MultiHeadDotProductAttention_0/query" in found
     assert all(math.isfinite(row.log10_gradient_norm) for row in report.layers)
     parts = probe.read(model, ({"tokens": tokens, "mask": mask}, jnp.arange(4) % 3), loss, clip_norm=1.0, jacobian=False)
     assert len(parts.gradient_norms) == 4
-    alone = lambda p: loss(model[0].apply(p, tokens[2:3], mask=mask[2:3]), jnp.arange(2, 3))  # noqa: E731
+    alone = lambda p: loss(model[0].apply(p, tokens[2:3], mask=mask[2:3]), jnp.arange(2, 3))
     assert parts.gradient_norms[2] == pytest.approx(float(optax.global_norm(jax.grad(alone)(model[1]))), rel=1e-5)
     weight = model[1]["params"]["Dense_0"]["kernel"]
     before = found["MultiHeadDotProductAttention_0"]  # its mean over 5 tokens goes into Dense_0
@@ -190,7 +190,7 @@ def test_gradients_that_leave_float32_are_rescued(key):
     x = jax.random.normal(key, (4, 16))
 
     def deep(weights, x):
-        layer = lambda h, w: (probe.tap("h", h @ w), None)  # noqa: E731
+        layer = lambda h, w: (probe.tap("h", h @ w), None)
         return jax.lax.scan(layer, x, weights)[0]
 
     report = probe.read((deep, weights), (x, None), lambda y, _: jnp.mean(jnp.sum(y, 1)), jacobian=False)
@@ -204,7 +204,7 @@ def test_gradients_that_leave_float32_are_rescued(key):
 
 def test_a_thousand_layers_by_scan(key):
     weights = jax.random.normal(key, (1000, 8, 8)) / math.sqrt(8)
-    deep = lambda w, x: jax.lax.scan(lambda h, w: (probe.tap("h", jnp.tanh(h @ w)), None), x, w)[0]  # noqa: E731
+    deep = lambda w, x: jax.lax.scan(lambda h, w: (probe.tap("h", jnp.tanh(h @ w)), None), x, w)[0]
     report = probe.read((deep, weights), (jnp.ones((3, 8)), None), lambda y, _: jnp.mean(y))
     assert len(report.layers) == 1000 and report.layers[999].call == 999
 
@@ -249,7 +249,7 @@ def test_nnx_batch_norm_and_dropout_keep_their_state(key):
 
 
 def test_a_loss_of_the_outputs_alone(batch):
-    model = lambda x: probe.tap("h", jnp.tanh(x))  # noqa: E731
+    model = lambda x: probe.tap("h", jnp.tanh(x))
     pair, alone, both = (
         probe.read(model, b, f)
         for b, f in ((batch, jnp.mean), (batch[0], lambda y: jnp.mean(y)), (batch, lambda y, t: jnp.mean(y)))
@@ -276,8 +276,8 @@ def test_clear_errors(batch):
 
 def test_a_tap_costs_nothing_and_passes_all_transformations(key):
     x = jax.random.normal(key, (3, 4))
-    f = lambda x: jnp.sum(jnp.tanh(x) ** 2)  # noqa: E731
-    g = lambda x: jnp.sum(probe.tap("h", jnp.tanh(x)) ** 2)  # noqa: E731
+    f = lambda x: jnp.sum(jnp.tanh(x) ** 2)
+    g = lambda x: jnp.sum(probe.tap("h", jnp.tanh(x)) ** 2)
     costs = [jax.jit(h).lower(x).compile().cost_analysis() for h in (f, g)]
     assert costs[0] == costs[1]
     for transform in (jax.grad, jax.hessian, lambda h: jax.jit(jax.vmap(h)), lambda h: jax.grad(jax.checkpoint(h))):

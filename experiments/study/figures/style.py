@@ -1,78 +1,36 @@
-"""One look for all figures: a paper's column width, colour-blind-safe colours, theory as lines, measurements as points."""
+"""What all figures share: the library's look for figures, and notes of settings and seeds above a panel."""
 
 import textwrap
 from collections.abc import Iterable
 
-import numpy as np
-from matplotlib.figure import Figure
-
 from experiments.study.measurement import Measurement
+from jaxnotes.command.style import COLORS, MARKERS, ONE_COLUMN, TWO_COLUMNS, measured, new_figure, theory
 
-ONE_COLUMN = 3.4  # inches
-TWO_COLUMNS = 7.0
-
-# Okabe and Ito (2008): distinct for all common kinds of colour vision, and in grey.
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-
-PARAMETERS = {
-    "font.size": 8,
-    "axes.titlesize": 8,
-    "axes.labelsize": 8,
-    "legend.fontsize": 7,
-    "xtick.labelsize": 7,
-    "ytick.labelsize": 7,
-    "axes.linewidth": 0.6,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "lines.linewidth": 1.0,
-    "lines.markersize": 3,
-    "legend.frameon": False,
-    "figure.constrained_layout.use": True,
-    "mathtext.fontset": "dejavusans",
-    "svg.hashsalt": "jaxnotes",
-    "svg.fonttype": "path",
-    "pdf.fonttype": 42,
-}
-
-
-def new_figure(panels: int = 1, *, width: float | None = None, height: float = 2.3, share_y: bool = False):
-    """A figure with panels side by side: one column wide for one panel, else two columns.
-
-    Returns:
-      (figure, axes): one Axes for a single panel, else an array of them.
-    """
-    figure = Figure(figsize=(width or (ONE_COLUMN if panels == 1 else TWO_COLUMNS), height))
-    return figure, figure.subplots(1, panels, sharey=share_y)
-
-
-def theory(axes, x, y, *, series: int = 0, label: str | None = None, **options) -> None:
-    """Draws a prediction as a line in the colour of its series."""
-    axes.plot(x, y, **{"ls": "-", "color": COLORS[series], "label": label, "zorder": 1, **options})
-
-
-def measured(axes, x, mean, low, high, *, series: int = 0, label: str | None = None, most: int = 25, **options) -> None:
-    """Draws a measurement as points with 95% intervals; of a long curve, at most `most` evenly spaced points."""
-    x, mean, low, high = (np.asarray(values, float) for values in (x, mean, low, high))
-    if len(x) > most:
-        kept = np.unique(np.linspace(0, len(x) - 1, most).round().astype(int))
-        x, mean, low, high = x[kept], mean[kept], low[kept], high[kept]
-    error = np.maximum([mean - low, high - mean], 0)
-    look = {"fmt": MARKERS[series], "color": COLORS[series], "elinewidth": 0.8, "capsize": 1.5, "mfc": "white", "mew": 0.8}
-    axes.errorbar(x, mean, error, **{"label": label, "zorder": 2, **look, **options})
+__all__ = [
+    "COLORS",
+    "MARKERS",
+    "ONE_COLUMN",
+    "TWO_COLUMNS",
+    "legend_below",
+    "measured",
+    "new_figure",
+    "seeds_note",
+    "settings_note",
+    "theory",
+]
 
 
 def seeds_note(measurements: Iterable[Measurement]) -> str:
-    """Seeds behind what a panel shows: "n = 6", or "n = 6 to 12" where the series have different ones."""
+    """Returns the seeds behind what a panel shows: "n = 6", or "n = 6 to 12" where the series have different ones."""
     counts = {measurement.n for measurement in measurements}
     return f"n = {min(counts)}" if len(counts) == 1 else f"n = {min(counts)} to {max(counts)}"
 
 
 def settings_note(axes, text: str, columns: int = 56) -> None:
-    """The settings behind a panel, small above its axes, broken into lines of so many characters: 56 fill a column."""
+    """Writes the settings behind a panel, small above its axes, in lines of so many characters: 56 fill a column."""
     axes.set_title(textwrap.fill(text, columns), fontsize=6.5, color="#444444", loc="left")
 
 
 def legend_below(axes) -> None:
-    """A legend in two columns under the axis' label, for panels whose points may lie anywhere."""
+    """Puts a legend in two columns under the axis' label, for panels whose points may lie anywhere."""
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)

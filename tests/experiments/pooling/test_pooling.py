@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.pooling import measurement as pooling
-from experiments.pooling import readout as pooling_readout
-from experiments.pooling import training as pooling_training
+from experiments.pooling import measurement, readout, training
+from experiments.pooling.settings import Pooling
+from experiments.study import digits
 from jaxnotes.layers.convolution import convolution, convolution_init
 from jaxnotes.layers.pooling import average_pool, max_pool
 from jaxnotes.models.convolutional import convolutional_init
@@ -19,38 +19,38 @@ pytestmark = pytest.mark.usefixtures("standard_promotion")
 
 def test_a_matrix_product_costs_two_operations_a_multiplication():
     shapes = jax.ShapeDtypeStruct((32, 48), jnp.float32), jax.ShapeDtypeStruct((48, 16), jnp.float32)
-    operations, traffic, _ = pooling._compiled_cost(jnp.matmul, *shapes)
+    operations, traffic, _ = measurement.compiled_cost(jnp.matmul, *shapes)
     assert operations == pytest.approx(2 * 32 * 48 * 16, rel=0.01)
     assert traffic == pytest.approx(4 * (32 * 48 + 48 * 16 + 32 * 16), rel=0.01)
 
 
 def test_white_noise_decorrelates_as_its_filters_autocorrelation(key):
     noise = jax.random.normal(key, (64, 24, 24, 4))
-    for name, expected in pooling_readout.WHITE.items():
-        found = pooling_readout._decorrelation(pooling_readout.POOLS[name], noise)
+    for name, expected in readout.WHITE.items():
+        found = readout.decorrelation(readout.POOLS[name], noise)
         assert abs(float(found[0]) - expected) < 0.02
 
 
 def test_the_ridge_read_out_finds_a_linear_truth(key):
-    of_x, of_weights = jax.random.split(key)
-    x = jax.random.normal(of_x, (800, 20))
-    scores = x @ jax.random.normal(of_weights, (20, 12))
+    key_x, key_weights = jax.random.split(key)
+    x = jax.random.normal(key_x, (800, 20))
+    scores = x @ jax.random.normal(key_weights, (20, 12))
     targets = jnp.concatenate([jax.nn.one_hot(jnp.argmax(scores[:, :10], 1), 10), scores[:, 10:]], 1)
-    accuracy, explained = pooling_readout._ridge(pooling_readout._products(x, 300), targets, 300)
+    accuracy, explained = readout.ridge(readout.products(x, 300), targets, 300, 200)
     assert explained > 0.99 and accuracy > 0.6
-    assert np.allclose(pooling_readout._score(targets, targets), 1)
+    assert np.allclose(readout.score(targets, targets), 1)
 
 
 def test_pooling_mixes_no_channels_and_convolution_mixes_all(key):
     x = jax.random.normal(key, (1, 8, 8, 4))
     params = convolution_init(key, 4, 6, (3, 3))
-    assert pooling_training._channels_mixed(partial(max_pool, window=2), x) == 0
-    assert pooling_training._channels_mixed(partial(convolution, params), x) > 2.9
+    assert training.channels_mixed(partial(max_pool, window=2), x) == 0
+    assert training.channels_mixed(partial(convolution, params), x) > 2.9
 
 
 def test_definitions_agree_with_numpy(key):
-    settings = pooling.Pooling.preset("quick", seeds=2, maps=4)
-    found = pooling.definitions(settings, key)
+    settings = Pooling.preset("quick", seeds=2, maps=4)
+    found = measurement.definitions(settings, key)
     assert found["pooling.max"]["difference-two"].value == 0 and found["pooling.max"]["gradient-cells-three"].value == 1
     assert found["pooling.average"]["border-counted"].value == 1 and found["pooling.average"]["border-uncounted"].value == 2
     assert found["pooling.average"]["spike"].value == 0.25 and found["pooling.global"]["difference-max"].value == 0
@@ -61,14 +61,42 @@ def test_a_pool_by_one_axis_after_the_other_is_that_of_the_square(key):
     for pool in (max_pool, average_pool):
         for size in (1, 4, 7):
             np.testing.assert_allclose(
-                pooling_readout._by_axis(pool, size)(x), pool(x, window=size, padding="SAME"), rtol=1e-5, atol=1e-6
+                readout.by_axis(pool, size)(x), pool(x, window=size, padding="SAME"), rtol=1e-5, atol=1e-6
             )
 
 
 def test_pools_that_halve_a_map_share_their_parameters():
-    settings = pooling.Pooling.preset("quick")
-    for pool, head, _ in pooling_training.ARMS.values():
+    settings = Pooling.preset("quick")
+    for pool, head, _ in training.ARMS.values():
         shared = "none" if pool == "none" else "max"
         start = partial(convolutional_init, image_shape=(14, 14, 1), channels=settings.channels, n_out=10, head=head)
         own, taken = (jax.eval_shape(partial(start, pool=p), jax.random.key(0)) for p in (pool, shared))
         assert own == taken
+
+
+@pytest.fixture(scope="module")
+def few() -> digits.Digits:
+    return training.load(Pooling.preset("quick", evaluated=50))
+
+
+def test_a_seed_has_the_same_digits_and_batches_in_every_arm(key, few):
+    settings = Pooling.preset("quick", train_examples=100)
+    starts = [training.draw(key, few.train, settings=settings, pool=pool, head="flatten") for pool in ("none", "max")]
+    (_, (images, labels), indices), others = starts[0], starts[1][1:]
+    jax.tree.map(np.testing.assert_array_equal, ((images, labels), indices), others)
+    assert len(np.unique(images, axis=0)) == 100 and np.unique(indices[:3]).size == 96
+
+
+def test_more_digits_than_there_are_are_refused(key, few):
+    with pytest.raises(ValueError, match="larger"):
+        training.draw(key, few.train, settings=Pooling(train_examples=7000), pool="max", head="flatten")
+
+
+def test_frozen_kernels_stay_as_drawn_and_learned_ones_do_not(key, few):
+    settings = Pooling.preset("quick", train_examples=100, train_steps=10)
+    start = training.draw(key, few.train, settings=settings, pool="max", head="flatten")[0]["blocks"][0]
+    frozen, learned = (training.train(settings, arm, few, 1e-2, key) for arm in ("frozen", "max"))
+    jax.tree.map(np.testing.assert_array_equal, frozen.filters, start)
+    moved = np.abs(learned.filters["weight"] - start["weight"])
+    assert 1e-3 < moved.max() < 0.1  # ten steps of Adam, each of at most 0.01
+    assert frozen.losses[0] == learned.losses[0] and frozen.losses[-1] < frozen.losses[0]

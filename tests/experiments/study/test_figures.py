@@ -7,8 +7,7 @@ import matplotlib
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from experiments.study import figures
-from experiments.study.figures import style
+from jaxnotes.command import style
 
 
 def test_a_pdf_holds_true_type_fonts_and_no_outlines_as_procedures():
@@ -17,7 +16,7 @@ def test_a_pdf_holds_true_type_fonts_and_no_outlines_as_procedures():
         figure, axes = style.new_figure()
         axes.set_xlabel("width $n$ → ∞")
         FigureCanvasAgg(figure)
-        drawn = figures.render(figure, "pdf")
+        drawn = style.render(figure, "pdf")
     assert b"/CIDFontType2" in drawn and b"/Type3" not in drawn
 
 
@@ -28,7 +27,7 @@ def test_an_svg_is_smaller_and_keeps_its_positions_to_a_hundredth_of_a_point():
         FigureCanvasAgg(figure)
         whole = io.BytesIO()
         figure.savefig(whole, format="svg")
-        whole, ours = whole.getvalue().decode(), figures.render(figure, "svg").decode()
+        whole, ours = whole.getvalue().decode(), style.render(figure, "svg").decode()
     positions = lambda svg: np.asarray(re.findall(r"-?\d[\d.]*", " ".join(re.findall(r' d="([^"]*)"', svg))), float)
     assert len(ours) < len(whole) and "<!--" not in ours
     np.testing.assert_allclose(positions(ours), positions(whole), rtol=0, atol=0.01)

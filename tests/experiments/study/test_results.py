@@ -6,9 +6,10 @@ import os
 import numpy as np
 import pytest
 
-from experiments.study import files, paper_numbers, results
+from experiments.study import paper_numbers, results
 from experiments.study.formatting import format_measurement, format_number, to_latex
 from experiments.study.measurement import Evidence, Measurement, Search, exact, interval
+from jaxnotes.command import files
 
 RUN = results.Run("saturation", "c", 0, "quick", {"width": 16}, {}, "cpu", 1.5, "k")
 SEARCH = Search(0.1, (0.01, 0.1, 1.0), ((0.5, 0.6), (0.7, 0.9), (-np.inf, -np.inf)), True)

@@ -1,0 +1,78 @@
+"""Diagnoses your own network: which layer, why, and what to change.
+
+The model comes from a Python file: --model=path/to/file.py:build names a function without arguments, or of a random key, that
+returns (flax.linen.Module, variables), a flax.nnx.Module, an equinox.Module, a function that uses probe.tap, or
+(function, parameters).
+
+Exit status: 0 where the model is healthy, 3 where there are findings, 2 for bad input.
+"""
+
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+import optax
+from absl import flags
+from rich.console import Console
+
+from jaxnotes import diagnosis, probe
+from jaxnotes.command import files, inputs, report, start
+from jaxnotes.command.report import NO_NOTES, Notes
+
+FINDINGS_STATUS = 3
+
+
+def run(program: str = "jaxnotes-diagnose", notes: Callable[[Path], Notes] = lambda out_dir: NO_NOTES) -> None:
+    """Runs the command from `sys.argv` and exits.
+
+    Args:
+      program: how the command is called, to be stored with the report.
+      notes: from --out_dir, what is known of the claims that findings name; nothing unless given.
+    """
+    _define_flags()
+    start.start(lambda argv: _main(program, notes), usage=__doc__ or "")
+
+
+def _main(program: str, notes: Callable[[Path], Notes]) -> None:
+    values = flags.FLAGS
+    out_dir = Path(values.out_dir)
+    files.check_writable(out_dir)
+    start.use_compilation_cache()
+    key = jax.random.key(values.seed)
+    model = inputs.model(values.model, key)
+    loss = inputs.loss(values.loss)
+    options = {
+        "key": jax.random.fold_in(key, 1) if values.random_layers else None,
+        "train": values.train,
+        "clip_norm": values.clip_norm,
+        "optimizer": None if values.learning_rate is None else optax.adam(values.learning_rate),
+        "summarise_steps": values.summarise_steps,
+    }
+    batch, read = inputs.read_first(model, inputs.batches(values.batch, values.examples), loss, options)
+    findings = diagnosis.explain(read)
+    verified = diagnosis.verify(findings, read, model, batch, loss, **options) if values.verify else ()
+    console, known = Console(), notes(out_dir)
+    report.show(console, read, findings, verified, known)
+    paths = report.write(out_dir, read, findings, verified, shlex.join([*program.split(), *sys.argv[1:]]), known)
+    console.print(f"Report: {paths[0]}, numbers: {paths[1]}", soft_wrap=True, highlight=False)
+    sys.exit(FINDINGS_STATUS if findings else 0)
+
+
+def _define_flags() -> None:
+    here = sys.argv[0]
+    define = lambda kind, name, default, help, **o: kind(name, default, help, module_name=here, **o)
+    losses = ", ".join(probe.LOSSES)
+    define(flags.DEFINE_string, "model", None, "path/to/file.py:build, a function that returns the model.", required=True)
+    define(flags.DEFINE_string, "batch", "digits", "digits, or a .npz file with arrays inputs and targets.")
+    define(flags.DEFINE_string, "loss", "cross_entropy", f"{losses}, or path/to/file.py:loss(outputs, targets).")
+    define(flags.DEFINE_string, "out_dir", "out", "Folder that receives diagnosis.html, diagnosis.json and the figure.")
+    define(flags.DEFINE_integer, "examples", 128, "Examples of the batch to read.", lower_bound=1)
+    define(flags.DEFINE_integer, "seed", 0, "Seed of the model's key and of dropout.", lower_bound=0)
+    define(flags.DEFINE_bool, "train", None, "Whether the model trains; the model's own default where not given.")
+    define(flags.DEFINE_bool, "random_layers", False, "Give the model a key, for dropout and other random layers.")
+    define(flags.DEFINE_bool, "verify", False, "Apply each remedy that changes parameters only to a copy, and measure again.")
+    define(flags.DEFINE_bool, "summarise_steps", False, "One row for all steps of a scan.")
+    define(flags.DEFINE_float, "clip_norm", None, "Limit of your clipping by global norm, to see whether it acts.")
+    define(flags.DEFINE_float, "learning_rate", None, "Learning rate of your Adam, to see whether its steps are large.")

@@ -1,0 +1,77 @@
+"""How a command starts: flags by absl, one clear line and exit status 2 for bad input, compiled programs kept."""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import jax
+from absl import app, flags, logging
+
+from jaxnotes.command.errors import InputError
+
+
+def start(main: Callable[[Sequence[str]], Any], usage: str) -> None:
+    """Runs `main` on the command line's arguments and exits.
+
+    Errors of the user's end it with one line and exit status 2, Ctrl-C with exit status 130.
+
+    Args:
+      main: takes what absl leaves of the arguments.
+      usage: the text of --help.
+    """
+    # absl takes the help text from the docstring of the main module.
+    sys.modules["__main__"].__doc__ = usage
+    logging.set_verbosity(logging.WARNING)
+    app.run(lambda argv: _guarded(main, argv), flags_parser=_parse)
+
+
+def use_compilation_cache() -> None:
+    """Keeps compiled programs in the user's cache folder, so that a second process starts fast.
+
+    JAX_COMPILATION_CACHE_DIR, where set, names another folder.
+    """
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        jax.config.update("jax_compilation_cache_dir", str(home / "jaxnotes"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def _parse(argv: Sequence[str]) -> list[str]:
+    """Flags from the command line; a wrong one ends the process with one line and status 2."""
+    if {"--help", "-help", "--helpshort", "-h"} & set(argv):
+        app.usage(shorthelp=True, writeto_stdout=True, exitcode=0)
+    try:
+        rest = flags.FLAGS(argv)
+    except flags.Error as error:
+        _fail(str(error))
+    if len(rest) > 1:
+        _fail(f"unexpected argument {rest[1]!r}; flags are written --name=value, --help lists them")
+    return rest
+
+
+def _guarded(main: Callable[[Sequence[str]], Any], argv: Sequence[str]) -> Any:
+    try:
+        return main(argv)
+    except (InputError, OSError) as error:
+        _fail(str(error))
+    except KeyboardInterrupt:
+        print("interrupted; what was complete is kept", file=sys.stderr)
+        sys.exit(130)
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        _fail(f"out of memory; give smaller numbers to the flags that --help lists ({str(error).splitlines()[0]})")
+
+
+def program() -> str:
+    """Returns the name of the command that runs: of a package's `__main__`, the package's."""
+    path = Path(sys.argv[0])
+    return path.parent.name if path.stem == "__main__" else path.stem
+
+
+def _fail(message: str) -> NoReturn:
+    print(f"{program()}: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(2)

@@ -1,0 +1,131 @@
+"""Findings about a layer's values: saturated, dead, constant, not finite."""
+
+import math
+
+from jaxnotes.diagnosis._finding import Finding, Remedy
+from jaxnotes.diagnosis._profile import depth_profile
+from jaxnotes.probe import Layer, Report
+
+SATURATED = 0.5  # share of the entries
+DEAD = 0.75  # share of the units: in deep healthy ReLU networks half of them can be silent for a whole batch
+LEAST_EXAMPLES = 16  # to call a unit dead: one that is silent half of the time is so for all of 16 once in 65,536
+CONSTANT = 1e-3  # spread over the examples as a share of the size
+
+
+def saturated(report: Report) -> list[Finding]:
+    """Layers most of whose units sit where a sigmoid or tanh is flat; the model's last output may."""
+    found = [
+        layer
+        for layer in report.layers[:-1]
+        if layer.activation_function is not None
+        and layer.activation_function.saturates
+        and layer.saturated_fraction > SATURATED
+    ]
+    if not found:
+        return []
+    worst = max(found, key=lambda layer: layer.saturated_fraction)
+    evidence = (
+        f"{worst.saturated_fraction:.0%} of {worst.label}'s entries lie where {worst.activation}'s slope is below 5% of its "
+        f"largest; RMS of the layer {worst.activation_rms:.3g}"
+    )
+    heavy = [layer for layer in found if layer.weight_variance > 0]
+    scales = tuple((layer.name, 1 / max(layer.activation_rms, 1.0)) for layer in heavy)
+    remedies = (
+        Remedy(
+            "make the weights smaller, to pre-activations of RMS 1",
+            "units back on the steep part: few or none saturated",
+            scales=scales,
+        ),
+        Remedy("normalise before the activation", "pre-activations of mean 0 and variance 1, whatever the weights"),
+        Remedy("use ReLU or another activation that does not saturate", "slope 1 on the positive side"),
+    )
+    claims = ("causes.saturation", "saturation.derivative", "saturation.blocks")
+    return [Finding("saturated-units", _labels(found), evidence, claims, remedies)]
+
+
+def dead(report: Report) -> list[Finding]:
+    """Layers most of whose units pass no gradient at any example."""
+    if report.examples < LEAST_EXAMPLES:
+        return []
+    found = [layer for layer in report.layers if layer.dead_fraction > DEAD and layer.activation and layer.activation_rms > 0]
+    if not found:
+        return []
+    worst = max(found, key=lambda layer: layer.dead_fraction)
+    evidence = (
+        f"{worst.dead_fraction:.0%} of {worst.label}'s units have slope 0 at all {report.examples} examples; "
+        f"mean {worst.activation_mean:.3g}"
+    )
+    remedies = (
+        Remedy(
+            "set the biases to 0",
+            "about half of the units active at each example",
+            zeros=tuple(x.name for x in found if x.bias_variance > 0),
+        ),
+        Remedy("lower the learning rate", "one large step can push a bias so far down that no input activates the unit again"),
+        Remedy("use leaky ReLU, ELU or GELU", "a slope on the negative side lets units come back"),
+    )
+    return [Finding("dead-units", _labels(found), evidence, ("remedies.nonsaturating",), remedies)]
+
+
+def constant(report: Report) -> list[Finding]:
+    """Layers whose output hardly depends on the example."""
+    if report.examples < 2:
+        return []
+    # Of a recurrent network only layers that are constant at every step: the first rows of a picture are often blank.
+    places = [place.layers for place in depth_profile(report)]
+    found = [max(calls, key=lambda layer: layer.spread) for calls in places]
+    found = [layer for layer in found if layer.spread < CONSTANT and layer.activation_rms > 0]
+    if not found:
+        return []
+    first = found[0]
+    evidence = f"{first.label}'s output varies over the examples by {first.spread:.2g} of its size, no more"
+    remedies = (
+        Remedy(
+            "centre the activations: batch or layer normalisation, or tanh in place of sigmoid",
+            "differences between examples survive",
+        ),
+        Remedy(
+            "look at the inputs",
+            "examples that hardly differ, or features of very different sizes, give this from the first layer on",
+        ),
+        Remedy("use fewer layers or residual connections", "correlations of two inputs approach 1 exponentially in depth"),
+    )
+    return [Finding("constant-representation", _labels(found), evidence, ("causes.depth", "normalization.drift"), remedies)]
+
+
+def nonfinite(report: Report) -> list[Finding]:
+    """The first value that is not finite."""
+    where = next((layer for layer in report.layers if layer.nonfinite), None)
+    back = next((layer for layer in reversed(report.layers) if layer.nonfinite_gradient), None)
+    if where is None and back is None and not report.nonfinite_inputs and math.isfinite(report.loss):
+        return []
+    if report.nonfinite_inputs:
+        evidence = f"{', '.join(report.nonfinite_inputs[:3])} hold NaN or infinity before the model computes anything"
+    elif where is not None:
+        total = math.prod(where.output_shape)
+        evidence = f"first at {where.label}: {where.nonfinite} of {total} entries; {_before(report, where)}"
+    elif back is None or not math.isfinite(report.loss):
+        evidence = f"all layers are finite, the loss is {report.loss}"
+    else:
+        evidence = (
+            f"values are finite; the gradient is not, on its way back first at {back.label}: {back.nonfinite_gradient} entries"
+        )
+    origin = where or back
+    remedies = (
+        Remedy("run with jax.config.update('jax_debug_nans', True)", "stops at the operation that makes the first NaN"),
+        Remedy("lower the learning rate or clip the gradient", "a run that diverged no longer does"),
+        Remedy("guard logarithms, divisions and square roots at 0", "log(x + ε), and a safe derivative at 0"),
+    )
+    return [Finding("non-finite", (origin.label,) if origin else (), evidence, ("causes.explode",), remedies)]
+
+
+def _before(report: Report, layer: Layer) -> str:
+    place = next(i for i, other in enumerate(report.layers) if other is layer)
+    if place == 0:
+        return "it is the first layer"
+    previous = report.layers[place - 1]
+    return f"before it {previous.label} reached {max(abs(previous.activation_min), abs(previous.activation_max)):.3g}"
+
+
+def _labels(layers: list[Layer]) -> tuple[str, ...]:
+    return tuple(layer.label for layer in layers)

@@ -1,0 +1,51 @@
+"""Flax NNX modules: a clone whose submodules tap what they return."""
+
+from typing import Any
+
+import jax
+from flax import nnx
+
+from jaxnotes.probe._adapted import Adapted, leading_axes, mode
+from jaxnotes.probe._tapping import Mark, bind, bind_outputs
+
+SWITCHES = {nnx.BatchNorm: "use_running_average", nnx.Dropout: "deterministic"}
+
+
+def adapt(model: nnx.Module, train: bool | None) -> Adapted:
+    """A clone of the model; the model itself, its state and its class stay as they are."""
+    if train is not None:
+        model = nnx.clone(model)
+        (model.train if train else model.eval)()
+    graph, parameters, state = nnx.split(model, nnx.Param, ...)
+
+    def call(parameters, state, inputs, keywords, key):
+        copy = nnx.merge(graph, parameters, state)
+        if key is not None:
+            nnx.reseed(copy, default=key, params=key, dropout=jax.random.fold_in(key, 1))
+        for path, module in list(nnx.iter_modules(copy)):
+            if path:
+                _wrap(module, path)
+        return copy(*inputs, **keywords)
+
+    identity = ("nnx", graph)
+    rebuild = lambda new: nnx.merge(graph, new, state)
+    return Adapted(call, parameters, state, identity, "nnx", leading_axes, rebuild, train=train)
+
+
+def _wrap(module: nnx.Module, path: tuple[Any, ...]) -> None:
+    """Gives one module of the clone a class of its own, whose call taps; the class it had is left alone."""
+    plain: Any = type(module)
+    if not callable(module):
+        return
+    names = tuple(map(str, path))
+
+    def tapped(self, *arguments, **keywords):
+        mark = Mark("/".join(names), plain.__name__, names, mode=mode(self, keywords, SWITCHES))
+        if isinstance(self, nnx.BatchNorm):
+            arguments = (bind(arguments[0], mark.as_role("input")), *arguments[1:])
+            bind(self.mean[...], mark.as_role("running-mean"))
+            bind(self.var[...], mark.as_role("running-variance"))
+        return bind_outputs(plain.__call__(self, *arguments, **keywords), mark)
+
+    wrapper = type(plain)(plain.__name__, (plain,), {"__call__": tapped, "__module__": plain.__module__})
+    object.__setattr__(module, "__class__", wrapper)

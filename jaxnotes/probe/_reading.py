@@ -1,0 +1,175 @@
+"""`read`: one call that measures every layer of a model on a batch."""
+
+import dataclasses
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax import Array
+
+from jaxnotes.probe._assembly import assemble, in_order, nonfinite_arrays, running_statistics
+from jaxnotes.probe._frameworks import adapt
+from jaxnotes.probe._jacobian import with_jacobians, with_partial_jacobians, with_singular_values
+from jaxnotes.probe._program import examples_of, merge, split
+from jaxnotes.probe._report import Report
+from jaxnotes.probe._request import Request, program_of
+from jaxnotes.training import cross_entropy
+
+PARTS = 8  # of the batch, whose gradient norms are set against a clipping limit
+
+
+def squared_error(outputs: Array, targets: Array) -> Array:
+    """Mean over all entries of the squared difference."""
+    if outputs.shape != targets.shape:
+        raise ValueError(f"outputs have shape {outputs.shape} and targets {targets.shape}; they must be the same")
+    return jnp.mean(jnp.square(outputs - targets))
+
+
+LOSSES = {"cross_entropy": cross_entropy, "squared_error": squared_error}
+
+
+def read(
+    model: Any,
+    batch: Any,
+    loss: Callable[[Any, Any], Array] | str,
+    *,
+    key: Array | None = None,
+    train: bool | None = None,
+    keywords: Mapping[str, Any] | None = None,
+    batched: bool = False,
+    jacobian: bool = True,
+    singular_values: bool = False,
+    summarise_steps: bool = False,
+    probes: int = 16,
+    optimizer: optax.GradientTransformation | None = None,
+    clip_norm: float | None = None,
+) -> Report:
+    """Measures every layer of a model at its present parameters: activations, gradients, Jacobians.
+
+    One forward and one backward pass give all gradients; the passes are compiled, and kept for models of the same structure and
+    batches of the same shape. Nothing of the model is changed.
+
+    Args:
+      model: (flax.linen.Module, variables); a flax.nnx.Module; an equinox.Module for one example, or (module, State); or a
+        function of the inputs, or (function, parameters), whose values are named by `probe.tap`.
+      batch: (inputs, targets), examples on the first axis; inputs is an array, a tuple of positional or a dictionary of keyword
+        arguments.
+      loss: (model outputs, targets) -> mean over the batch, or "cross_entropy" (integer targets) or "squared_error". A function
+        of the outputs alone will do too; the batch may then be just an array of inputs.
+      key: of dropout and other random layers; they need one in training mode.
+      train: whether the model trains, given to it under its own keyword (`train`, `deterministic`, …) or switch. None: the
+        model's own default; in training where it must be said.
+      keywords: further keyword arguments of the model.
+      batched: an Equinox model that takes the whole batch itself.
+      jacobian: whether to measure Jacobian norms too, in further passes.
+      singular_values: whether to summarise their singular values too, for models with few outputs.
+      summarise_steps: one row for all steps of a scan, as of a recurrent network, instead of a row a step.
+      probes: random vectors for the Jacobian norms of models with many outputs, and for layer-to-layer gains; at least 2.
+      optimizer: its first update is set against the parameters, for `update_ratio`.
+      clip_norm: the limit of clipping by global norm, to be set against the gradient norms of parts of the batch.
+
+    Returns:
+      A `Report`, which prints as a table.
+
+    Raises:
+      TypeError: not a model or batch as above.
+      ValueError: a loss that is not one number, fewer than 2 probes, or a batch without examples.
+    """
+    if probes < 2:
+        raise ValueError(f"probes is {probes}, expected at least 2: one has no standard error")
+    loss = _loss(loss)
+    alone = isinstance(loss, OfOutputs) and isinstance(batch, jax.Array | np.ndarray)
+    inputs, named, targets = _batch((batch, None) if alone else batch)
+    adapted = adapt(model, train, batched)
+    request = Request(adapted, loss, inputs, {**(keywords or {}), **named}, targets, key)
+    program, request, missing_key = program_of(request)
+    arguments = request.arguments()
+    passed = program.gradients(arguments, jnp.float32(1))
+    rows = assemble(program, adapted, arguments, passed, optimizer, summarise_steps)
+    notes, crosses = list(program.surveyed.notes), False
+    if jacobian:
+        rows, crosses, more = with_jacobians(program, rows, arguments, passed.outputs, probes, summarise_steps)
+        rows, some = with_partial_jacobians(program, rows, arguments, max(probes // 4, 2), summarise_steps)
+        notes += [*more, *some]
+    if singular_values and jacobian and not summarise_steps:
+        rows, more = with_singular_values(program, rows, arguments, passed.outputs, crosses)
+        notes += more
+    if missing_key:
+        notes.append("the model draws random numbers and got no key; it was read with jax.random.key(0)")
+    return Report(
+        layers=in_order(rows),
+        loss=float(passed.loss),
+        examples=program.examples,
+        framework=adapted.framework,
+        train=adapted.train,
+        missing_key=missing_key,
+        nonfinite_inputs=nonfinite_arrays({"parameters": adapted.parameters, "state": adapted.state, "batch": batch}),
+        crosses_examples=crosses,
+        running=running_statistics(program, passed.values),
+        clip_norm=clip_norm,
+        gradient_norms=() if clip_norm is None else gradient_norms_of_parts(request),
+        notes=tuple(notes),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class OfOutputs:
+    """A loss that needs no targets, with the place for them."""
+
+    loss: Callable
+
+    def __call__(self, outputs: Any, targets: Any) -> Array:
+        del targets
+        return self.loss(outputs)
+
+
+def _batch(batch: Any) -> tuple[tuple, dict, Any]:
+    """(positional inputs, inputs by keyword, targets)."""
+    if not isinstance(batch, tuple | list) or len(batch) != 2:
+        got = f"{len(batch)} entries" if isinstance(batch, tuple | list) else type(batch).__name__
+        raise TypeError(f"batch has {got}, expected the pair (inputs, targets); targets may be None")
+    inputs, targets = batch
+    positional = () if isinstance(inputs, Mapping) else inputs if isinstance(inputs, tuple) else (inputs,)
+    named = dict(inputs) if isinstance(inputs, Mapping) else {}
+    arrays = [leaf for leaf in jax.tree.leaves((positional, named)) if getattr(leaf, "ndim", 0)]
+    if not arrays or arrays[0].shape[0] == 0:
+        raise ValueError("the batch has no examples; inputs must be arrays with at least one example on the first axis")
+    return positional, named, targets
+
+
+def _loss(loss: Callable | str) -> Callable:
+    if isinstance(loss, str) and loss in LOSSES:
+        return LOSSES[loss]
+    if not callable(loss):
+        raise TypeError(f"loss is {loss!r}, expected a function (outputs, targets) -> number, or one of {', '.join(LOSSES)}")
+    try:
+        parameters = inspect.signature(loss).parameters.values()
+    except (TypeError, ValueError):  # a built-in function that does not tell
+        return loss
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is p.empty]
+    return OfOutputs(loss) if len(positional) == 1 and not any(p.kind == p.VAR_POSITIONAL for p in parameters) else loss
+
+
+def gradient_norms_of_parts(request: Request) -> tuple[float, ...]:
+    """Global norms of the parameters' gradient, one for each of up to 8 equal parts of the batch."""
+    parameters, rest = split(request.adapted.parameters)
+    data, structure = request.divided_keywords()
+    examples = examples_of(request.inputs, data)
+    size = max(examples // PARTS, 1)
+
+    @jax.jit
+    def norm(inputs, data, targets) -> Array:
+        def loss(parameters: list[Array]) -> Array:
+            adapted, keywords = request.adapted, {**data, **structure}
+            outputs = adapted.call(merge(parameters, rest), adapted.state, inputs, keywords, request.key)
+            return request.loss(outputs, targets)
+
+        return optax.global_norm(jax.grad(loss)(parameters))
+
+    whole = request.inputs, data, request.targets
+    cut = lambda part: jax.tree.map(lambda x: x[part * size : (part + 1) * size], whole)
+    return tuple(float(norm(*cut(part))) for part in range(min(PARTS, examples // size)))

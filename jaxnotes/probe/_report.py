@@ -1,0 +1,196 @@
+"""What a reading returns: a row a layer call, and what is known of the whole model."""
+
+import dataclasses
+import html
+import math
+from collections.abc import Iterable
+from typing import Any
+
+from jaxnotes.probe._seen_activation import Activation
+
+
+@dataclasses.dataclass(frozen=True)
+class Layer:
+    """Readings of one call of one layer. A number that does not apply is NaN.
+
+    Attributes:
+      name: path of the layer, such as "block_0/attention".
+      kind: class of the module, or "tap".
+      call: 0 for the first call or time step, 1 for the second, …
+      output_shape: of what the layer returned.
+      dtype: of it.
+      activation: name of the activation function applied to the output, or that made it; "" where none was seen.
+      mode: "training" or "inference" of a normalisation or dropout layer, else "".
+      activation_mean, activation_rms, activation_min, activation_max: over the finite entries.
+      saturated_fraction: share of entries where the activation function's slope is below 5% of its largest.
+      dead_fraction: share of units through which no example sends a gradient, as the activation's slope is 0 for all.
+      spread: RMS over units of the standard deviation over examples, divided by `activation_rms`.
+      nonfinite: entries of the output that are NaN or infinite.
+      log10_gradient_norm: log10 of the RMS over examples of the norm of dloss/d output.
+      nonfinite_gradient: entries of that gradient that are NaN or infinite.
+      parameter_gradient_rms: RMS of the gradient of the layer's own parameters.
+      parameter_rms: RMS of those parameters.
+      update_ratio: RMS of the optimiser's first update of them over `parameter_rms`.
+      log10_jacobian_norm: log10 of the RMS over examples of the Frobenius norm of d model output / d output; through batch
+        normalisation, where it crosses examples, of the whole batch's Jacobian divided by √examples.
+      log10_jacobian_error: standard error of it; 0 where exact.
+      partial_jacobian: mean over units of the squared norm of d output / d (outputs of the layers it reads), Doshi et al. 2021:
+        in a plain stack the gain χ of the squared gradient from one row to the next.
+      weight_variance: variance of the weights times their fan-in, σ_w²; variance and not second moment.
+      bias_variance: of the bias, σ_b².
+      log10_singular_values: log10 of the largest, median and smallest singular value of d model output / d output, each the
+        mean over examples; () unless asked for.
+    """
+
+    name: str
+    kind: str
+    call: int
+    output_shape: tuple[int, ...]
+    dtype: str
+    activation: str
+    mode: str
+    activation_mean: float
+    activation_rms: float
+    activation_min: float
+    activation_max: float
+    saturated_fraction: float
+    dead_fraction: float
+    spread: float
+    nonfinite: int
+    log10_gradient_norm: float
+    nonfinite_gradient: int
+    parameter_gradient_rms: float = math.nan
+    parameter_rms: float = math.nan
+    update_ratio: float = math.nan
+    log10_jacobian_norm: float = math.nan
+    log10_jacobian_error: float = math.nan
+    partial_jacobian: float = math.nan
+    weight_variance: float = math.nan
+    bias_variance: float = math.nan
+    log10_singular_values: tuple[float, ...] = ()
+    activation_function: Activation | None = dataclasses.field(default=None, repr=False, compare=False)
+
+    @property
+    def label(self) -> str:
+        """The name, with the call where it is not the first."""
+        return self.name if self.call == 0 else f"{self.name} (call {self.call})"
+
+    @property
+    def units(self) -> int:
+        """Entries of the output an example."""
+        return math.prod(self.output_shape[1:])
+
+
+@dataclasses.dataclass(frozen=True)
+class RunningStatistics:
+    """Batch normalisation's running statistics beside those of this batch.
+
+    Attributes:
+      name: of the layer.
+      mode: "training" or "inference".
+      values: how many values the batch has a feature.
+      initial: whether the running statistics are still mean 0 and variance 1 exactly.
+      mean_distance: RMS over features of (running mean - batch mean) / batch standard deviation.
+      log_variance_distance: RMS over features of ln(running variance / batch variance).
+    """
+
+    name: str
+    mode: str
+    values: int
+    initial: bool
+    mean_distance: float
+    log_variance_distance: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """A model's readings on one batch.
+
+    Attributes:
+      layers: a row a layer call, in order of computation.
+      loss: of the batch.
+      examples: size of the batch.
+      framework: "linen", "nnx", "equinox" or "plain".
+      train: whether the model was told to train; None where it was not told.
+      missing_key: whether the model draws random numbers and was given no key.
+      nonfinite_inputs: names of inputs and parameters with a NaN or an infinity.
+      crosses_examples: whether an output depends on other examples, as behind batch normalisation.
+      running: a row a batch normalisation layer with running statistics.
+      clip_norm: the limit of clipping by global norm, as told; None: not told.
+      gradient_norms: global gradient norms of parts of the batch, where a limit was told.
+      notes: what could not be read, and why.
+    """
+
+    layers: tuple[Layer, ...]
+    loss: float
+    examples: int
+    framework: str
+    train: bool | None = None
+    missing_key: bool = False
+    nonfinite_inputs: tuple[str, ...] = ()
+    crosses_examples: bool = False
+    running: tuple[RunningStatistics, ...] = ()
+    clip_norm: float | None = None
+    gradient_norms: tuple[float, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict:
+        """The report as plain numbers, strings and lists, for JSON; a number that is not finite becomes null."""
+        return storable(self)
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """The table as text: a header, then a row a layer."""
+        return [tuple(title for title, _ in COLUMNS), *(tuple(show(layer) for _, show in COLUMNS) for layer in self.layers)]
+
+    def __str__(self) -> str:
+        head = f"{len(self.layers)} layer calls, {self.framework}, {self.examples} examples, loss {self.loss:.4g}"
+        return "\n".join((head, *aligned(self.rows()), *(f"note: {note}" for note in self.notes)))
+
+    def _repr_html_(self) -> str:
+        return html_table(self.rows())
+
+
+def storable(value: Any) -> Any:
+    """Records, mappings and sequences as what JSON holds; a number that is not finite becomes null, a function is left out."""
+    if dataclasses.is_dataclass(value):
+        fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value) if field.repr}
+        return {name: storable(entry) for name, entry in fields.items()}
+    if isinstance(value, tuple | list):
+        return [storable(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def number(value: float, digits: int = 3) -> str:
+    """A number for a table; empty where it does not apply."""
+    return "" if math.isnan(value) else f"{value:.{digits}g}"
+
+
+COLUMNS = (
+    ("layer", lambda r: r.label),
+    ("kind", lambda r: r.kind),
+    ("shape", lambda r: "×".join(map(str, r.output_shape))),
+    ("activation", lambda r: r.activation),
+    ("mean", lambda r: number(r.activation_mean)),
+    ("rms", lambda r: number(r.activation_rms)),
+    ("saturated", lambda r: number(r.saturated_fraction)),
+    ("dead", lambda r: number(r.dead_fraction)),
+    ("log10 gradient", lambda r: number(r.log10_gradient_norm)),
+    ("parameter gradient", lambda r: number(r.parameter_gradient_rms)),
+    ("log10 Jacobian", lambda r: number(r.log10_jacobian_norm)),
+    ("gain", lambda r: number(r.partial_jacobian)),
+    ("non-finite", lambda r: str(r.nonfinite or "")),
+)
+
+
+def aligned(rows: Iterable[tuple[str, ...]]) -> list[str]:
+    """Lines of a table of text."""
+    rows = list(rows)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def html_table(rows: Iterable[tuple[str, ...]]) -> str:
+    """The same for a page."""
+    head, *body = ([html.escape(cell) for cell in row] for row in rows)
+    line = lambda row, tag: "<tr>" + "".join(f"<{tag}>{cell}</{tag}>" for cell in row) + "</tr>"
+    return "<table>" + line(head, "th") + "".join(line(row, "td") for row in body) + "</table>"

@@ -1,0 +1,115 @@
+"""Numbers that describe one layer's values and gradients, computed where the arrays lie."""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from jaxnotes.layers.activations import derivative, saturated_fraction
+from jaxnotes.probe._seen_activation import Activation
+
+
+class Statistics(NamedTuple):
+    """Of one layer call; all float32 or wider, over the finite entries."""
+
+    mean: Array
+    rms: Array
+    low: Array
+    high: Array
+    nonfinite: Array  # how many entries are NaN or infinite
+    spread: Array  # RMS over units of the standard deviation over examples, as a share of `rms`; NaN without examples
+    saturated: Array  # share of the entries; NaN without an activation function
+    dead: Array  # share of the units
+    gradient_norms: Array  # [examples]
+    gradient_nonfinite: Array
+
+
+def example_axis(shape: tuple[int, ...], examples: int) -> int | None:
+    """The first axis as long as the batch; None where a value belongs to no example."""
+    return next((axis for axis, size in enumerate(shape) if size == examples), None)
+
+
+def by_example(value: Array, axis: int | None) -> Array:
+    """[examples, everything else]; one example where there is no axis."""
+    value = value[None] if axis is None else jnp.moveaxis(value, axis, 0)
+    return value.reshape(value.shape[0], -1)
+
+
+def example_norms(value: Array, axis: int | None) -> Array:
+    """[examples] Euclidean norms, without under- or overflow of the squares."""
+    flat = by_example(_wide(value), axis)
+    largest = jnp.max(jnp.abs(flat), axis=1, keepdims=True, initial=0)
+    scale = jnp.where((largest > 0) & jnp.isfinite(largest), largest, 1)
+    return (scale * jnp.linalg.norm(flat / scale, axis=1, keepdims=True))[:, 0]
+
+
+@partial(jax.jit, static_argnames=("axis", "activation", "after", "steps"))
+def describe(
+    value: Array, gradient: Array, *, axis: int | None, activation: Activation | None, after: bool, steps: int
+) -> Statistics:
+    """The statistics of a layer's value and of the loss's gradient by it; `steps` axes in front are mapped over."""
+    one = partial(_describe, axis=axis, activation=activation, after=after)
+    for _ in range(steps):
+        one = jax.vmap(one)
+    return one(value, gradient)
+
+
+def _describe(value: Array, gradient: Array, *, axis: int | None, activation: Activation | None, after: bool) -> Statistics:
+    wide, finite = _wide(value), jnp.isfinite(value)
+    kept = jnp.where(finite, wide, 0)
+    number = jnp.maximum(jnp.count_nonzero(finite), 1).astype(wide.dtype)
+    scale = jnp.maximum(jnp.max(jnp.abs(kept), initial=0), jnp.finfo(wide.dtype).tiny)
+    unit = kept / scale
+    rms = jnp.sqrt(jnp.sum(jnp.square(unit)) / number)
+    spread = jnp.sqrt(jnp.mean(jnp.var(by_example(unit, axis), axis=0)))
+    share = jnp.where(rms > 0, spread / jnp.where(rms > 0, rms, 1), 0)
+    share = jnp.full_like(share, jnp.nan) if axis is None or value.shape[axis] == 1 else share
+    saturated, dead = _activity(wide, activation, after)
+    return Statistics(
+        mean=jnp.sum(unit) / number * scale,
+        rms=rms * scale,
+        low=jnp.min(jnp.where(finite, wide, jnp.inf), initial=jnp.inf),
+        high=jnp.max(jnp.where(finite, wide, -jnp.inf), initial=-jnp.inf),
+        nonfinite=jnp.count_nonzero(~finite),
+        spread=share,
+        saturated=saturated,
+        dead=dead,
+        gradient_norms=example_norms(gradient, axis),
+        gradient_nonfinite=jnp.count_nonzero(~jnp.isfinite(gradient)),
+    )
+
+
+def _activity(value: Array, activation: Activation | None, after: bool) -> tuple[Array, Array]:
+    """(share of saturated entries, share of dead units): a unit is an entry of the last axis.
+
+    Before an activation function φ a unit is dead where φ' is 0 at every example; behind one, or where none is seen, where it
+    is 0 at every example.
+    """
+    silent = value == 0 if activation is None or after else derivative(activation.function)(value) == 0
+    units = silent.reshape(-1, value.shape[-1]) if value.ndim else silent.reshape(1, 1)
+    dead = jnp.mean(jnp.all(units, axis=0), dtype=jnp.float32)
+    if activation is None:
+        return jnp.full((), jnp.nan, jnp.float32), dead
+    if after:
+        return _saturated_behind(activation, value), dead
+    return saturated_fraction(activation.function, value).astype(jnp.float32), dead
+
+
+def _saturated_behind(activation: Activation, value: Array) -> Array:
+    """Share of saturated entries from φ's values: those that φ takes nowhere where it is steep.
+
+    For a monotone φ these are the values beyond the ends of its steep part.
+    """
+    grid = jnp.linspace(-10.0, 10.0, 20001, dtype=value.dtype)
+    slope = jnp.abs(derivative(activation.function)(grid))
+    steep = slope >= 0.05 * slope.max()
+    image = activation.function(grid)
+    low = jnp.where(steep[0], -jnp.inf, jnp.min(jnp.where(steep, image, jnp.inf)))
+    high = jnp.where(steep[-1], jnp.inf, jnp.max(jnp.where(steep, image, -jnp.inf)))
+    return jnp.mean((value < low) | (value > high), dtype=jnp.float32)
+
+
+def _wide(value: Array) -> Array:
+    return value.astype(jnp.promote_types(value.dtype, jnp.float32))
