@@ -1,5 +1,6 @@
 """The Sphinx extension of the writeup: results read once a build, and the roles, directives and checks that use them."""
 
+import re
 from pathlib import Path
 
 from sphinx.application import Sphinx
@@ -44,6 +45,6 @@ def _load(app: Sphinx, config: Config) -> None:
 
 def _as_text(app: Sphinx, what: str, name: str, thing: object, options: object, lines: list[str]) -> None:
     """Docstrings write |x| and [batch, *spatial] as mathematics has them; reStructuredText would read marks of its own."""
-    pieces = "\n".join(lines).split("`")
-    pieces[::2] = [piece.replace("*", r"\*").replace("|", r"\|") for piece in pieces[::2]]  # those outside of backticks
-    lines[:] = "`".join(pieces).split("\n")
+    code_or_mark = re.compile(r"`[^`]*`|^ *>>>.*$|[*|]", re.MULTILINE)
+    escaped = code_or_mark.sub(lambda found: rf"\{found[0]}" if found[0] in "*|" else found[0], "\n".join(lines))
+    lines[:] = escaped.split("\n")
