@@ -16,7 +16,7 @@ from experiments.study import fingerprint
 
 LANGUAGES = ("en", "zh")
 HERE = Path(__file__).resolve().parent
-PACKAGES = ("sphinx", "myst_nb", "sphinx_book_theme", "sphinxcontrib.bibtex", "altair", "vl_convert", "latex2mathml", "ziamath")
+PACKAGES = ("sphinx", "myst_nb", "sphinx_book_theme", "sphinxcontrib.bibtex", "altair", "vl_convert", "latex2mathml")
 _STAMP = "built"  # holds the fingerprint of what a site was built from; written last
 
 
@@ -53,11 +53,10 @@ def build(out_dir: Path, *, tutorials: bool = True) -> bool:
         if tutorials:
             run_tutorials(out_dir)  # before the languages, which would each run them
         with ThreadPoolExecutor() as pool:
-            shared = pool.submit(_bundle, fresh / "shared")
+            script = pool.submit(_vega)
             list(pool.map(lambda language: _sphinx(out_dir, fresh / language, language, tutorials), LANGUAGES))
         for language in LANGUAGES:
-            shutil.copytree(shared.result(), fresh / language / "_static", dirs_exist_ok=True)
-        shutil.rmtree(fresh / "shared")
+            (fresh / language / "_static" / "vega.js").write_text(script.result(), encoding="utf-8")
         shutil.rmtree(fresh / "jupyter_execute", ignore_errors=True)
         (fresh / _STAMP).write_text(wanted)
         shutil.rmtree(site, ignore_errors=True)
@@ -91,13 +90,12 @@ def extract_messages(target: Path) -> None:
     _run_sphinx("gettext", HERE / "source", target, {})
 
 
-def _bundle(folder: Path) -> Path:
-    """The folder, with the files that the languages share."""
-    from experiments.writeup import bundle  # of the extra `site`
+def _vega() -> str:
+    """Vega, Vega-Lite and Vega-Embed as one script, from the package that carries them: no page loads from another host."""
+    import vl_convert  # of the extra `site`
 
-    folder.mkdir(parents=True)
-    bundle.write(folder)
-    return folder
+    # In a function of its own: its many short names must not become the page's.
+    return f"(() => {{{vl_convert.javascript_bundle()}}})();"
 
 
 def _sphinx(out_dir: Path, target: Path, language: str, tutorials: bool) -> None:

@@ -1,7 +1,7 @@
 """The directive `evidence`: all that shows a claim's verdict, from results: condition, figure, numbers, code, rule, command."""
 
-import importlib
 import inspect
+import pkgutil
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -85,9 +85,8 @@ def _literal_line(label: str, text: str) -> nodes.paragraph:
 
 def _code(name: str) -> nodes.literal_block:
     """The source of a function of this project, as it runs."""
-    module, _, attribute = name.rpartition(".")
     try:
-        text = inspect.getsource(getattr(importlib.import_module(module), attribute))
+        text = inspect.getsource(pkgutil.resolve_name(name))
     except (ImportError, AttributeError, ValueError, TypeError) as error:
         raise UnknownName(f"the page asks for the code of {name!r}: {error}") from error
     return nodes.literal_block("", f"# {name}\n{text}", language="python")

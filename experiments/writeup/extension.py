@@ -45,4 +45,6 @@ def _load(app: Sphinx, config: Config) -> None:
 
 def _as_text(app: Sphinx, what: str, name: str, thing: object, options: object, lines: list[str]) -> None:
     """Docstrings write |x| and [batch, *spatial] as mathematics has them; reStructuredText would read marks of its own."""
-    lines[:] = [re.sub(r"([*|])(?=[^`]*(?:`[^`]*`[^`]*)*$)", r"\\\1", line) for line in lines]
+    code_or_mark = re.compile(r"`[^`]*`|^ *>>>.*$|[*|]", re.MULTILINE)
+    escaped = code_or_mark.sub(lambda found: rf"\{found[0]}" if found[0] in "*|" else found[0], "\n".join(lines))
+    lines[:] = escaped.split("\n")

@@ -1,4 +1,10 @@
-"""Formulas as MathML, which browsers draw without a script, by latex2mathml."""
+"""Formulas as MathML, which browsers draw without a script, by latex2mathml.
+
+docutils' own converter sets a letter's index under it where the letter has a hat or bar, and reads `f(1,1)` as one number.
+"""
+
+import itertools
+import re
 
 from docutils import nodes
 from latex2mathml.converter import convert
@@ -7,6 +13,9 @@ from sphinx.locale import init as init_locale
 from sphinx.transforms import SphinxTransform
 from sphinx.transforms.i18n import Locale
 from sphinx.util.i18n import docname_to_domain
+
+_FUNCTION = re.compile(r"<mi>(ln|log|exp|tanh|cos)</mi>(?=<m)(?!(?:<mrow>)?<mo[^>]*>&#x00028;)")  # before no bracket
+_SIGN = re.compile(r"((?:&#x00028;|&#x0002C;|&#x0003D;)</mo>)<mo>&#x02212;</mo>")
 
 
 class TranslatedFormulas(SphinxTransform):
@@ -24,20 +33,30 @@ class TranslatedFormulas(SphinxTransform):
             formula[:] = [nodes.Text(formula.rawsource)]
 
 
+def mathml(latex: str, display: str) -> str:
+    """A formula as MathML; `display` is inline or block.
+
+    What latex2mathml leaves to browsers is set as TeX does: bars that come in pairs are as high as the text, named functions
+    have a thin space around them, a minus after an opening bracket, a comma or an equals sign belongs to what follows, and a
+    hat is the accent, not the character of keyboards.
+    """
+    found = convert(" ".join(latex.split()), display=display)
+    for bar in ("&#x0007C;", "&#x02016;"):
+        side = itertools.cycle(("prefix", "postfix"))
+        pair = re.compile(rf'<mo( stretchy="false")?>{bar}</mo>')
+        found = pair.sub(lambda _, bar=bar, side=side: f'<mo form="{next(side)}" stretchy="false">{bar}</mo>', found)
+    found = _FUNCTION.sub(r'<mo lspace="0.17em" rspace="0.17em">\1</mo>', found)
+    return _SIGN.sub(r'\1<mo form="prefix">&#x02212;</mo>', found).replace("<mo>&#x0005E;</mo>", "<mo>&#x00302;</mo>")
+
+
 def _inline(translator, node: nodes.math) -> None:
-    translator.body.append(convert(node.astext(), display="inline"))
+    translator.body.append(mathml(node.astext(), "inline"))
     raise nodes.SkipNode
 
 
 def _block(translator, node: nodes.math_block) -> None:
-    translator.body.append(
-        f'<div class="math scroll" tabindex="0">{convert(_one_line(node.astext()), display="block")}</div>\n'
-    )
+    translator.body.append(f'<div class="math scroll" tabindex="0">{mathml(node.astext(), "block")}</div>\n')
     raise nodes.SkipNode
-
-
-def _one_line(latex: str) -> str:
-    return " ".join(latex.split())
 
 
 def setup(app: Sphinx) -> None:
