@@ -1,11 +1,11 @@
-"""Figures of the topic `norms`."""
+"""Figures of the question `norms`."""
 
 import numpy as np
 
 from experiments.study.figures.style import COLORS, measured, new_figure, settings_note
 from experiments.study.measurement import Evidence
 
-# Not imported from the topic: a figure is a function of results alone.
+# Not imported from the question: a figure is a function of results alone.
 _NORMS = {"batch": "batch norm", "layer": "layer norm"}
 _NETWORKS = {"cnn": "CNN", "mlp": "MLP", "rnn": "RNN", "transformer": "Transformer"}
 

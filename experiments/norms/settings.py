@@ -11,7 +11,7 @@ TRAIN_EXAMPLES = 6000  # of MNIST, beside those held out to choose learning rate
 
 @dataclasses.dataclass(frozen=True)
 class Norms(TrainingSettings):
-    """Settings of the topic `norms`."""
+    """Settings of the question `norms`."""
 
     seeds: int = setting(16, "Independent seeds where nothing is trained.", quick=8, minimum=2)
     features: int = setting(24, "Features of the random layers.", minimum=2)
