@@ -5,8 +5,12 @@ where there is accuracy, else the final training loss (negated); never anything 
 scores worst. Of the rates whose scores agree with the best within the standard error of the difference, paired by seed, the
 smallest is taken. Where the rate so chosen is an end of the rates tried, the grid goes on at that end by its own step, until
 it is not, at most EXTENSIONS times.
+
+A network that learns at no rate has no best one. Where all rates still agree after FLAT such steps, the search ends and takes
+the smallest of the rates that it began with.
 """
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -18,8 +22,8 @@ from jax import Array
 from experiments.study.measurement import Search
 from experiments.study.seeds import side_by_side
 
-# A network that learns at no rate has no best one: its grid would go on for ever.
 EXTENSIONS = 4
+FLAT = 2
 
 
 class Tuned(NamedTuple):
@@ -71,7 +75,9 @@ def search(score: Callable[[float, Array], Any], rates: Sequence[float], keys: S
     if not all(a < b for a, b in zip((0, *rates), rates, strict=False)):
         raise ValueError(f"learning rates must be positive and rising, not {tuple(rates)}")
     tried = dict(zip(rates, _scores(score, rates, keys), strict=True))
-    for _ in range(EXTENSIONS):
+    for step in range(EXTENSIONS):
+        if step == FLAT and _all_agree(tried):
+            return dataclasses.replace(_search(tried), rate=float(rates[0]), inside=False)
         further = _further(sorted(tried), _best(tried))
         if further is None:
             break
@@ -104,8 +110,8 @@ def adam(rate: float | Array, steps: int) -> optax.GradientTransformation:
 
 def described(search: Search) -> str:
     """Returns how a rate was chosen in words, for the source of a measurement."""
-    rates = f"learning rate {search.rate:.2g}, tuned on {len(search.scores[0])} seeds among {len(search.rates)}"
-    return rates if search.inside else f"{rates} (an end of the rates tried)"
+    rates = f"learning rate {search.rate:.2g}, tuned on {len(search.scores[0])} seed(s) among {len(search.rates)}"
+    return rates if search.inside else f"{rates} (no best one inside them)"
 
 
 def _scores(score: Callable[[float, Array], Any], rates: Sequence[float], keys: Sequence[Array]) -> np.ndarray:
@@ -120,6 +126,11 @@ def _best(tried: dict[float, np.ndarray]) -> float:
     rates = sorted(tried)
     best = tried[max(rates, key=lambda rate: tried[rate].mean())]
     return next(rate for rate in rates if _agree(best, tried[rate]))
+
+
+def _all_agree(tried: dict[float, np.ndarray]) -> bool:
+    best = max(tried.values(), key=np.mean)
+    return all(_agree(best, scores) for scores in tried.values())
 
 
 def _agree(best: np.ndarray, scores: np.ndarray) -> bool:

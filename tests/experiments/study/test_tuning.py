@@ -34,8 +34,13 @@ def test_the_grid_goes_on_at_its_end_by_its_own_step_until_the_best_is_inside(ke
 
 def test_a_network_that_learns_at_no_rate_ends_the_search(key):
     found = tuning.search(lambda rate, key: 0.1, (0.01, 0.1), list(jax.random.split(key, 3)))
-    assert not found.inside and len(found.rates) == 2 + tuning.EXTENSIONS and found.rate == min(found.rates)
-    assert "an end of the rates tried" in tuning.described(found)
+    assert not found.inside and len(found.rates) == 2 + tuning.FLAT and found.rate == 0.01  # the smallest given
+    assert "no best one inside them" in tuning.described(found)
+
+
+def test_a_grid_whose_best_is_far_away_is_left_after_so_many_steps(key):
+    found = tuning.search(parabola(1e-9), (0.01, 0.1, 1.0), list(jax.random.split(key, 3)))
+    assert not found.inside and len(found.rates) == 3 + tuning.EXTENSIONS and found.rate == min(found.rates)
 
 
 def test_of_rates_that_agree_within_their_standard_error_the_smallest_is_taken(key):
