@@ -59,11 +59,9 @@ class Shown(NamedTuple):
 
 
 def load() -> digits.Digits:
-    """Returns digits of 14×14 pixels in the centre of a canvas of 22×22, [n, 22, 22, 1]; the margin is empty."""
+    """Returns digits of 14×14 pixels in the centre of a canvas of 22×22, [n, 22, 22, 1]; paper and margin are 0."""
     pad = ((0, 0), (MARGIN, MARGIN), (MARGIN, MARGIN), (0, 0))
-    return digits.Digits(
-        *((jnp.pad(images, pad, constant_values=images.min()), labels) for images, labels in digits.load(flat=False))
-    )
+    return digits.Digits(*((jnp.pad(images - images.min(), pad), labels) for images, labels in digits.load(flat=False)))
 
 
 def network(settings: Invariance, pool: str | None, head: str | None) -> tuple[Callable, Callable]:
