@@ -4,15 +4,13 @@
 """
 
 import importlib
+from typing import Any
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:  # what editors and type checkers see
-    from jaxnotes import datasets, diagnosis, jacobians, layers, meanfield, models, probe, training
-
+# pyright: reportUnsupportedDunderAll=false
 __all__ = ["datasets", "diagnosis", "jacobians", "layers", "meanfield", "models", "probe", "training"]
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> Any:
     if name in __all__:
         return importlib.import_module(f"jaxnotes.{name}")
     if name == "__version__":

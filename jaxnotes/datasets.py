@@ -124,7 +124,7 @@ def minibatch_indices(key: Key[Array, ""], n_examples: int, batch_size: int, ste
         raise ValueError(f"steps is {steps}; it must be at least 1")
     per_epoch = n_examples // batch_size
     epochs = -(-steps // per_epoch)
-    orders = jax.vmap(lambda epoch_key: jax.random.permutation(epoch_key, n_examples))(jax.random.split(key, epochs))
+    orders = jax.vmap(lambda key_epoch: jax.random.permutation(key_epoch, n_examples))(jax.random.split(key, epochs))
     batches = orders[:, : per_epoch * batch_size].reshape(epochs * per_epoch, batch_size)
     return batches[:steps].astype(jnp.int32)
 

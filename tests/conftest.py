@@ -1,9 +1,14 @@
 """Strict settings for every test: no silent promotion of dtypes or ranks; pytest's addopts check the shapes."""
 
 import os
+from pathlib import Path
 
 # Before NumPy: the QR's threads would fight those of the parallel test processes, a hundred times slower.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# Before JAX, and for the processes that tests start: programs are compiled as users' are, by XLA's default flags, and kept
+# from run to run, since compiling is most of a first run.
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).resolve().parent.parent / ".pytest_cache" / "jax"))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 
 import jax  # noqa: E402
 import jaxtyping  # noqa: E402

@@ -28,7 +28,7 @@ class Dropout(TrainingSettings):
     train_batch: int = setting(32, "Examples per step, drawn with replacement.", minimum=1)
     train_seeds: int = setting(16, "Seeds trained at the tuned learning rate.", quick=4, minimum=2)
     learning_rates: tuple[float, ...] = setting(
-        (3e-4, 1e-3, 3e-3), "Learning rates tried at first for each arm, rising.", quick=(1e-3, 3e-3), minimum=1e-12
+        (3e-4, 1e-3, 3e-3), "Learning rates tried at first for each arm.", quick=(1e-3, 3e-3), minimum=1e-12
     )
     ablated: tuple[float, ...] = setting(
         (0.0, 0.25, 0.5, 0.75, 0.9), "Fractions of the hidden units deleted at test time; the first must be 0.", minimum=0.0

@@ -196,7 +196,8 @@ def transfer(settings: Embedding, key: Array) -> dict[str, Evidence]:
         gains.append(interval(f"gain-{name}", glove - random, source="GloVe minus random table, seeds paired", **share))
         for arm in ARMS:
             runs, searches[f"{arm}-{name}"] = found[arm, n]
-            source = f"{n} texts per class; {settings.transfer_steps} steps of Adam; {described(searches[f'{arm}-{name}'])}"
+            chosen = f"{described(searches[f'{arm}-{name}'])}, by accuracy on validation texts"
+            source = f"{n} texts per class; {settings.transfer_steps} steps of Adam; {chosen}"
             measurements.append(interval(f"accuracy-{arm}-{name}", runs["test"], source=source, **share))
     arrays = {"examples": np.asarray(settings.transfer_examples)}
     for arm in ARMS:

@@ -1,11 +1,11 @@
-"""Figures of the topic `invariance`."""
+"""Figures of the question `invariance`."""
 
 import numpy as np
 
 from experiments.study.figures.style import COLORS, legend_below, measured, new_figure, settings_note, theory
 from experiments.study.measurement import Evidence, mean_interval
 
-# Not imported from the topic: a figure is a function of results alone.
+# Not imported from the training: a figure is a function of results alone.
 _NETWORKS = {"mlp": "MLP", "flatten": "CNN, flattened map", "global": "CNN, global mean"}
 _MAPS = {
     "flatten": "flattened",

@@ -7,7 +7,7 @@ from experiments.study.settings import TrainingSettings, setting
 
 @dataclasses.dataclass(frozen=True)
 class Invariance(TrainingSettings):
-    """Settings of the topic `invariance`."""
+    """Settings of the question `invariance`."""
 
     seeds: int = setting(16, "Independent seeds where nothing is trained.", quick=8, minimum=2)
     batch: int = setting(4, "Images per seed where nothing is trained.", minimum=1)

@@ -1,1 +1,1 @@
-"""Neurons and activations: what a unit computes, what each kind of network sees, and what activations add."""
+"""What does a neuron compute, what does each kind of network see, and what do activations add?"""

@@ -35,7 +35,7 @@ def unit(evidence: Evidence):
         theory(right, arrays["steps"], arrays[f"across-{name}"], series=series, ls="--")
     left.set(xlabel="Σ w x + b", ylabel="output", ylim=(-2.5, 2.5), xlim=(-3, 3))
     right.set(xlabel="distance moved", ylabel="output", ylim=(-2.5, 2.5))
-    settings_note(left, f"one unit of {evidence.arrays['inputs']} inputs; a point an example")
+    settings_note(left, f"one unit of {evidence.arrays['inputs']} inputs; one point per example")
     settings_note(right, "solid: along the weights; dashed: orthogonal to them")
     left.legend(loc="upper left")
     return figure

@@ -1,4 +1,4 @@
-"""Neurons and activations: what a unit computes, what each kind of network sees, and what activations add."""
+"""What a unit computes, what each kind of network sees, and what a stack without activations is."""
 
 import math
 from collections.abc import Callable
@@ -31,17 +31,17 @@ RECORDED = 16  # depths at which a product's singular values are taken
 def unit(settings: Neurons, key: Array) -> dict[str, Evidence]:
     """neurons.unit: a unit against its sum written out, what it is blind to, and where it is not linear."""
 
-    def of_seed(seed_key: Array) -> dict[str, Array]:
-        of_params, of_x, of_other, of_direction = jax.random.split(seed_key, 4)
-        params = linear_init(of_params, settings.n_in, 1, bias_variance=1.0, dtype=jnp.float64)
-        x, other = (jax.random.normal(k, (settings.batch, settings.n_in), jnp.float64) for k in (of_x, of_other))
+    def of_seed(key: Array) -> dict[str, Array]:
+        key_params, key_x, key_other, key_direction = jax.random.split(key, 4)
+        params = linear_init(key_params, settings.n_in, 1, bias_variance=1.0, dtype=jnp.float64)
+        x, other = (jax.random.normal(k, (settings.batch, settings.n_in), jnp.float64) for k in (key_x, key_other))
         along = params["weight"][:, 0] / jnp.linalg.norm(params["weight"])
-        across = jax.random.normal(of_direction, along.shape, jnp.float64)
+        across = jax.random.normal(key_direction, along.shape, jnp.float64)
         across -= along * jnp.dot(along, across)
         across /= jnp.linalg.norm(across)
         steps = jnp.linspace(-4.0, 4.0, 41)[:, None]
-        of_lines = [x[:1] + steps * direction for direction in (along, across)]
-        points = jnp.concatenate([x, other, x + other, 0 * x[:1], *of_lines])
+        lines = [x[:1] + steps * direction for direction in (along, across)]
+        points = jnp.concatenate([x, other, x + other, 0 * x[:1], *lines])
         sums = linear(params, points)[:, 0]
         outputs = {name: by_name(name)(sums) for name in ACTIVATIONS}
         return {"weight": params["weight"][:, 0], "bias": params["bias"], "x": x, **outputs}
@@ -50,10 +50,10 @@ def unit(settings: Neurons, key: Array) -> dict[str, Evidence]:
         found = over_seeds(of_seed, key, settings.seeds)
     ends = np.cumsum([settings.batch] * 3 + [1, 41])
     for name in ACTIVATIONS:
-        f, of_other, of_sum, of_zero, *of_lines = np.split(found[name], ends, axis=1)
-        found[name], (found[f"along-{name}"], found[f"across-{name}"]) = f, of_lines
+        f, at_other, at_sum, at_zero, along, across = np.split(found[name], ends, axis=1)
+        found |= {name: f, f"along-{name}": along, f"across-{name}": across}
         # Zero for an affine map, whatever its bias.
-        found[f"superposition-{name}"] = np.abs(of_sum - f - of_other + of_zero).mean(axis=1)
+        found[f"superposition-{name}"] = np.abs(at_sum - f - at_other + at_zero).mean(axis=1)
     sums = _written_out(found)
     outputs = {"identity": sums, "sigmoid": special.expit(sums), "tanh": np.tanh(sums), "relu": np.maximum(sums, 0)}
     errors = np.max([np.abs(found[name] - outputs[name]).max(axis=1) for name in ACTIVATIONS], axis=0)
@@ -79,21 +79,21 @@ def unit(settings: Neurons, key: Array) -> dict[str, Evidence]:
 
 
 def _written_out(found: dict[str, np.ndarray]) -> np.ndarray:
-    """[seeds, batch] weighted sums, each product added without rounding until the end."""
+    """Returns [seeds, batch] weighted sums, each product added without rounding until the end."""
     per_seed = zip(found["x"], found["weight"], found["bias"], strict=True)
     return np.asarray([[math.fsum([*(row * weight), bias[0]]) for row in x] for x, weight, bias in per_seed])
 
 
 def networks(settings: Neurons, key: Array) -> dict[str, Callable]:
-    """Each kind as a function [positions, channels] -> [depth, positions, channels], float64 and drawn from the key."""
+    """Returns each kind as a function [positions, channels] -> [depth, positions, channels], float64 and drawn from the key."""
     length, channels, layers = settings.positions, settings.channels, settings.convolutions
-    of_mlp, of_kernels, of_rnn, of_attention = jax.random.split(key, 4)
+    key_mlp, key_kernels, key_rnn, key_attention = jax.random.split(key, 4)
     flat = length * channels
-    of_flat = mlp_init(of_mlp, flat, flat, 1, flat, initializer=lecun_normal, dtype=jnp.float64)
-    kernels = jax.random.normal(of_kernels, (layers, settings.kernel, channels, channels), jnp.float64)
+    params_mlp = mlp_init(key_mlp, flat, flat, 1, flat, initializer=lecun_normal, dtype=jnp.float64)
+    kernels = jax.random.normal(key_kernels, (layers, settings.kernel, channels, channels), jnp.float64)
     kernels /= math.sqrt(settings.kernel * channels)
-    of_time = rnn_init(of_rnn, channels, channels, dtype=jnp.float64)
-    attention = self_attention_init(of_attention, channels, dtype=jnp.float64)
+    params_rnn = rnn_init(key_rnn, channels, channels, dtype=jnp.float64)
+    attention = self_attention_init(key_attention, channels, dtype=jnp.float64)
 
     def convolution(h: Array, kernel: Array) -> tuple[Array, Array]:
         h = jax.lax.conv_general_dilated(h[None], kernel, (1,), "SAME", dimension_numbers=("NWC", "WIO", "NWC"))[0]
@@ -101,9 +101,9 @@ def networks(settings: Neurons, key: Array) -> dict[str, Callable]:
 
     attend = partial(self_attention, attention, heads=1)
     return {
-        "mlp": lambda x: mlp(of_flat, x.reshape(1, flat), activation=tanh).reshape(1, length, channels),
+        "mlp": lambda x: mlp(params_mlp, x.reshape(1, flat), activation=tanh).reshape(1, length, channels),
         "convolution": lambda x: jax.lax.scan(convolution, x, kernels)[1],
-        "rnn": lambda x: rnn(of_time, x)[1][None],
+        "rnn": lambda x: rnn(params_rnn, x)[1][None],
         "attention": lambda x: attend(x, causal=False)[None],
         "causal-attention": lambda x: attend(x, causal=True)[None],
     }
@@ -112,20 +112,20 @@ def networks(settings: Neurons, key: Array) -> dict[str, Callable]:
 def kinds(settings: Neurons, key: Array) -> dict[str, Evidence]:
     """neurons.kinds: which input positions each output position depends on, from the Jacobian's exact zeros."""
 
-    def of_seed(seed_key: Array) -> dict[str, Array]:
-        of_params, of_x = jax.random.split(seed_key)
-        x = jax.random.normal(of_x, (settings.positions, settings.channels), jnp.float64)
-        jacobians = {name: jax.jacrev(network)(x) for name, network in networks(settings, of_params).items()}
+    def of_seed(key: Array) -> dict[str, Array]:
+        key_params, key_x = jax.random.split(key)
+        x = jax.random.normal(key_x, (settings.positions, settings.channels), jnp.float64)
+        jacobians = {name: jax.jacrev(network)(x) for name, network in networks(settings, key_params).items()}
         return {name: jnp.sqrt(jnp.sum(jacobian**2, axis=(2, 4))) for name, jacobian in jacobians.items()}
 
     with jax.enable_x64(True):
         norms = over_seeds(of_seed, key, settings.seeds)  # [seeds, depth, output position, input position] by kind
     place = np.arange(settings.positions)
     lag = place[:, None] - place[None]
-    measurements = [*_fields(settings, {name: of_kind > 0 for name, of_kind in norms.items()}, lag)]
+    measurements = [*_fields(settings, {name: sizes > 0 for name, sizes in norms.items()}, lag)]
     arrays = {}
-    for name, of_kind in norms.items():
-        last = of_kind[:, -1]
+    for name, sizes in norms.items():
+        last = sizes[:, -1]
         with np.errstate(divide="ignore"):
             arrays[name] = np.log10(last[0])
         visible = [k for k in range(settings.positions) if (last[:, lag == k] > 0).all()]
@@ -135,14 +135,14 @@ def kinds(settings: Neurons, key: Array) -> dict[str, Evidence]:
         [_reach(norms["convolution"][0, depth] > 0) for depth in range(settings.convolutions)]
     )
     arrays["kernel"] = np.asarray(settings.kernel)
-    steps = "log10 of ∂h_t/∂x_(t−k) a step k, straight-line fit"
+    steps = "log10 of ∂h_t/∂x_(t−k) per step k, straight-line fit"
     decay = np.log10(np.stack([[seed[lag == k].mean() for k in place] for seed in norms["rnn"][:, -1]]))
-    measurements.append(interval("decay-rnn", np.polyfit(place, decay.T, 1)[0], unit="log10 a step", source=steps))
+    measurements.append(interval("decay-rnn", np.polyfit(place, decay.T, 1)[0], unit="log10 per step", source=steps))
     return {"neurons.kinds": Evidence(tuple(measurements), arrays)}
 
 
 def _fields(settings: Neurons, seen: dict[str, np.ndarray], lag: np.ndarray) -> list[Measurement]:
-    """Shares and counts of position pairs in the support; `seen` is [seeds, depth, output, input] by kind."""
+    """Returns shares and counts of position pairs in the support; `seen` is [seeds, depth, output, input] by kind."""
     past, future = lag >= 0, lag < 0
     per_side = settings.convolutions * (settings.kernel - 1) // 2
     pairs = "share of pairs of positions with ∂output/∂input not 0"
@@ -171,13 +171,13 @@ def _reach(seen: np.ndarray) -> int:
 
 def collapse(settings: Neurons, key: Array) -> dict[str, Evidence]:
     """neurons.linear: a stack without activations against one matrix and one bias; its rank; its Jacobian at two inputs."""
-    of_stack, of_narrow, of_jacobians = jax.random.split(key, 3)
+    key_stack, key_narrow, key_jacobians = jax.random.split(key, 3)
     depths, width = settings.linear_depths, settings.linear_width
     recorded = np.unique(np.geomspace(1, depths[-1], RECORDED).round().astype(int))
     measurements, arrays = [], {"depths": np.arange(1, depths[-1] + 1), "recorded": recorded}
     for dtype in ("float64", "float32"):
         with jax.enable_x64(dtype == "float64"):
-            errors, singular = over_seeds(partial(_stack_error, settings, recorded, dtype), of_stack, settings.seeds)
+            errors, singular = over_seeds(partial(stack_error, settings, recorded, dtype), key_stack, settings.seeds)
         source = "relative: network's output against x M + c, M and c multiplied out"
         for name, depth in zip(DEPTH_NAMES, depths, strict=True):
             measurements.append(
@@ -189,16 +189,16 @@ def collapse(settings: Neurons, key: Array) -> dict[str, Evidence]:
             measurements.append(_numerical_rank(width, depths[-1], rank[:, -1]))
             predicted = [predicted_rank(width, depth) for depth in recorded]
             arrays |= curve("rank", rank) | {"rank-predicted": np.asarray(predicted)}
-    measurements += [*_jacobian_changes(settings, of_jacobians), _bottleneck(settings, of_narrow)]
+    measurements += [*jacobian_changes(settings, key_jacobians), bottleneck(settings, key_narrow)]
     return {"neurons.linear": Evidence(tuple(measurements), arrays)}
 
 
-def _stack_error(settings: Neurons, recorded: np.ndarray, dtype: str, key: Array) -> tuple[Array, Array]:
-    """([depth] relative error after each layer, singular values of the product at the recorded depths)."""
-    of_params, of_x = jax.random.split(key)
+def stack_error(settings: Neurons, recorded: np.ndarray, dtype: str, key: Array) -> tuple[Array, Array]:
+    """Returns [depth] the relative error after each layer, and the singular values of the product at the recorded depths."""
+    key_params, key_x = jax.random.split(key)
     width, deepest = settings.linear_width, settings.linear_depths[-1]
-    params = stack_init(of_params, width, deepest, initializer=lecun_normal, bias_variance=0.1, dtype=dtype)
-    x = jax.random.normal(of_x, (settings.batch, width), dtype)
+    params = stack_init(key_params, width, deepest, initializer=lecun_normal, bias_variance=0.1, dtype=dtype)
+    x = jax.random.normal(key_x, (settings.batch, width), dtype)
     layer = hidden_layer(identity)
 
     def step(carry: tuple, layer_params) -> tuple[tuple, tuple]:
@@ -214,9 +214,9 @@ def _stack_error(settings: Neurons, recorded: np.ndarray, dtype: str, key: Array
 
 
 def predicted_rank(width: int, depth: int) -> int:
-    """Singular values of a product of `depth` Gaussian matrices within float64's reach of the largest (Newman 1986).
+    """Returns how many singular values of a product of `depth` Gaussian matrices float64 resolves beside the largest.
 
-    Layer after layer, the i-th one changes by λ_i = ½ (ln(2 / n) + ψ((n − i + 1) / 2)) on average.
+    Per layer, the logarithm of the i-th one changes by λ_i = ½ (ln(2 / n) + ψ((n − i + 1) / 2)) on average (Newman 1986).
     """
     exponents = (np.log(2 / width) + special.digamma((width - np.arange(width)) / 2)) / 2
     return int(np.count_nonzero(depth * (exponents[0] - exponents) < -np.log(width * np.finfo(np.float64).eps)))
@@ -227,17 +227,17 @@ def _numerical_rank(width: int, depth: int, rank: np.ndarray) -> Measurement:
     return interval("rank-deepest", rank, unit="singular values", prediction=predicted_rank(width, depth), source=source)
 
 
-def _jacobian_changes(settings: Neurons, key: Array) -> list[Measurement]:
-    """How much the end-to-end Jacobian differs between two inputs, with and without activation."""
+def jacobian_changes(settings: Neurons, key: Array) -> list[Measurement]:
+    """Returns how much the end-to-end Jacobian differs between two inputs, with and without activation."""
     width = settings.linear_width
 
-    def of_seed(seed_key: Array) -> dict[str, Array]:
-        of_params, of_x = jax.random.split(seed_key)
-        params = mlp_init(of_params, width, width, 8, width, initializer=he_normal, dtype=jnp.float64)
-        x = jax.random.normal(of_x, (2, width), jnp.float64)
+    def of_seed(key: Array) -> dict[str, Array]:
+        key_params, key_x = jax.random.split(key)
+        params = mlp_init(key_params, width, width, 8, width, initializer=he_normal, dtype=jnp.float64)
+        x = jax.random.normal(key_x, (2, width), jnp.float64)
         found = {}
         for activation in (identity, relu):
-            f = lambda x, a=activation: mlp(params, x[None], activation=a)[0]  # noqa: E731
+            f = lambda x, a=activation: mlp(params, x[None], activation=a)[0]
             one, two = jax.lax.map(jax.jacrev(f), x)
             found[activation.__name__] = jnp.linalg.norm(one - two) / jnp.linalg.norm(one)
         return found
@@ -251,13 +251,13 @@ def _jacobian_changes(settings: Neurons, key: Array) -> list[Measurement]:
     ]
 
 
-def _bottleneck(settings: Neurons, key: Array) -> Measurement:
-    """Rank of a product of wide matrices with one narrow pair between them."""
+def bottleneck(settings: Neurons, key: Array) -> Measurement:
+    """Returns the rank of a product of wide matrices with one narrow pair between them."""
     wide, narrow = settings.linear_width, settings.bottleneck
 
-    def of_seed(seed_key: Array) -> Array:
+    def of_seed(key: Array) -> Array:
         sizes = ((wide, wide), (wide, narrow), (narrow, wide), (wide, wide))
-        matrices = [lecun_normal(k, *size, jnp.float64) for k, size in zip(jax.random.split(seed_key, 4), sizes, strict=True)]
+        matrices = [lecun_normal(k, *size, jnp.float64) for k, size in zip(jax.random.split(key, 4), sizes, strict=True)]
         return jnp.linalg.svd(jnp.linalg.multi_dot(matrices), compute_uv=False)
 
     with jax.enable_x64(True):

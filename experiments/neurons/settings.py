@@ -2,37 +2,40 @@
 
 import dataclasses
 
-from experiments.study.settings import Settings, SettingsError, setting
+from experiments.study.settings import SettingsError, TrainingSettings, setting
 
 
 @dataclasses.dataclass(frozen=True)
-class Neurons(Settings):
+class Neurons(TrainingSettings):
     """Settings of the topic `neurons`."""
 
     seeds: int = setting(16, "Independent seeds where nothing is trained.", quick=8, minimum=2)
     n_in: int = setting(64, "Inputs of the single neuron.", minimum=2)
-    batch: int = setting(64, "Examples a seed where nothing is trained.", quick=32, minimum=2)
+    batch: int = setting(64, "Examples per seed where nothing is trained.", quick=32, minimum=2)
     positions: int = setting(32, "Positions of the sequences whose receptive fields are measured.", minimum=3)
     channels: int = setting(4, "Features of each position.", minimum=1)
     kernel: int = setting(3, "Width of the convolution's kernel, odd.", minimum=3)
     convolutions: int = setting(6, "Convolution layers.", minimum=1)
-    linear_width: int = setting(48, "Units a layer of the linear stacks.", quick=32, minimum=2)
+    linear_width: int = setting(48, "Units per layer of the linear stacks.", quick=32, minimum=2)
     linear_depths: tuple[int, ...] = setting(
         (2, 100, 1000), "Three depths of linear stacks: shallow, deep, deepest.", quick=(2, 50, 200), minimum=1
     )
     bottleneck: int = setting(5, "Units of the narrow layer in a linear stack.", minimum=1)
-    train_width: int = setting(32, "Units a hidden layer in training.", minimum=2)
+    train_width: int = setting(32, "Units per hidden layer in training.", minimum=2)
     train_depth: int = setting(1, "Hidden layers in training, after the input layer.", minimum=1)
     train_seeds: int = setting(8, "Seeds trained at the tuned learning rate.", quick=2, minimum=2)
     learning_rates: tuple[float, ...] = setting(
-        (1e-3, 3e-3, 1e-2, 3e-2), "Learning rates tried for each arm and task.", quick=(3e-3, 1e-2), minimum=1e-12
+        (1e-3, 3e-3, 1e-2, 3e-2),
+        "Learning rates tried at first for each task and arm.",
+        quick=(3e-3, 1e-2),
+        minimum=1e-12,
     )
     points: int = setting(
         512, "Points of XOR and two moons in each of training, validation and test set.", quick=128, minimum=8
     )
     toy_steps: int = setting(500, "Full-batch Adam steps on XOR and two moons.", quick=100, minimum=10)
     mnist_steps: int = setting(600, "Adam steps on MNIST.", quick=80, minimum=10)
-    mnist_batch: int = setting(64, "MNIST examples a step.", minimum=1)
+    mnist_batch: int = setting(64, "MNIST examples per step.", minimum=1)
 
     def __post_init__(self) -> None:
         super().__post_init__()

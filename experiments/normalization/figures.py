@@ -1,11 +1,11 @@
-"""Figures of the topic `normalization`."""
+"""Figures of the question `normalization`."""
 
 import numpy as np
 
 from experiments.study.figures.style import COLORS, measured, new_figure, settings_note, theory
 from experiments.study.measurement import Evidence
 
-# Not imported from the topic: a figure is a function of results alone.
+# Not imported from the question: a figure is a function of results alone.
 _PASSED = "layers that the gradient has passed"
 _GRADIENT = r"log$_{10}$ gradient norm"
 _THIRD = 36  # characters of a note above a third of two columns

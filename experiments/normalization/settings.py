@@ -7,7 +7,7 @@ from experiments.study.settings import SettingsError, TrainingSettings, setting
 
 @dataclasses.dataclass(frozen=True)
 class Normalization(TrainingSettings):
-    """Settings of the topic `normalization`."""
+    """Settings of the question `normalization`."""
 
     seeds: int = setting(8, "Independent seeds of what is measured without training.", quick=6, minimum=2)
     features: int = setting(2048, "Features that are normalised alone.", quick=256, minimum=2)

@@ -1,1 +1,1 @@
-"""Batch against layer normalisation: axes, batch size, kinds of network, running statistics."""
+"""Over which axis do batch and layer normalisation normalise, and which of the two suits which batch and which network?"""

@@ -1,11 +1,11 @@
-"""Figures of the topic `norms`."""
+"""Figures of the question `norms`."""
 
 import numpy as np
 
 from experiments.study.figures.style import COLORS, measured, new_figure, settings_note
 from experiments.study.measurement import Evidence
 
-# Not imported from the topic: a figure is a function of results alone.
+# Not imported from the question: a figure is a function of results alone.
 _NORMS = {"batch": "batch norm", "layer": "layer norm"}
 _NETWORKS = {"cnn": "CNN", "mlp": "MLP", "rnn": "RNN", "transformer": "Transformer"}
 
@@ -64,7 +64,7 @@ def domains(evidence: Evidence):
     panel.set(ylabel="test accuracy", xlim=(-0.5, len(names) - 0.5))
     n = {name: evidence[f"gain-{name}"].n for name in names}
     seeds = ", ".join([f"n = {n[names[0]]}", *(f"{n[name]} ({_NETWORKS[name]})" for name in names if n[name] != n[names[0]])])
-    settings_note(panel, f"MNIST (rows as steps), batches of {evidence['batch'].value:.0f}, {seeds}")
+    settings_note(panel, f"MNIST (rows as steps), batches of {evidence.arrays['batch']}, {seeds}")
     panel.legend(loc="best")
     return figure
 
@@ -80,7 +80,7 @@ def running(evidence: Evidence):
     panel.set_xticks(x, [f"{m:g}" for m in momenta])
     panel.set(xlabel="momentum, the weight of the old value", ylabel="test accuracy")
     settings_note(
-        panel, f"MLP after {evidence['steps'].value:.0f} steps, n = {evidence['gap-usual'].n}; dotted: the usual momentum"
+        panel, f"MLP after {evidence.arrays['steps']} steps, n = {evidence['gap-usual'].n}; dotted: the usual momentum"
     )
     panel.legend(loc="lower left")
     return figure

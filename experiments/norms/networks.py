@@ -1,7 +1,7 @@
 """An MLP, a CNN, an RNN and a Transformer whose normalisation, batch or layer, is data; running statistics in and out.
 
 Each is a pair `init(key) -> (params, state)` and
-`apply(norm, params, state, x, train) -> (logits, state)`; x: [batch, 14, 14].
+`apply(norm, params, state, x, train) -> (logits, running statistics)`; x: [batch, 14, 14, 1].
 """
 
 from collections.abc import Callable, Mapping
@@ -36,7 +36,7 @@ class Network(NamedTuple):
 
 
 def normalise(norm: Array, params: dict, state: dict, h: Array, train: bool, momentum=MOMENTUM) -> tuple[Array, dict]:
-    """Batch or layer normalisation by index; the state of layer normalisation passes through unused.
+    """Returns h after batch or layer normalisation by index; the state of layer normalisation passes through unused.
 
     Layer normalisation takes all axes of an image and the features of anything else.
     """
@@ -51,7 +51,7 @@ def normalise(norm: Array, params: dict, state: dict, h: Array, train: bool, mom
 
 
 def mlp_init(key: Array) -> tuple[dict, list]:
-    """Two hidden layers, each normalised before its ReLU."""
+    """Returns two hidden layers, each normalised before its ReLU."""
     width = WIDTH["mlp"]
     keys = jax.random.split(key, 3)
     sizes = ((SIDE**2, width), (width, width), (width, CLASSES))
@@ -60,92 +60,93 @@ def mlp_init(key: Array) -> tuple[dict, list]:
 
 
 def mlp(norm, params, state, x: Array, train: bool, momentum=MOMENTUM) -> tuple[Array, list]:
-    """Logits and running statistics."""
+    """Returns logits and running statistics."""
     h, seen = x.reshape(len(x), -1), []
-    for layer, of_norm, of_state in zip(params["layers"], params["norms"], state, strict=False):
-        h, new = normalise(norm, of_norm, of_state, linear(layer, h), train, momentum)
+    for layer, norm_params, norm_state in zip(params["layers"], params["norms"], state, strict=False):
+        h, new = normalise(norm, norm_params, norm_state, linear(layer, h), train, momentum)
         h, seen = relu(h), [*seen, new]
     return linear(params["layers"][-1], h), seen
 
 
 def cnn_init(key: Array) -> tuple[dict, list]:
-    """Two convolutions of 3 × 3, each normalised before its ReLU and pooled, then the mean over positions."""
+    """Returns two convolutions of 3 × 3, each normalised before its ReLU and pooled, then the mean over positions."""
     width = WIDTH["cnn"]
-    first, second, last = jax.random.split(key, 3)
-    layers = [convolution_init(first, 1, width, (3, 3)), convolution_init(second, width, width, (3, 3))]
-    params = {"layers": layers, "norms": [norm_init(width)] * 2, "output": linear_init(last, width, CLASSES)}
+    key_first, key_second, key_output = jax.random.split(key, 3)
+    layers = [convolution_init(key_first, 1, width, (3, 3)), convolution_init(key_second, width, width, (3, 3))]
+    params = {"layers": layers, "norms": [norm_init(width)] * 2, "output": linear_init(key_output, width, CLASSES)}
     return params, [batch_norm_state(width)] * 2
 
 
 def cnn(norm, params, state, x: Array, train: bool) -> tuple[Array, list]:
-    """Logits and running statistics."""
-    h, seen = x[..., None], []
-    for layer, of_norm, of_state in zip(params["layers"], params["norms"], state, strict=True):
-        h, new = normalise(norm, of_norm, of_state, convolution(layer, h), train)
+    """Returns logits and running statistics."""
+    h, seen = x, []
+    for layer, norm_params, norm_state in zip(params["layers"], params["norms"], state, strict=True):
+        h, new = normalise(norm, norm_params, norm_state, convolution(layer, h), train)
         h, seen = max_pool(relu(h), window=2), [*seen, new]
     return linear(params["output"], global_average_pool(h)), seen
 
 
 def recurrent_init(key: Array) -> tuple[dict, dict]:
-    """A tanh RNN over the rows, its pre-activations normalised; batch statistics of their own for every step.
+    """Returns a tanh RNN over the rows, its pre-activations normalised; batch statistics of their own for every step.
 
     Cooijmans et al. (2017): the statistics of the first steps differ from those of later ones.
     """
     width = WIDTH["rnn"]
-    first, last = jax.random.split(key)
-    params = {"recurrent": rnn_init(first, SIDE, width), "norm": norm_init(width), "output": linear_init(last, width, CLASSES)}
+    key_recurrent, key_output = jax.random.split(key)
+    output = linear_init(key_output, width, CLASSES)
+    params = {"recurrent": rnn_init(key_recurrent, SIDE, width), "norm": norm_init(width), "output": output}
     return params, jax.tree.map(lambda a: jnp.broadcast_to(a, (SIDE, width)), batch_norm_state(width))
 
 
 def recurrent(norm, params, state, x: Array, train: bool) -> tuple[Array, dict]:
-    """Logits and running statistics."""
+    """Returns logits and running statistics."""
     cell = params["recurrent"]
 
     def step(h: Array, item) -> tuple[Array, dict]:
-        row, of_step = item
+        row, step_state = item
         z = linear(cell["input"], row) + h @ cell["recurrent"]["weight"]
-        z, new = normalise(norm, params["norm"], of_step, z, train)
+        z, new = normalise(norm, params["norm"], step_state, z, train)
         return tanh(z), new
 
     start = jnp.zeros((len(x), WIDTH["rnn"]), x.dtype)
-    h, seen = jax.lax.scan(step, start, (jnp.swapaxes(x, 0, 1), state))
+    h, seen = jax.lax.scan(step, start, (jnp.swapaxes(x[..., 0], 0, 1), state))
     return linear(params["output"], h), seen
 
 
 def transformer_init(key: Array) -> tuple[dict, dict]:
-    """Two pre-norm blocks over the rows with learned positions, then the mean over positions."""
+    """Returns two pre-norm blocks over the rows with learned positions, then the mean over positions."""
     width = WIDTH["transformer"]
-    first, of_positions, of_blocks, last = jax.random.split(key, 4)
+    key_input, key_positions, key_blocks, key_output = jax.random.split(key, 4)
 
     def block(key: Array) -> dict:
-        one, two, three = jax.random.split(key, 3)
+        key_attention, key_hidden, key_output = jax.random.split(key, 3)
         norms = {"attention_norm": norm_init(width), "feed_forward_norm": norm_init(width)}
-        hidden, output = linear_init(two, width, 4 * width), linear_init(three, 4 * width, width)
-        return {"attention": self_attention_init(one, width), "hidden": hidden, "output": output, **norms}
+        hidden, output = linear_init(key_hidden, width, 4 * width), linear_init(key_output, 4 * width, width)
+        return {"attention": self_attention_init(key_attention, width), "hidden": hidden, "output": output, **norms}
 
     params = {
-        "input": linear_init(first, SIDE, width),
-        "positions": 0.02 * jax.random.normal(of_positions, (SIDE, width)),
-        "blocks": jax.vmap(block)(jax.random.split(of_blocks, BLOCKS)),
-        "output": linear_init(last, width, CLASSES),
+        "input": linear_init(key_input, SIDE, width),
+        "positions": 0.02 * jax.random.normal(key_positions, (SIDE, width)),
+        "blocks": jax.vmap(block)(jax.random.split(key_blocks, BLOCKS)),
+        "output": linear_init(key_output, width, CLASSES),
     }
     one = {"attention_norm": batch_norm_state(width), "feed_forward_norm": batch_norm_state(width)}
     return params, jax.tree.map(lambda a: jnp.broadcast_to(a, (BLOCKS, width)), one)
 
 
 def transformer(norm, params, state, x: Array, train: bool) -> tuple[Array, dict]:
-    """Logits and running statistics; batch normalisation takes its statistics over examples and positions."""
+    """Returns logits and running statistics; batch normalisation takes its statistics over examples and positions."""
     attend = jax.vmap(partial(self_attention, heads=HEADS, causal=False), in_axes=(None, 0))
 
     def block(h: Array, item) -> tuple[Array, dict]:
-        p, of_block = item
-        z, first = normalise(norm, p["attention_norm"], of_block["attention_norm"], h, train)
+        p, block_state = item
+        z, first = normalise(norm, p["attention_norm"], block_state["attention_norm"], h, train)
         h = h + attend(p["attention"], z)
-        z, second = normalise(norm, p["feed_forward_norm"], of_block["feed_forward_norm"], h, train)
+        z, second = normalise(norm, p["feed_forward_norm"], block_state["feed_forward_norm"], h, train)
         h = h + linear(p["output"], gelu(linear(p["hidden"], z)))
         return h, {"attention_norm": first, "feed_forward_norm": second}
 
-    h = linear(params["input"], x) + params["positions"][None]
+    h = linear(params["input"], x[..., 0]) + params["positions"][None]
     h, seen = jax.lax.scan(block, h, (params["blocks"], state))
     return linear(params["output"], h.mean(1)), seen
 

@@ -1,8 +1,8 @@
-"""Networks with batch or layer normalisation trained on MNIST, each at its own best learning rate, at every batch size."""
+"""Networks with batch or layer normalisation trained on MNIST, each at its own best learning rate."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,149 +11,124 @@ import optax
 from jax import Array
 
 from experiments.norms.networks import NETWORKS, NORMS, Network
-from experiments.study.seeds import best_of, side_by_side
+from experiments.study.digits import Digits
+from experiments.study.tuning import Tuned, adam, tuned
 from jaxnotes import datasets, training
 
 LARGEST = 500  # examples whose batch statistics are taken together when a network is evaluated by those
+FIXED_RATE = 3e-3  # of the networks whose running statistics are compared
+
+Examples = tuple[Array, Array]  # images [n, 14, 14, 1] and labels
+Trained = tuple[Any, Any]  # parameters and running statistics
 
 
-class Data(NamedTuple):
-    """Images [n, 14, 14] with their labels."""
+class Run(NamedTuple):
+    """Accuracies of one trained network."""
 
-    train: tuple[Array, Array]
-    validation: tuple[Array, Array]
-    test: tuple[Array, Array]
+    validation: Array  # by running statistics
+    inference: Array  # on the test set, by running statistics
+    training: Array  # on the test set, by those of test batches of the size trained with; NaN where not asked for
 
 
-class Outcome(NamedTuple):
-    """Accuracies of trained networks, one a seed.
+def train_both(
+    data: Digits,
+    key: Array,
+    *,
+    name: str,
+    batch: int,
+    steps: int,
+    rates: tuple[float, ...],
+    tuning_seeds: int,
+    seeds: int,
+    by_batch: bool = False,
+) -> Mapping[str, Tuned]:
+    """Returns by norm the runs of a network at the rate of the best validation accuracy, paired seed by seed."""
 
-    Attributes:
-      inference: on the test set, by running statistics.
-      training: on the test set, by the statistics of test batches of the size trained with; NaN where not asked for.
-      learning_rate: the one tuned for this arm.
+    def train_norm(norm: str) -> Tuned:
+        index = jnp.int32(NORMS.index(norm))
+        one = partial(run, index, data, name=name, batch=batch, steps=steps, by_batch=by_batch)
+        return tuned(
+            lambda rate, key: one(jnp.float32(rate), key),
+            lambda run: run.validation,
+            rates,
+            key,
+            tuning_seeds=tuning_seeds,
+            seeds=seeds,
+        )
+
+    return {norm: train_norm(norm) for norm in NORMS}
+
+
+def run(norm: Array, data: Digits, rate: Array, key: Array, *, name: str, batch: int, steps: int, by_batch: bool) -> Run:
+    """Trains one network by Adam and evaluates it.
+
+    These are programs of their own, since for another batch size only the batches, the training and the evaluation by batch
+    statistics are compiled anew.
     """
-
-    inference: np.ndarray
-    training: np.ndarray
-    learning_rate: float
-
-
-def load() -> Data:
-    """MNIST averaged to 14 × 14 pixels, standardised by pixel as a whole: 6,000 to train, 2,000 to tune, 2,000 to test."""
-    images = datasets.mnist()
-
-    def small(x: Array) -> Array:
-        halved = datasets.halved(x)
-        return datasets.standardise(halved).reshape(halved.shape)
-
-    x, labels = small(images.train_images), images.train_labels
-    return Data(
-        (x[VALIDATION:], labels[VALIDATION:]),
-        (x[:VALIDATION], labels[:VALIDATION]),
-        (small(images.test_images), images.test_labels),
-    )
-
-
-def run(
-    norm: Array, rate: Array, key: Array, data: Data, *, name: str, batch: int, steps: int, by_batch: bool
-) -> tuple[float, float, float]:
-    """One whole run of Adam: accuracies (validation by running statistics, test by them, test by batch statistics or NaN).
-
-    Programs of their own, since only the batches, the training and the last accuracy are compiled anew for another batch size.
-    """
-    of_params, of_batches = jax.random.split(key)
-    indices = datasets.minibatch_indices(of_batches, len(data.train[1]), batch, steps)
-    trained = _trained(norm, rate, _start(of_params, name=name), data.train, indices, name=name)
-    right = np.asarray(_right(norm, trained, data.validation, data.test, name=name))
-    by_batch_too = _accuracy_by_batch(norm, trained, data.test, name=name, batch=min(batch, LARGEST)) if by_batch else np.nan
-    return float(right[:VALIDATION].mean()), float(right[VALIDATION:].mean()), float(by_batch_too)
+    key_params, key_batches = jax.random.split(key)
+    indices = datasets.minibatch_indices(key_batches, len(data.train[1]), batch, steps)
+    trained = _trained(norm, rate, _start(key_params, name=name), data.train, indices, name=name)
+    evaluate = partial(_evaluated, norm, trained, name=name)
+    inference = partial(evaluate, train=False, batch=LARGEST)
+    by_batches = evaluate(data.test, train=True, batch=min(batch, LARGEST)) if by_batch else np.nan
+    return Run(inference(data.validation), inference(data.test), by_batches)
 
 
 @partial(jax.jit, static_argnames="name")
-def _start(key: Array, *, name: str) -> tuple:
-    """(params, running statistics) before the first step."""
+def _start(key: Array, *, name: str) -> Trained:
     return NETWORKS[name].init(key)
 
 
 @partial(jax.jit, static_argnames="name")
-def _trained(norm: Array, rate: Array, start: tuple, data: tuple, indices: Array, *, name: str) -> tuple:
-    """(params, running statistics) after the last step."""
+def _trained(norm: Array, rate: Array, start: Trained, data: Examples, indices: Array, *, name: str) -> Trained:
     return fit(NETWORKS[name], norm, rate, *start, data, indices)
 
 
-@partial(jax.jit, static_argnames="name")
-def _right(norm: Array, trained: tuple, validation: tuple, test: tuple, *, name: str) -> Array:
-    """`correct` by running statistics, of the validation and then the test examples."""
-    both = (jnp.concatenate(parts) for parts in zip(validation, test, strict=True))
-    return correct(partial(NETWORKS[name].apply, norm, *trained), *both, train=False)
+@partial(jax.jit, static_argnames=("name", "train", "batch"))
+def _evaluated(norm: Array, trained: Trained, examples: Examples, *, name: str, train: bool, batch: int) -> Array:
+    return accuracy(partial(NETWORKS[name].apply, norm, *trained), *examples, train=train, batch=batch)
 
 
-@partial(jax.jit, static_argnames=("name", "batch"))
-def _accuracy_by_batch(norm: Array, trained: tuple, test: tuple, *, name: str, batch: int) -> Array:
-    return correct(partial(NETWORKS[name].apply, norm, *trained), *test, train=True, batch=batch).mean()
+def fit(network: Network, norm: Array, rate: Array, params, state, data: Examples, indices: Array, **options) -> Trained:
+    """Returns parameters and running statistics after a step of Adam for each row of indices."""
+    optimizer = adam(rate, len(indices))
 
-
-def fit(network: Network, norm: Array, rate: Array, params, state, data: tuple[Array, Array], indices: Array, **options):
-    """(params, running statistics) after a step of Adam for each row of indices, the rate falling to 0 as a cosine."""
-    decay = optax.cosine_decay_schedule(1.0, len(indices))
-    optimizer = optax.chain(optax.scale_by_adam(), optax.scale_by_schedule(decay))
-
-    def step(carry, chosen: Array):
+    def step(carry: tuple[Any, Any, Any], chosen: Array) -> tuple[tuple[Any, Any, Any], None]:
         params, state, optimizer_state = carry
 
-        def loss(params) -> tuple[Array, dict]:
+        def loss(params) -> tuple[Array, Any]:
             logits, new = network.apply(norm, params, state, data[0][chosen], True, **options)
             return training.cross_entropy(logits, data[1][chosen]), new
 
         gradient, state = jax.grad(loss, has_aux=True)(params)
         updates, optimizer_state = optimizer.update(gradient, optimizer_state)
-        params = jax.tree.map(lambda p, u: p - rate * u, params, updates)
-        return (params, state, optimizer_state), None
+        return (optax.apply_updates(params, updates), state, optimizer_state), None
 
     (params, state, _), _ = jax.lax.scan(step, (params, state, optimizer.init(params)), indices)
     return params, state
 
 
-def correct(apply: Callable, x: Array, labels: Array, *, train: bool, batch: int = LARGEST) -> Array:
-    """1 for each example classified rightly, else 0, in batches; the remainder that fills no batch is left out."""
+def accuracy(apply: Callable, x: Array, labels: Array, *, train: bool, batch: int = LARGEST) -> Array:
+    """Returns the accuracy of `apply(x, train)` in batches; the remainder that fills no batch is left out."""
     whole = len(labels) // batch * batch
-
-    def one(batch_of_x: Array) -> Array:
-        logits, _ = apply(batch_of_x, train)
-        return jnp.argmax(logits, 1)
-
-    found = jax.lax.map(one, x[:whole].reshape(-1, batch, *x.shape[1:])).ravel()
-    return (found == labels[:whole]).astype(jnp.float32)
-
-
-def search(
-    rates: tuple[float, ...], data: Data, key: Array, *, name: str, batch: int, steps: int, seeds: int, by_batch: bool = False
-) -> dict[str, Outcome]:
-    """Both norms: the rate by validation accuracy on a seed of its own, then the seeds that count, paired over the norms."""
-    of_tuning, *of_seeds = jax.random.split(key, 1 + seeds)
-
-    def once(item) -> tuple[float, float, float]:
-        norm, rate, run_key = item
-        index, rate = jnp.asarray(NORMS.index(norm), jnp.int32), jnp.asarray(rate, jnp.float32)
-        return run(index, rate, run_key, data, name=name, batch=batch, steps=steps, by_batch=by_batch)
-
-    best = [best_of(lambda rate, norm=norm: once((norm, rate, of_tuning))[0], rates) for norm in NORMS]
-    counted = side_by_side(once, [(norm, rate, k) for norm, rate in zip(NORMS, best, strict=True) for k in of_seeds])
-    _, inference, in_training = np.moveaxis(np.asarray(counted).reshape(len(NORMS), len(of_seeds), 3), 2, 0)
-    return {norm: Outcome(inference[i], in_training[i], best[i]) for i, norm in enumerate(NORMS)}
+    logits = jax.lax.map(lambda x: apply(x, train)[0], x[:whole].reshape(-1, batch, *x.shape[1:]))
+    return training.accuracy(logits.reshape(whole, -1), labels[:whole])
 
 
 @partial(jax.jit, static_argnames=("batch", "steps"))
-def momentum_gap(momentum: Array, key: Array, data: Data, *, batch: int, steps: int) -> tuple[Array, Array]:
-    """Test accuracies of an MLP with batch normalisation (by running statistics, by batch statistics) at some momentum.
+def momentum_gap(momenta: Array, key: Array, data: Digits, *, batch: int, steps: int) -> tuple[Array, Array]:
+    """Returns test accuracies by running and by batch statistics of an MLP with batch normalisation, at each momentum.
 
-    The key alone decides the training: the running statistics do not act on it.
+    One training serves all momenta: the running statistics do not act on it.
     """
-    network, norm = NETWORKS["mlp"], jnp.asarray(0)
-    of_params, of_batches = jax.random.split(key)
-    params, state = network.init(of_params)
-    indices = datasets.minibatch_indices(of_batches, len(data.train[1]), batch, steps)
-    params, state = fit(network, norm, jnp.asarray(3e-3), params, state, data.train, indices, momentum=momentum)
-    apply = partial(network.apply, norm, params, state)
-    return correct(apply, *data.test, train=False).mean(), correct(apply, *data.test, train=True).mean()
+    network, norm, rate = NETWORKS["mlp"], jnp.int32(NORMS.index("batch")), jnp.float32(FIXED_RATE)
+    key_params, key_batches = jax.random.split(key)
+    params, state = network.init(key_params)
+    indices = datasets.minibatch_indices(key_batches, len(data.train[1]), batch, steps)
+
+    def at(momentum: Array) -> tuple[Array, Array]:
+        trained = fit(network, norm, rate, params, state, data.train, indices, momentum=momentum)
+        evaluate = partial(accuracy, partial(network.apply, norm, *trained), *data.test)
+        return evaluate(train=False), evaluate(train=True)
+
+    return jax.vmap(at)(momenta)

@@ -7,7 +7,7 @@ from experiments.study.settings import TrainingSettings, setting
 
 @dataclasses.dataclass(frozen=True)
 class Pooling(TrainingSettings):
-    """Settings of the topic `pooling`."""
+    """Settings of the question `pooling`."""
 
     cost_sizes: tuple[int, ...] = setting(
         (8, 16, 32, 64), "Even heights of the maps that are pooled.", quick=(8, 16), minimum=2

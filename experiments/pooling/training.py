@@ -20,7 +20,7 @@ from jaxnotes.layers.convolution import convolution, convolution_init
 from jaxnotes.layers.pooling import average_pool, max_pool
 from jaxnotes.models.convolutional import convolutional, convolutional_init
 
-CLASSES = 10
+IMAGE, CLASSES = (14, 14, 1), 10
 SHIFTS = ((0, 1), (0, -1), (1, 0), (-1, 0))
 
 
@@ -67,30 +67,35 @@ def load(settings: Pooling) -> digits.Digits:
 def train(settings: Pooling, arm: str, data: digits.Digits, rate: float, key: Array) -> Run:
     """Trains one network of an arm on digits of its own."""
     pool, head, learned = ARMS[arm]
-    start = draw(key, data.train, settings=settings, pool="none" if pool == "none" else "max", head=head)
-    return _run(start, data, jnp.float32(rate), learned, settings=settings, pool=pool, head=head)
+    key_params, key_digits = jax.random.split(key)
+    seen, indices = draw(key_digits, data.train, settings=settings)
+    # All pools halve a map, so that they share the parameters of any of them.
+    params = start(key_params, settings=settings, pool="none" if pool == "none" else "max", head=head)
+    return _run(params, seen, indices, data, jnp.float32(rate), learned, settings=settings, pool=pool, head=head)
 
 
-@partial(jax.jit, static_argnames=("settings", "pool", "head"))
-def draw(
-    key: Array, available: tuple[Array, Array], *, settings: Pooling, pool: str, head: str
-) -> tuple[dict, tuple[Array, Array], Array]:
-    """Returns a seed's parameters, its digits and the ones of them that each step takes [steps, batch].
-
-    All pools halve a map, so that they share the parameters of any of them, and this program.
-    """
-    key_params, key_digits, key_batches = jax.random.split(key, 3)
+@partial(jax.jit, static_argnames="settings")
+def draw(key: Array, available: tuple[Array, Array], *, settings: Pooling) -> tuple[tuple[Array, Array], Array]:
+    """Returns the digits that a seed trains on, and the ones of them that each step takes [steps, batch]."""
+    key_digits, key_batches = jax.random.split(key)
     images, labels = available
-    params = convolutional_init(key_params, images.shape[1:], settings.channels, CLASSES, pool=pool, head=head)
     n = settings.train_examples
     chosen = jax.random.choice(key_digits, len(labels), (n,), replace=False)
     indices = datasets.minibatch_indices(key_batches, n, settings.train_batch, settings.train_steps)
-    return params, (images[chosen], labels[chosen]), indices
+    return (images[chosen], labels[chosen]), indices
+
+
+@partial(jax.jit, static_argnames=("settings", "pool", "head"))
+def start(key: Array, *, settings: Pooling, pool: str, head: str) -> dict:
+    """Returns the parameters before the first step."""
+    return convolutional_init(key, IMAGE, settings.channels, CLASSES, pool=pool, head=head)
 
 
 @partial(jax.jit, static_argnames=("settings", "pool", "head"))
 def _run(
-    start: tuple[dict, tuple[Array, Array], Array],
+    params: dict,
+    seen: tuple[Array, Array],
+    indices: Array,
     data: digits.Digits,
     rate: Array,
     learned: Array,
@@ -99,7 +104,6 @@ def _run(
     pool: str,
     head: str,
 ) -> Run:
-    params, seen, indices = start
     apply = partial(convolutional, activation=relu, pool=pool, head=head)
 
     def loss(params: dict, batch: tuple[Array, Array]) -> Array:
@@ -209,7 +213,7 @@ def _not_convolution(settings: Pooling, trained: dict[str, Tuned], key: Array) -
     maps = {"pooling": partial(max_pool, window=2), "convolution": partial(convolution, params)}
     mixed = {name: channels_mixed(f, x) for name, f in maps.items()}
     size = {name: np.prod(jax.eval_shape(f, x).shape[1:3]) / 64 for name, f in maps.items()}
-    classifier = partial(convolutional_init, key_params, (14, 14, 1), settings.channels, CLASSES, head="average")
+    classifier = partial(convolutional_init, key_params, IMAGE, settings.channels, CLASSES, head="average")
     count = lambda tree: sum(leaf.size for leaf in jax.tree.leaves(tree))
     added = count(classifier(pool="max")) - count(classifier(pool="none"))
     fixed = {"weight": jnp.full((2, 2, 1, 1), 0.25), "bias": jnp.zeros(1)}

@@ -123,7 +123,8 @@ class Gains(NamedTuple):
 
 def measured_gains(settings: Remedies, key: Array) -> Gains:
     """Returns the grid at the depths of the settings."""
-    choices, deepest, logs = [*grid(), scaled_branch(max(settings.depths))], max(settings.depths), {}
+    deepest, logs = max(settings.depths), {}
+    choices = [*grid(), scaled_branch(deepest)]
     for depth, key_depth in zip(settings.depths, jax.random.split(key, len(settings.depths)), strict=True):
         keys = jax.random.split(key_depth, settings.seeds)
         found = log_gradients(stacked(choices), keys, width=settings.width, depth=depth, batch=settings.batch)

@@ -1,5 +1,6 @@
 """Layer normalisation in an RNN, over its time steps, and in a Transformer, over its blocks: the gradient with and without."""
 
+from collections.abc import Callable
 from functools import partial
 
 import jax
@@ -62,7 +63,7 @@ def transformer_logs(settings: Remedies, key: Array) -> np.ndarray:
     return np.asarray(jax.jit(lambda keys: _without_and_with(block, draw, keys))(keys))
 
 
-def _without_and_with(layer, draw, keys: Array) -> Array:
+def _without_and_with(layer: Callable, draw: Callable, keys: Array) -> Array:
     """Returns [2, seeds, depth + 1] `profiles.log_gradients` of `layer(normalise, layer_params, h)` on the same keys."""
     return jax.lax.map(
         lambda normalise: profiles.log_gradients(partial(layer, normalise), draw, keys), jnp.asarray([False, True])

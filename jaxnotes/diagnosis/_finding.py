@@ -31,7 +31,7 @@ class Remedy:
       action: what to do.
       effect: what to expect of it, with the number that theory predicts for this model where it has one.
       predicted: predicted log10 of (gradient norm at the first layer / at the last) afterwards; NaN where theory is silent.
-      scales: (name, factor) of weights to rescale, a pair a call of a layer: `verify` can apply it.
+      scales: (name, factor) of weights to rescale, one pair per call of a layer: `verify` can apply it.
       zeros: layers whose biases to set to 0: `verify` can apply it.
     """
 
@@ -94,7 +94,7 @@ class Findings(tuple):
 
 
 def listed(names: tuple[str, ...], most: int = 4) -> str:
-    """Names in a row, the middle of a long row left out."""
+    """Returns the names as one text, without the middle of a long list."""
     if len(names) <= most:
         return ", ".join(names)
     return f"{', '.join(names[: most - 1])}, … {names[-1]} ({len(names)} layers)"

@@ -9,7 +9,7 @@ from jaxnotes.diagnosis._theory import Gain, gains, log10_gradient_ratio
 from jaxnotes.probe import Activation, Report
 
 DECADES = 3.0  # from the last layers to the first: the update of one end is a thousandth of the other's
-BATCH_NORM_DECADES = 2.0  # less than DECADES, as its growth of 0.08 decades a layer has a known cause
+BATCH_NORM_DECADES = 2.0  # less than DECADES, as its growth of 0.08 decades per layer has a known cause
 TIME_DECADES = 9.0  # over the steps of a recurrent network, whose shared parameters learn from the last steps all the same
 INITIAL_DECADES = 2.5  # predicted from the weights, and seen
 INITIAL_FACTOR = 4.0  # between a weight variance and the critical one

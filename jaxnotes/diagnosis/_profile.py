@@ -16,7 +16,10 @@ class Place:
 
 
 def depth_profile(report: Report) -> list[Place]:
-    """A place a layer, in order; calls that share parameters, as the steps of a recurrent network do, are one place."""
+    """Returns one `Place` per layer, in order of computation.
+
+    Calls that share parameters, such as the steps of a recurrent network, are merged into one place.
+    """
     groups: dict[tuple, list[Layer]] = {}
     recurrent = _recurrent(report)
     for layer in report.layers:
@@ -32,14 +35,14 @@ def depth_profile(report: Report) -> list[Place]:
 
 
 def _group(layer: Layer, recurrent: set[str]) -> tuple:
-    """Equal for calls with the same parameters; calls of a layer without any are apart, but for recurrent cells."""
+    """Returns what is equal for calls that make one place: those with the same parameters, or of one recurrent cell."""
     if not math.isnan(layer.parameter_rms):
         return layer.name, layer.parameter_rms
     return (layer.name,) if layer.name.partition("[")[0] in recurrent else (layer.name, layer.call)
 
 
 def _recurrent(report: Report) -> set[str]:
-    """Names of modules without parameters of their own around layers that are called again with the same parameters."""
+    """Returns the names of recurrent cells: modules around layers that are called again with the same parameters."""
     seen: dict[str, list[float]] = {}
     for layer in report.layers:
         if not math.isnan(layer.parameter_rms):
@@ -49,13 +52,13 @@ def _recurrent(report: Report) -> set[str]:
 
 
 def time_profiles(report: Report, least: int = 8) -> dict[str, list[Layer]]:
-    """The calls of each module that is called at least so often with the same parameters."""
+    """Returns the calls of each module that is called at least `least` times with the same parameters."""
     places = depth_profile(report)
     return {place.name: list(place.layers) for place in places if len(place.layers) >= least}
 
 
 def ends(values: list[float]) -> tuple[float, float]:
-    """The largest value in the first third and in the last third.
+    """Returns the largest value in the first third and that in the last third.
 
     The largest, as a branch may carry little where the path beside it carries all.
     """

@@ -19,10 +19,10 @@ def small_batch(report: Report) -> list[Finding]:
     if not found or report.examples >= SMALL_BATCH:
         return []
     noise = math.sqrt(2 / max(report.examples - 1, 1))
-    evidence = f"{report.examples} examples a batch: the variance of a feature is estimated to within {noise:.0%}"
+    evidence = f"{report.examples} examples per batch: the variance of a feature is estimated to within {noise:.0%}"
     remedies = (
         Remedy("use layer or group normalisation", "statistics of one example: no dependence on the batch"),
-        Remedy("use at least 16 examples a batch", f"the variance to within {math.sqrt(2 / 15):.0%}"),
+        Remedy("use at least 16 examples per batch", f"the variance to within {math.sqrt(2 / 15):.0%}"),
     )
     return [Finding("small-batch", tuple(layer.label for layer in found), evidence, ("norms.batch-size",), remedies)]
 

@@ -84,7 +84,7 @@ def verify(findings: Findings, report: Report, model: Any, batch: Any, loss: Any
       model, batch, loss, options: as they were given to `probe.read`.
 
     Returns:
-      An entry a remedy that could be applied; () where all need other code.
+      One entry per remedy that could be applied; () where all need other code.
     """
     before = measured(report, findings)
     results = []

@@ -92,21 +92,21 @@ def _next_round(top: Array, bottom: Array) -> tuple[Array, Array]:
 
 def _rotate(a: Rows, b: Rows) -> tuple[Rows, Rows, Array]:
     """Row i of a made orthogonal to row i of b, for every i; and the largest |cosine| there was."""
-    of_a, of_b = _norms(a.mantissa), _norms(b.mantissa)
-    swap = _ratio(of_a, a.exponent, of_b, b.exponent) > 1
+    norm_a, norm_b = _norms(a.mantissa), _norms(b.mantissa)
+    swap = _ratio(norm_a, a.exponent, norm_b, b.exponent) > 1
     big = Rows(*(jnp.where(_like(swap, x), y, x) for x, y in zip(a, b, strict=True)))
     small = Rows(*(jnp.where(_like(swap, x), x, y) for x, y in zip(a, b, strict=True)))
-    of_big, of_small = jnp.where(swap, of_b, of_a), jnp.where(swap, of_a, of_b)
-    ratio = _ratio(of_big, big.exponent, of_small, small.exponent)
-    u = big.mantissa / jnp.where(of_big == 0, 1, of_big)[:, None]
-    v = small.mantissa / jnp.where(of_small == 0, 1, of_small)[:, None]
+    norm_big, norm_small = jnp.where(swap, norm_b, norm_a), jnp.where(swap, norm_a, norm_b)
+    ratio = _ratio(norm_big, big.exponent, norm_small, small.exponent)
+    u = big.mantissa / jnp.where(norm_big == 0, 1, norm_big)[:, None]
+    v = small.mantissa / jnp.where(norm_small == 0, 1, norm_small)[:, None]
     inner = jnp.sum(u * v, axis=1)
     # tan = ratio * slope, kept apart because ratio may underflow.
     gap = 1 - jnp.square(ratio)
     slope = -2 * inner / jnp.where(inner == 0, 1, gap + jnp.sqrt(jnp.square(gap) + jnp.square(2 * ratio * inner)))
     cosine = jax.lax.rsqrt(1 + jnp.square(ratio * slope))
     u, v = u - (jnp.square(ratio) * slope)[:, None] * v, v + slope[:, None] * u
-    u, v = u * (cosine * of_big)[:, None], v * (cosine * of_small)[:, None]
+    u, v = u * (cosine * norm_big)[:, None], v * (cosine * norm_small)[:, None]
     at = swap[:, None]
     return Rows(jnp.where(at, v, u), a.exponent), Rows(jnp.where(at, u, v), b.exponent), jnp.max(jnp.abs(inner))
 
@@ -119,6 +119,8 @@ def _norms(mantissa: Array) -> Array:
     return jnp.sqrt(jnp.sum(jnp.square(mantissa), axis=1))
 
 
-def _ratio(of_a: Array, exponent_a: Array, of_b: Array, exponent_b: Array) -> Array:
+def _ratio(norm_a: Array, exponent_a: Array, norm_b: Array, exponent_b: Array) -> Array:
     """Norm of row b by norm of row a."""
-    return jnp.where(of_b == 0, 0, of_b / jnp.where(of_a == 0, 1, of_a) * power_of_two(exponent_b - exponent_a, of_a.dtype))
+    return jnp.where(
+        norm_b == 0, 0, norm_b / jnp.where(norm_a == 0, 1, norm_a) * power_of_two(exponent_b - exponent_a, norm_a.dtype)
+    )

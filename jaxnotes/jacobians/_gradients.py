@@ -83,10 +83,10 @@ def _gradient_norms(f, params, x, loss):
 
 @partial(jax.jit, static_argnames=("f", "loss"))
 def _value_and_gradient_norms(f, params, x, loss):
-    def of(params, zeros):
+    def total(params, zeros):
         return loss(tapped_stack(f, params, x, zeros))
 
-    value, (gradients, norms) = jax.value_and_grad(of, argnums=(0, 1))(params, zeros_for_norms(params, x))
+    value, (gradients, norms) = jax.value_and_grad(total, argnums=(0, 1))(params, zeros_for_norms(params, x))
     return value, gradients, norms
 
 
@@ -100,11 +100,11 @@ def _log_gradient_norms(f, params, x, loss):
 
 @partial(jax.jit, static_argnames=("f", "loss"))
 def _gradient_norms_by_added_zeros(f, params, x, loss):
-    def of(zeros):
+    def total(zeros):
         h = jax.lax.scan(lambda h, layer: (f(layer[0], h + layer[1]), None), x, (params, zeros[:-1]))[0]
         return loss(h + zeros[-1])
 
-    gradients = jax.grad(of)(jnp.zeros((depth_of(params) + 1, *x.shape), x.dtype))
+    gradients = jax.grad(total)(jnp.zeros((depth_of(params) + 1, *x.shape), x.dtype))
     return jax.vmap(rms_norm)(gradients)
 
 

@@ -49,6 +49,6 @@ def _log_estimate(f, params, x, key, probes):
     cotangents = jax.random.rademacher(key, (probes, *x.shape), x.dtype)
     squares, exponents = rescaled_sweep(f, params, x, cotangents, axes=(2,))  # [depth + 1, probes, batch]
     mean = jnp.mean(squares, axis=1)
-    of_mean = jnp.std(squares, axis=1, ddof=1) / probes**0.5
-    relative = of_mean / jnp.where(mean > 0, mean, 1)
+    mean_error = jnp.std(squares, axis=1, ddof=1) / probes**0.5
+    relative = mean_error / jnp.where(mean > 0, mean, 1)
     return safe_log(mean) / 2 + LOG_TWO * exponents.astype(mean.dtype), relative / 2

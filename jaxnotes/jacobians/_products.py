@@ -36,7 +36,7 @@ def end_to_end(f: Callable, params: PyTree, x: Float[Array, "batch n"]) -> Float
 def log_frobenius_norms(f: Callable, params: PyTree, x: Float[Array, "batch n"]) -> Float[Array, "depth_and_one batch"]:
     """[depth + 1, batch] natural log of the Frobenius norm of dh_L/dh_l, l = 0 … L; -inf where the Jacobian is exactly 0.
 
-    One backward sweep that stores no Jacobian and rescales each example by a power of two a layer, so that it is finite where
+    One backward sweep that stores no Jacobian and rescales each example by a power of two per layer, so that it is finite where
     float32 would under- or overflow. float16 and bfloat16 inputs give float32. Arguments and errors as `end_to_end`.
     """
     check_per_example(f, params, x)

@@ -32,7 +32,7 @@ class SpectrumAccuracyWarning(UserWarning):
 
 
 class Spectrum(NamedTuple):
-    """Natural logs of singular values, descending; the estimated error of each; whether all of an example reach tolerance."""
+    """Natural logs of singular values, descending; the estimated error of each; whether all of an example's reach tolerance."""
 
     values: Float[Array | np.ndarray, "batch n"]
     error: Float[Array | np.ndarray, "batch n"]
@@ -115,11 +115,13 @@ def _values_and_error(f, params, x):
     backward = _graded_rows(_pull, f, layers, left, ranks, reverse=True)[1:]
     both = jax.tree.map(lambda *parts: jnp.concatenate(parts), tuple(forward), tuple(backward))
     values, errors = _singular_values(*both)
-    (forward, backward), (of_forward, of_backward) = jnp.split(values, 2), jnp.split(errors, 2)
-    worse = jnp.maximum(of_forward, of_backward)
+    (forward, backward), (forward_error, backward_error) = jnp.split(values, 2), jnp.split(errors, 2)
+    worse = jnp.maximum(forward_error, backward_error)
     difference = jnp.where(forward == backward, 0, jnp.abs(forward - backward))
     unexplained = jnp.where(difference > worse, difference - worse, 0)
-    return jnp.where(of_forward <= of_backward, forward, backward), jnp.minimum(of_forward, of_backward) + unexplained
+    return jnp.where(forward_error <= backward_error, forward, backward), jnp.minimum(
+        forward_error, backward_error
+    ) + unexplained
 
 
 def _singular_values(rows, variance, lost):
@@ -205,20 +207,20 @@ def _qr_by_rows(matrix: Float[Array, "batch n n"]) -> tuple[Array, Array, Array]
     Householder's QR is then stable row by row (Cox and Higham 1998). size: [batch, n], eps times which is the error of a row
     of R.
     """
-    of_rows = jnp.sqrt(jnp.sum(jnp.square(matrix), axis=2))
-    order = jnp.argsort(-of_rows, axis=1)
+    row_norms = jnp.sqrt(jnp.sum(jnp.square(matrix), axis=2))
+    order = jnp.argsort(-row_norms, axis=1)
     basis, upper = jnp.linalg.qr(jnp.take_along_axis(matrix, order[:, :, None], axis=1))
     basis = jnp.take_along_axis(basis, jnp.argsort(order, axis=1)[:, :, None], axis=1)
-    return basis, upper, jnp.sqrt(jnp.sum(jnp.square(basis * of_rows[:, :, None]), axis=1))
+    return basis, upper, jnp.sqrt(jnp.sum(jnp.square(basis * row_norms[:, :, None]), axis=1))
 
 
 def _without_noise(upper: Float[Array, "batch n n"], size: Float[Array, "batch n"], rank: Int[Array, "batch"]):
     """(R without rows that are 0 but for rounding, error amplification of each row, rows lost in noise below the rank)."""
     eps = jnp.finfo(upper.dtype).eps
-    of_rows = jnp.sqrt(jnp.sum(jnp.square(upper), axis=2))
+    row_norms = jnp.sqrt(jnp.sum(jnp.square(upper), axis=2))
     beyond = jnp.arange(upper.shape[1], dtype=jnp.int32)[None] >= rank[:, None]
-    dead = beyond & (of_rows <= jnp.sqrt(eps) * jnp.max(of_rows, axis=1, keepdims=True))
-    noise = ~dead & (of_rows <= 2 * eps * size)
+    dead = beyond & (row_norms <= jnp.sqrt(eps) * jnp.max(row_norms, axis=1, keepdims=True))
+    noise = ~dead & (row_norms <= 2 * eps * size)
     diagonal = jnp.abs(jnp.diagonal(upper, axis1=1, axis2=2))
     amplification = jnp.where(dead | noise, 0, size / jnp.where(diagonal == 0, eps * size, diagonal))
     return jnp.where((dead | noise)[:, :, None], 0, upper), amplification, noise

@@ -1,1 +1,1 @@
-"""Layers: pure functions on arrays, one concept a module."""
+"""Layers: pure functions on arrays, one concept per module."""

@@ -60,7 +60,7 @@ def self_attention_init(
     """
     names = ("query", "key", "value", "output")
     keys = jax.random.split(key, len(names))
-    layers = jax.vmap(lambda one: linear_init(one, width, width, initializer=initializer, dtype=dtype))(keys)
+    layers = jax.vmap(lambda key_one: linear_init(key_one, width, width, initializer=initializer, dtype=dtype))(keys)
     return {name: jax.tree.map(lambda p, i=i: p[i], layers) for i, name in enumerate(names)}
 
 
@@ -107,12 +107,12 @@ def transformer_block_init(
     Raises:
       ValueError: a size below 1.
     """
-    of_attention, of_hidden, of_output = jax.random.split(key, 3)
+    key_attention, key_hidden, key_output = jax.random.split(key, 3)
     options = {"initializer": initializer, "dtype": dtype}
     return {
-        "attention": self_attention_init(of_attention, width, **options),
-        "hidden": linear_init(of_hidden, width, hidden, **options),
-        "output": linear_init(of_output, hidden, width, **options),
+        "attention": self_attention_init(key_attention, width, **options),
+        "hidden": linear_init(key_hidden, width, hidden, **options),
+        "output": linear_init(key_output, hidden, width, **options),
         "attention_norm": norm_init(width, dtype),
         "feed_forward_norm": norm_init(width, dtype),
     }

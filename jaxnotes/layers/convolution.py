@@ -1,4 +1,4 @@
-"""Convolution over one or two spatial axes, channels last, with a derivative that is fast on CPUs."""
+"""Convolution over one or two spatial axes, channels last."""
 
 import math
 from collections.abc import Sequence
@@ -6,12 +6,11 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
-from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array, Float, Key
 
-from jaxnotes.layers._windows import cells, padded, per_axis, spatial_axes
+from jaxnotes.layers._patches import with_derivatives_by_patches
+from jaxnotes.layers._windows import padded, per_axis, spatial_axes
 from jaxnotes.layers.initializers import Initializer, he_normal
-from jaxnotes.layers.linear import rows_times
 
 _DIMENSIONS = {1: ("NHC", "HIO", "NHC"), 2: ("NHWC", "HWIO", "NHWC")}
 
@@ -31,7 +30,7 @@ def convolution_init(
       key: random key.
       n_in: input channels.
       n_out: output channels.
-      kernel_size: one or two sizes, one a spatial axis.
+      kernel_size: one or two sizes, one per spatial axis.
       initializer: draws [inputs, n_out], where inputs = n_in times the kernel's cells is the fan-in of an output.
       dtype: of both parameters.
 
@@ -80,45 +79,14 @@ def convolution(
     return y + bias.reshape((1,) * (axes + 1) + bias.shape)
 
 
+@partial(jax.jit, static_argnames="stride")  # so that a call outside of jit is compiled once
 def _valid(x: Array, weight: Array, stride: tuple[int, ...]) -> Array:
-    """The convolution of x, already padded, in the form that is fastest; both are equal in value."""
-    return _by_patches(stride, x, weight) if jax.default_backend() == "cpu" else _by_xla(x, weight, stride)
+    """The convolution of x, already padded, with derivatives in the form that is fastest on the platform that runs it."""
+    return jax.lax.platform_dependent(x, weight, cpu=partial(_for_cpus, stride), default=partial(_convolve, stride))
 
 
-def _by_xla(x: Array, weight: Array, stride: tuple[int, ...]) -> Array:
+def _convolve(stride: tuple[int, ...], x: Array, weight: Array) -> Array:
     return jax.lax.conv_general_dilated(x, weight, stride, "VALID", dimension_numbers=_DIMENSIONS[len(stride)])
 
 
-@partial(jax.custom_jvp, nondiff_argnums=(0,))
-def _by_patches(stride: tuple[int, ...], x: Array, weight: Array) -> Array:
-    """XLA's convolution where no derivative is taken."""
-    return _by_xla(x, weight, stride)
-
-
-def _differential(stride: tuple[int, ...], primals, tangents) -> tuple[Array, Array]:
-    """The convolution is linear in each argument; value and both changes are products of gathered patches with a matrix.
-
-    The gradients are their transposes, which are products too. XLA's own are convolutions, that of the weight with a kernel
-    as large as the image, which its CPU backend runs several times slower.
-    """
-    (x, weight), (x_change, weight_change) = primals, tangents
-    kernel, patches = weight.shape[:-2], _patches(x, weight.shape[:-2], stride)
-    y, change = _times(patches, weight), None
-    if not isinstance(x_change, SymbolicZero):
-        change = _times(_patches(x_change, kernel, stride), weight)
-    if not isinstance(weight_change, SymbolicZero):
-        of_weight = _times(patches, weight_change)
-        change = of_weight if change is None else change + of_weight
-    return y, jnp.zeros_like(y) if change is None else change
-
-
-def _times(patches: Array, weight: Array) -> Array:
-    return rows_times(patches, weight.reshape(-1, weight.shape[-1]))
-
-
-def _patches(x: Array, kernel: tuple[int, ...], stride: tuple[int, ...]) -> Array:
-    """[batch, *windows, cells * n_in] what each window sees."""
-    return jnp.concatenate(list(cells(x, kernel, stride)), axis=-1)
-
-
-_by_patches.defjvp(_differential, symbolic_zeros=True)
+_for_cpus = with_derivatives_by_patches(_convolve)

@@ -36,11 +36,11 @@ def linear_init(
     concrete = not isinstance(bias_variance, Tracer)
     if concrete and not 0 <= bias_variance < float("inf"):
         raise ValueError(f"bias_variance is {bias_variance}; it must be finite, and 0 or positive")
-    of_weight, of_bias = jax.random.split(key)
-    weight = initializer(of_weight, n_in, n_out, dtype)
+    key_weight, key_bias = jax.random.split(key)
+    weight = initializer(key_weight, n_in, n_out, dtype)
     if concrete and bias_variance == 0:  # a draw that is multiplied by 0 would still be compiled
         return {"weight": weight, "bias": jnp.zeros((n_out,), dtype)}
-    bias = jax.random.normal(of_bias, (n_out,), dtype) * jnp.sqrt(jnp.asarray(bias_variance, dtype))
+    bias = jax.random.normal(key_bias, (n_out,), dtype) * jnp.sqrt(jnp.asarray(bias_variance, dtype))
     return {"weight": weight, "bias": bias}
 
 

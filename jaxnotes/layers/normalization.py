@@ -67,7 +67,7 @@ def batch_norm(
       passes no gradient.
 
     Raises:
-      ValueError: shapes that do not fit; in training an empty batch, or "unbiased" from a single value a feature; momentum
+      ValueError: shapes that do not fit; in training an empty batch, or "unbiased" from a single value per feature; momentum
         outside [0, 1], epsilon not positive, or another running_variance.
       TypeError: x is not of a floating type.
     """
@@ -77,16 +77,37 @@ def batch_norm(
     if not train:
         mean, variance = (_along(state[name], x, (x.ndim - 1,)) for name in ("mean", "variance"))
         return _finish(params, x, mean, variance, epsilon, (x.ndim - 1,)), state
+    mean, variance = _batch_statistics(x)
     count = math.prod(x.shape[:-1])
-    if count == 0:
-        raise ValueError(f"x has shape {x.shape}: a batch without examples has no statistics to train with")
     if count == 1 and running_variance == "unbiased":
-        raise ValueError("the unbiased variance of a single value a feature is 0/0; give more examples or 'biased'")
-    mean, variance = mean_and_variance(x, tuple(range(x.ndim - 1)))
+        raise ValueError("the unbiased variance of a single value per feature is 0/0; give more examples or 'biased'")
     correction = count / (count - 1) if running_variance == "unbiased" else 1.0
     seen = {"mean": mean, "variance": variance * correction}
     new = {name: _average(momentum, old, seen[name].reshape(old.shape)) for name, old in state.items()}
     return _finish(params, x, mean, variance, epsilon, (x.ndim - 1,)), new
+
+
+def normalise_by_batch(
+    params: dict[str, Array], x: Float[Array, "batch *spatial features"], *, epsilon: float = EPSILON
+) -> Float[Array, "batch *spatial features"]:
+    """What `batch_norm` returns in training, without running statistics: for networks that are never run at inference.
+
+    Args:
+      params: {"scale": [features], "shift": [features]}; {} normalises only.
+      x: [batch, ..., features].
+      epsilon: ε, added to the variance.
+
+    Raises:
+      ValueError: shapes that do not fit, an empty batch, or epsilon not positive.
+      TypeError: x is not of a floating type.
+
+    Example:
+      >>> normalise_by_batch({}, jnp.asarray([[1.0], [3.0]])).round(3).tolist()
+      [[-1.0], [1.0]]
+    """
+    _check_input(x, epsilon)
+    _check_features(x, params)
+    return _finish(params, x, *_batch_statistics(x), epsilon, (x.ndim - 1,))
 
 
 def layer_norm(
@@ -147,6 +168,13 @@ def group_norm(
     axes = (*range(1, x.ndim - 1), x.ndim)
     normalised = _normalise(grouped, *mean_and_variance(grouped, axes), epsilon).reshape(x.shape)
     return _scale_and_shift(params, normalised, (x.ndim - 1,)).astype(x.dtype)
+
+
+def _batch_statistics(x: Array) -> tuple[Array, Array]:
+    """Mean and biased variance of each feature over the batch and all axes between."""
+    if math.prod(x.shape[:-1]) == 0:
+        raise ValueError(f"x has shape {x.shape}: a batch without examples has no statistics to train with")
+    return mean_and_variance(x, tuple(range(x.ndim - 1)))
 
 
 def _finish(params, x: Array, mean: Array, variance: Array, epsilon: float, axes: tuple[int, ...]) -> Array:

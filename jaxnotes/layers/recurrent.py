@@ -203,12 +203,12 @@ def _zeros(params: Params, x: Array) -> Array:
 def _gates_init(key, gates: int, n_in: int, width: int, initializer, recurrent_initializer, dtype) -> Params:
     """Every gate's matrices are drawn apart, so that each has the initializer's own variance or orthogonality."""
 
-    def side_by_side(of: Initializer, key: Array, n_in: int) -> Array:
-        drawn = jax.vmap(lambda gate_key: of(gate_key, n_in, width, dtype))(jax.random.split(key, gates))
+    def side_by_side(draw: Initializer, key: Array, n_in: int) -> Array:
+        drawn = jax.vmap(lambda key_gate: draw(key_gate, n_in, width, dtype))(jax.random.split(key, gates))
         return jnp.moveaxis(drawn, 0, 1).reshape(n_in, gates * width)
 
-    of_input, of_recurrent = jax.random.split(key)
+    key_input, key_recurrent = jax.random.split(key)
     return {
-        "input": {"weight": side_by_side(initializer, of_input, n_in), "bias": jnp.zeros((gates * width,), dtype)},
-        "recurrent": {"weight": side_by_side(recurrent_initializer, of_recurrent, width)},
+        "input": {"weight": side_by_side(initializer, key_input, n_in), "bias": jnp.zeros((gates * width,), dtype)},
+        "recurrent": {"weight": side_by_side(recurrent_initializer, key_recurrent, width)},
     }

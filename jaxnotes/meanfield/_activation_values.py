@@ -1,4 +1,4 @@
-"""An activation function and its derivative in float64, whatever the precision of the process, compiled once a function."""
+"""Activation functions and their derivatives in float64, whatever the precision of the process, each compiled once."""
 
 import contextlib
 from collections.abc import Callable

@@ -14,7 +14,7 @@ from jaxnotes.meanfield._quadrature import expectation
 
 
 def batch_norm_gain(activation: ScalarFunction) -> float:
-    """Gain of the squared gradient a layer of linear map, batch normalisation and φ, at infinite width and batch.
+    """Gain of the squared gradient per layer of linear map, batch normalisation and φ, at infinite width and batch.
 
     Normalisation makes the pre-activations N(0, 1) over the batch, those of different examples uncorrelated; the next one
     divides by the standard deviation of Wφ over the batch. So E φ'(z)² / Var φ(z), whatever the weight variance: π / (π - 1)

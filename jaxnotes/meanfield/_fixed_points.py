@@ -72,7 +72,7 @@ def fixed_point(activation: ScalarFunction, weight_variance: ArrayLike, bias_var
 
 
 def chi(activation: ScalarFunction, weight_variance: ArrayLike, bias_variance: ArrayLike, q: ArrayLike | None = None) -> Result:
-    """χ = σ_w² E φ'(√q z)²: gain of the squared gradient a layer, and slope of the correlation map at c = 1 and q*.
+    """χ = σ_w² E φ'(√q z)²: gain of the squared gradient per layer, and slope of the correlation map at c = 1 and q*.
 
     (Schoenholz et al. 2017.) At q = 0 the limit q -> 0, which at a kink averages both sides.
 
@@ -146,11 +146,13 @@ def depth_scales(activation: ScalarFunction, weight_variance: ArrayLike, bias_va
     weights, biases = _networks(weight_variance, bias_variance)
     q = np.asarray(fixed_point(activation, weights, biases))
     c = np.asarray(correlation_fixed_point(activation, weights, biases, q))
-    of_correlation = np.array(gradient_gain(activation, q, weights))
+    correlation_slope = np.array(gradient_gain(activation, q, weights))
     chaotic = c < 1
     if chaotic.any():
-        of_correlation[chaotic] = correlation_map_slope(activation, c[chaotic], q[chaotic], weights[chaotic], biases[chaotic])
-    return _depth_scale(variance_map_slope(activation, q, weights)), _depth_scale(of_correlation)
+        correlation_slope[chaotic] = correlation_map_slope(
+            activation, c[chaotic], q[chaotic], weights[chaotic], biases[chaotic]
+        )
+    return _depth_scale(variance_map_slope(activation, q, weights)), _depth_scale(correlation_slope)
 
 
 def critical_weight_variance(activation: ScalarFunction, bias_variance: ArrayLike) -> Result:

@@ -46,7 +46,7 @@ def convolutional_init(
     initializer: Initializer = he_normal,
     dtype=jnp.float32,
 ) -> dict:
-    """Parameters {"blocks": one dictionary a block, "output"} of a classifier.
+    """Parameters {"blocks": one dictionary per block, "output"} of a classifier.
 
     Args:
       key: random key.
@@ -55,7 +55,7 @@ def convolutional_init(
       n_out: classes.
       kernel_size: along each axis.
       pool: of every block, one of POOLS.
-      head: one of HEADS: `flatten` keeps every position, `average` and `max` keep one value a channel.
+      head: one of HEADS: `flatten` keeps every position, `average` and `max` keep one value per channel.
       initializer: of the convolutions; the output layer takes LeCun's.
       dtype: of all parameters.
 
@@ -65,13 +65,13 @@ def convolutional_init(
     if not channels:
         raise ValueError("channels is empty; give the output channels of at least one block, such as (8, 16)")
     kernel = (kernel_size,) * (len(image_shape) - 1)
-    *of_blocks, of_output = jax.random.split(key, len(channels) + 1)
-    sizes = zip(of_blocks, (image_shape[-1], *channels), channels, strict=False)
+    *key_blocks, key_output = jax.random.split(key, len(channels) + 1)
+    sizes = zip(key_blocks, (image_shape[-1], *channels), channels, strict=False)
     blocks = [convolution_init(k, n_in, n, kernel, initializer=initializer, dtype=dtype) for k, n_in, n in sizes]
     image = jax.ShapeDtypeStruct((1, *image_shape), dtype)
     seen = partial(features, activation=lambda h: h, pool=pool, head=head)
     n_features = jax.eval_shape(seen, blocks, image).shape[-1]
-    return {"blocks": blocks, "output": linear_init(of_output, n_features, n_out, dtype=dtype)}
+    return {"blocks": blocks, "output": linear_init(key_output, n_features, n_out, dtype=dtype)}
 
 
 def block(

@@ -28,7 +28,7 @@ def stack_init(
     if depth < 1:
         raise ValueError(f"depth is {depth}; a stack needs at least 1 layer")
     options = {"initializer": initializer, "bias_variance": bias_variance, "dtype": dtype}
-    return jax.vmap(lambda layer_key: linear_init(layer_key, width, width, **options))(jax.random.split(key, depth))
+    return jax.vmap(lambda key_layer: linear_init(key_layer, width, width, **options))(jax.random.split(key, depth))
 
 
 def mlp_init(
@@ -57,11 +57,11 @@ def mlp_init(
     Raises:
       ValueError: a size below 1 or a negative variance.
     """
-    of_input, of_hidden, of_output = jax.random.split(key, 3)
+    key_input, key_hidden, key_output = jax.random.split(key, 3)
     return {
-        "input": linear_init(of_input, n_in, width, initializer=initializer, dtype=dtype),
-        "hidden": stack_init(of_hidden, width, depth, initializer=initializer, bias_variance=bias_variance, dtype=dtype),
-        "output": linear_init(of_output, width, n_out, initializer=lecun_normal, dtype=dtype),
+        "input": linear_init(key_input, n_in, width, initializer=initializer, dtype=dtype),
+        "hidden": stack_init(key_hidden, width, depth, initializer=initializer, bias_variance=bias_variance, dtype=dtype),
+        "output": linear_init(key_output, width, n_out, initializer=lecun_normal, dtype=dtype),
     }
 
 

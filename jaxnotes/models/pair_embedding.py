@@ -10,15 +10,15 @@ from jaxnotes.layers.embedding import embedding, embedding_init
 def pair_embedding_init(
     key: Key[Array, ""], n_left: int, n_right: int, width: int, *, dtype=jnp.float32
 ) -> dict[str, dict[str, Array]]:
-    """Parameters {"left", "right"}: two tables with entries of variance 1 / width; so has a score at first.
+    """Parameters {"left", "right"}: two tables whose entries have variance 1 / width. So has a score, before training.
 
     Raises:
       ValueError: a size below 1.
     """
-    of_left, of_right = jax.random.split(key)
+    key_left, key_right = jax.random.split(key)
     return {
-        "left": embedding_init(of_left, n_left, width, dtype=dtype),
-        "right": embedding_init(of_right, n_right, width, dtype=dtype),
+        "left": embedding_init(key_left, n_left, width, dtype=dtype),
+        "right": embedding_init(key_right, n_right, width, dtype=dtype),
     }
 
 

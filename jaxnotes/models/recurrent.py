@@ -32,10 +32,10 @@ def recurrent_classifier_init(
       ValueError: an unknown cell, or a size below 1.
     """
     initialise, _ = _named(cell)
-    of_recurrent, of_output = jax.random.split(key)
+    key_recurrent, key_output = jax.random.split(key)
     return {
-        "recurrent": initialise(of_recurrent, n_in, width, dtype=dtype, **options),
-        "output": linear_init(of_output, width, n_out, dtype=dtype),
+        "recurrent": initialise(key_recurrent, n_in, width, dtype=dtype, **options),
+        "output": linear_init(key_output, width, n_out, dtype=dtype),
     }
 
 

@@ -46,16 +46,18 @@ def transformer_init(
     """
     if depth < 1 or time < 1:
         raise ValueError(f"depth is {depth} and time is {time}; both must be at least 1")
-    of_input, of_positions, of_blocks, of_output = jax.random.split(key, 4)
+    key_input, key_positions, key_blocks, key_output = jax.random.split(key, 4)
     hidden = 4 * width if hidden is None else hidden
-    blocks = jax.vmap(lambda one: transformer_block_init(one, width, hidden, dtype=dtype))(jax.random.split(of_blocks, depth))
+    blocks = jax.vmap(lambda key_block: transformer_block_init(key_block, width, hidden, dtype=dtype))(
+        jax.random.split(key_blocks, depth)
+    )
     deviation = jnp.asarray(POSITION_DEVIATION, dtype)
     return {
-        "input": linear_init(of_input, n_in, width, dtype=dtype),
-        "positions": deviation * jax.random.normal(of_positions, (time, width), dtype),
+        "input": linear_init(key_input, n_in, width, dtype=dtype),
+        "positions": deviation * jax.random.normal(key_positions, (time, width), dtype),
         "blocks": blocks,
         "norm": norm_init(width, dtype),
-        "output": linear_init(of_output, width, n_out, dtype=dtype),
+        "output": linear_init(key_output, width, n_out, dtype=dtype),
     }
 
 

@@ -40,7 +40,7 @@ class Adapted:
 
 
 def mode(module: Any, keywords: Mapping[str, Any], switches: Mapping[type, str]) -> str:
-    """What a layer that differs between training and inference does now, in one of these words; "" for any other layer."""
+    """Returns "training" or "inference" for a layer that differs between the two, as it is set now; "" for any other."""
     name = next((name for kind, name in switches.items() if isinstance(module, kind)), None)
     if name is None:
         return ""
@@ -51,10 +51,10 @@ def mode(module: Any, keywords: Mapping[str, Any], switches: Mapping[type, str])
 
 
 def leading_axes(axes: int) -> tuple[int, ...]:
-    """All but the last: weights are [*kernel, in, out]."""
+    """Returns all axes but the last, for weights of shape [*kernel, in, out]."""
     return tuple(range(axes - 1))
 
 
 def trailing_axes(axes: int) -> tuple[int, ...]:
-    """All but the first: weights are [out, in, *kernel]."""
+    """Returns all axes but the first, for weights of shape [out, in, *kernel]."""
     return tuple(range(1, axes))

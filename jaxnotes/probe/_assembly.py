@@ -40,10 +40,10 @@ def log10_rms(norms: np.ndarray) -> np.ndarray:
 
 
 def rescued(run: Callable[[float], list]) -> list:
-    """What a backward pass scaled by its argument gives, of what leaves float32 at scale 1 what it gives at another scale.
+    """Runs a backward pass at scale 1, and at another scale for the entries that leave float32's range at scale 1.
 
     Args:
-      run: scale -> an entry a site, None or a tuple of arrays of which the first is log10 of a norm, the scale divided out.
+      run: from the scale to one entry per site: None, or arrays of which the first is log10 of a norm, the scale divided out.
     """
     found = run(1.0)
     for scale, left in ((RESCUE, lambda log: log < -30), (1 / RESCUE, lambda log: ~(log < 30))):
@@ -53,7 +53,7 @@ def rescued(run: Callable[[float], list]) -> list:
 
 
 def _better(first: tuple, second: tuple, left: Callable) -> tuple:
-    """The second where the first has left float32 and the second has not."""
+    """Returns the second where the first has left float32's range and the second has not, else the first."""
     chosen = left(first[0]) & np.isfinite(second[0])
     return tuple(np.where(chosen, b, a) for a, b in zip(first, second, strict=True))
 
@@ -66,7 +66,7 @@ def assemble(
     optimizer: optax.GradientTransformation | None,
     summarise_steps: bool,
 ) -> dict[int, list[Row]]:
-    """The rows of each site, one a step, without Jacobians."""
+    """Returns the rows of each site, one per step, without Jacobians."""
     sites = {number: site for number, site in enumerate(program.sites) if site.mark.role == "output" and site.differentiable}
 
     def describe_all(gradients: list) -> dict[int, Statistics]:
@@ -175,7 +175,7 @@ def _compare(
 
 
 def nonfinite_arrays(trees: dict[str, Any]) -> tuple[str, ...]:
-    """Names of the arrays that hold a NaN or an infinity."""
+    """Returns the names of the arrays that hold a NaN or an infinity."""
     names = []
     for name, tree in trees.items():
         for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]:

@@ -12,14 +12,14 @@ from jaxnotes.probe._program import Program, signs
 from jaxnotes.probe._statistics import example_axis
 
 SPECTRA = 8  # examples whose singular values are summarised
-EXACT_UP_TO = 64  # outputs, an example or a batch, up to which the norms are exact
+EXACT_UP_TO = 64  # outputs per example, or of the whole batch, up to which the norms are exact
 
 
 class Cotangents(NamedTuple):
     """What is pulled back from the outputs.
 
     Attributes:
-      arrays: one an output, [k, *output].
+      arrays: one per output, [k, *output].
       exact: the first so many are unit vectors for every output, of all examples at once or of the whole batch.
       whole: whether of the whole batch.
     """

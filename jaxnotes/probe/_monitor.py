@@ -18,7 +18,7 @@ class Watched(NamedTuple):
     Attributes:
       step: number of updates before this one.
       layers: path of each layer that has parameters, such as "block_0/dense".
-      log10_norms: log10 of the gradient's norm, one a layer; -inf where it is 0, NaN where it is not finite.
+      log10_norms: log10 of the gradient's norm, one per layer; -inf where it is 0, NaN where it is not finite.
       nonfinite: names of the layers whose gradient is not finite.
       spike: the layer whose norm rose the most above its own running mean, where it rose by more than `spike_decades`; else "".
       first_nonfinite: the step at which a gradient was first not finite; -1: never.
@@ -38,7 +38,7 @@ class MonitorState(NamedTuple):
     Attributes:
       step: updates so far.
       mean: running mean of each layer's log10 norm, over the steps that were looked at.
-      seen: how many those are.
+      seen: number of those steps.
       first_nonfinite: step of the first gradient that was not finite, -1 before.
     """
 
@@ -51,7 +51,7 @@ class MonitorState(NamedTuple):
 def monitor(
     callback: Callable[[Watched], Any], *, every: int = 50, spike_decades: float = 1.0, momentum: float = 0.9
 ) -> optax.GradientTransformation:
-    """Calls back with every layer's log10 gradient norm at every so many steps, and at the first that is not finite.
+    """Calls back with every layer's log10 gradient norm once every so many steps, and when one is first not finite.
 
     Updates pass through unchanged, so it goes anywhere in `optax.chain`: in front it sees gradients. Between those steps it
     only looks whether the gradients are finite. Works under jit and in a scan; the callback runs on the host, in order.

@@ -39,7 +39,7 @@ def names_of(path: tuple) -> tuple[str, ...]:
 def own_parameters(
     adapted: Adapted, gradients: list[Array], optimizer: optax.GradientTransformation | None
 ) -> Callable[[Site, bool], Callable[[int], OwnParameters]]:
-    """(site, summarise_steps) -> step -> the layer's own parameters."""
+    """Returns a function of a site and `summarise_steps`; this returns a function from a step to the layer's own parameters."""
     flat = jax.tree_util.tree_flatten_with_path(adapted.parameters)[0]
     floating = [
         (names_of(path), leaf) for path, leaf in flat if hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jnp.floating)
@@ -56,7 +56,7 @@ def own_parameters(
         for depth in range(len(names) + 1) if adapted.framework == "plain" else (len(names) - 1,):
             by_owner.setdefault(names[:depth], []).append((names[-1] if names else "", *measured))
 
-    def of_site(site: Site, summarise_steps: bool) -> Callable[[int], OwnParameters]:
+    def site_parameters(site: Site, summarise_steps: bool) -> Callable[[int], OwnParameters]:
         own = by_owner.get(site.mark.owner, [])
         if not own:
             return lambda step: OwnParameters()
@@ -70,7 +70,7 @@ def own_parameters(
         ]
         return lambda step: slices[step // inner]
 
-    return of_site
+    return site_parameters
 
 
 def _slices(arrays: list, i: int) -> list:

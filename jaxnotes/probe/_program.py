@@ -17,7 +17,7 @@ from jaxnotes.probe._tapped_run import evaluate
 
 
 class Passed(NamedTuple):
-    """One forward and one backward pass: a value and a gradient a site, and the gradients of the parameters."""
+    """What one forward and one backward pass return: a value and a gradient per site, and the gradients of the parameters."""
 
     loss: Array
     outputs: list[Array]
@@ -75,8 +75,8 @@ class Program:
             (value, *outputs), values = evaluate(self.traced, [*parameters, *arguments[n:]], zeros, _add)
             return value * scale.astype(value.dtype), (value, outputs, values)
 
-        of = jax.grad(loss, argnums=(0, 1), has_aux=True)
-        (parameters, gradients), (value, outputs, values) = of(arguments[:n], self._zeros())
+        differentiate = jax.grad(loss, argnums=(0, 1), has_aux=True)
+        (parameters, gradients), (value, outputs, values) = differentiate(arguments[:n], self._zeros())
         return Passed(value, outputs, values, gradients, parameters)
 
     def _zeros(self) -> list[Array | None]:
@@ -85,10 +85,10 @@ class Program:
     def _jacobians(self, arguments: list[Array], cotangents: list[Array]) -> list[Array | None]:
         pull = self._pullback(arguments)
 
-        def of_one(cotangent: list[Array]) -> list[Array | None]:
+        def pull_one(cotangent: list[Array]) -> list[Array | None]:
             return [None if g is None else self._norms(g, site) for g, site in zip(pull(cotangent)[0], self.sites, strict=True)]
 
-        return jax.lax.map(of_one, cotangents)
+        return jax.lax.map(pull_one, cotangents)
 
     def _pullback(self, arguments: list[Array]) -> Callable:
         """From cotangents of the floating outputs to those of the sites."""
@@ -115,14 +115,15 @@ class Program:
                 given[i] = value
             return evaluate(self.traced, given, signs, partial(_restart, anchor))[1]
 
-        # Only what moves is differentiated: zeros as tangents of the weights cost products, which XLA on CPUs has got wrong.
+        # Differentiate only with respect to the inputs that are perturbed. Zero tangents for the weights would add matrix
+        # products; with these, wrong results were seen with jaxlib 0.10.2 on CPU.
         inputs = [arguments[i] for i in moved]
         tangents = [directions[i].astype(x.dtype) for i, x in zip(moved, inputs, strict=True)]
         changes = jax.jvp(values, (inputs, jnp.float32(0)), (tangents, jnp.float32(0)))[1]
         return [_mean_square(c, len(s.steps)) if s.differentiable else None for c, s in zip(changes, self.sites, strict=True)]
 
     def random_signs(self, arguments: list[Array], random: np.random.Generator) -> tuple[list, list]:
-        """Independent ±1: an array a site, with the lengths of its scans in front, and an array a floating input."""
+        """Draws independent ±1: one array per site, with the lengths of its scans in front, and one per floating input."""
         sites = [signs(random, site.full_shape) if site.differentiable else None for site in self.sites]
         moved = {i for i in self.inputs if jnp.issubdtype(arguments[i].dtype, jnp.floating)}
         return sites, [signs(random, a.shape) if i in moved else None for i, a in enumerate(arguments)]

@@ -67,7 +67,7 @@ def read(
       batched: an Equinox model that takes the whole batch itself.
       jacobian: whether to measure Jacobian norms too, in further passes.
       singular_values: whether to summarise their singular values too, for models with few outputs.
-      summarise_steps: one row for all steps of a scan, as of a recurrent network, instead of a row a step.
+      summarise_steps: one row for all steps of a scan, as of a recurrent network, in place of one row per step.
       probes: random vectors for the Jacobian norms of models with many outputs, and for layer-to-layer gains; at least 2.
       optimizer: its first update is set against the parameters, for `update_ratio`.
       clip_norm: the limit of clipping by global norm, to be set against the gradient norms of parts of the batch.
@@ -155,7 +155,7 @@ def _loss(loss: Callable | str) -> Callable:
 
 
 def gradient_norms_of_parts(request: Request) -> tuple[float, ...]:
-    """Global norms of the parameters' gradient, one for each of up to 8 equal parts of the batch."""
+    """Returns the global norms of the parameters' gradient on up to 8 equal parts of the batch, one per part."""
     parameters, rest = split(request.adapted.parameters)
     data, structure = request.divided_keywords()
     examples = examples_of(request.inputs, data)

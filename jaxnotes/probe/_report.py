@@ -1,4 +1,4 @@
-"""What a reading returns: a row a layer call, and what is known of the whole model."""
+"""What a reading returns: one row per layer call, and what is known of the whole model."""
 
 import dataclasses
 import html
@@ -77,7 +77,7 @@ class Layer:
 
     @property
     def units(self) -> int:
-        """Entries of the output an example."""
+        """Number of entries of the output per example."""
         return math.prod(self.output_shape[1:])
 
 
@@ -88,7 +88,7 @@ class RunningStatistics:
     Attributes:
       name: of the layer.
       mode: "training" or "inference".
-      values: how many values the batch has a feature.
+      values: how many values per feature the batch has.
       initial: whether the running statistics are still mean 0 and variance 1 exactly.
       mean_distance: RMS over features of (running mean - batch mean) / batch standard deviation.
       log_variance_distance: RMS over features of ln(running variance / batch variance).
@@ -107,7 +107,7 @@ class Report:
     """A model's readings on one batch.
 
     Attributes:
-      layers: a row a layer call, in order of computation.
+      layers: one row per layer call, in order of computation.
       loss: of the batch.
       examples: size of the batch.
       framework: "linen", "nnx", "equinox" or "plain".
@@ -115,7 +115,7 @@ class Report:
       missing_key: whether the model draws random numbers and was given no key.
       nonfinite_inputs: names of inputs and parameters with a NaN or an infinity.
       crosses_examples: whether an output depends on other examples, as behind batch normalisation.
-      running: a row a batch normalisation layer with running statistics.
+      running: one row per batch normalisation layer with running statistics.
       clip_norm: the limit of clipping by global norm, as told; None: not told.
       gradient_norms: global gradient norms of parts of the batch, where a limit was told.
       notes: what could not be read, and why.
@@ -139,7 +139,7 @@ class Report:
         return storable(self)
 
     def rows(self) -> list[tuple[str, ...]]:
-        """The table as text: a header, then a row a layer."""
+        """Returns the table as text: a header, then one row per layer."""
         return [tuple(title for title, _ in COLUMNS), *(tuple(show(layer) for _, show in COLUMNS) for layer in self.layers)]
 
     def __str__(self) -> str:
@@ -151,7 +151,7 @@ class Report:
 
 
 def storable(value: Any) -> Any:
-    """Records, mappings and sequences as what JSON holds; a number that is not finite becomes null, a function is left out."""
+    """Returns a record or a sequence as what JSON holds: a number that is not finite becomes null, a function is left out."""
     if dataclasses.is_dataclass(value):
         fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value) if field.repr}
         return {name: storable(entry) for name, entry in fields.items()}

@@ -42,12 +42,12 @@ class Request:
         return [jnp.asarray(leaf) for leaf in (*parameters, *others)]
 
     def divided_keywords(self) -> tuple[dict, dict]:
-        """(data, structure)."""
+        """Returns the keywords whose values hold arrays, and all others."""
         data = {name: value for name, value in self.keywords.items() if _has_arrays(value)}
         return data, {name: value for name, value in self.keywords.items() if name not in data}
 
     def abstract(self) -> "Request":
-        """The same with shapes in place of arrays, so that a kept program keeps no data."""
+        """Returns the request with shapes in place of arrays, so that a program that is kept holds no data."""
         data, structure = self.divided_keywords()
         adapted = dataclasses.replace(
             self.adapted, parameters=_shapes(self.adapted.parameters), state=_shapes(self.adapted.state)
@@ -56,8 +56,8 @@ class Request:
             adapted, self.loss, _shapes(self.inputs), {**_shapes(data), **structure}, _shapes(self.targets), _shapes(self.key)
         )
 
-    def identity(self):
-        """Equal for requests that one program answers; hashable where the model's structure is."""
+    def identity(self) -> tuple:
+        """Returns what is equal for requests that the same program answers; hashable where the model's structure is."""
         data, structure = self.divided_keywords()
         leaves, tree = jax.tree.flatten(
             (self.adapted.parameters, self.adapted.state, self.inputs, data, self.targets, self.key)
@@ -66,6 +66,7 @@ class Request:
         return self.adapted.identity, self.loss, tuple(sorted(structure.items())), tree, kinds, jnp.result_type(float)
 
     def trace(self) -> Program:
+        """Traces the program that answers this request."""
         data, structure = self.divided_keywords()
         return trace(self.adapted, self.loss, self.inputs, data, structure, self.targets, self.key)
 

@@ -32,7 +32,7 @@ def example_axis(shape: tuple[int, ...], examples: int) -> int | None:
 
 
 def by_example(value: Array, axis: int | None) -> Array:
-    """[examples, everything else]; one example where there is no axis."""
+    """Returns the value as [examples, everything else], as one example where there is no axis of them."""
     value = value[None] if axis is None else jnp.moveaxis(value, axis, 0)
     return value.reshape(value.shape[0], -1)
 
@@ -82,7 +82,7 @@ def _describe(value: Array, gradient: Array, *, axis: int | None, activation: Ac
 
 
 def _activity(value: Array, activation: Activation | None, after: bool) -> tuple[Array, Array]:
-    """(share of saturated entries, share of dead units): a unit is an entry of the last axis.
+    """Returns the share of saturated entries and that of dead units, where a unit is an entry of the last axis.
 
     Before an activation function φ a unit is dead where φ' is 0 at every example; behind one, or where none is seen, where it
     is 0 at every example.
@@ -98,7 +98,7 @@ def _activity(value: Array, activation: Activation | None, after: bool) -> tuple
 
 
 def _saturated_behind(activation: Activation, value: Array) -> Array:
-    """Share of saturated entries from φ's values: those that φ takes nowhere where it is steep.
+    """Returns the share of saturated entries, from φ's values: those that φ takes nowhere where it is steep.
 
     For a monotone φ these are the values beyond the ends of its steep part.
     """

@@ -11,7 +11,7 @@ from jaxnotes.probe._tapping import Mark, tap_primitive
 
 @dataclasses.dataclass(frozen=True)
 class Site:
-    """A tap in the program; inside a scan it stands for one value a step.
+    """A tap in the program; inside a scan it stands for one value per step.
 
     Attributes:
       mark: what is tapped.
@@ -63,7 +63,7 @@ def count(jaxpr: Jaxpr) -> int:
 
 
 def readable_body(equation: JaxprEqn) -> Jaxpr | None:
-    """The body of an equation whose taps can be read: a jitted function, a scan or a rematerialised block."""
+    """Returns the body of a jitted function, a scan or a rematerialised block, whose taps can be read; None for others."""
     name = equation.primitive.name
     if name in ("scan", "remat2", "checkpoint", "remat"):
         body = equation.params["jaxpr"]
@@ -111,7 +111,7 @@ def _site(equation: JaxprEqn, around: Around, found: Origins | None, applied: di
 
 
 def _applied(jaxpr: Jaxpr, found: Origins) -> dict[Var, Activation]:
-    """The first activation function applied to each tapped value, through further taps of the same value too."""
+    """Returns the first activation function that is applied to each tapped value, also behind further taps of that value."""
     applied, below, ends = {}, {}, []
     for equation in jaxpr.eqns:
         if equation.primitive is tap_primitive:
@@ -136,7 +136,7 @@ def _continues(equation: JaxprEqn, found: Origins) -> bool:
 
 
 def _marks_below(equation: JaxprEqn) -> list[Mark]:
-    """Marks of taps anywhere inside an equation."""
+    """Returns the marks of all taps inside an equation, however deep."""
     marks, waiting = [], list(_bodies(equation))
     while waiting:
         for inside in waiting.pop().eqns:

@@ -19,11 +19,11 @@ def evaluate(traced: ClosedJaxpr, arguments: Sequence, given: Sequence[Any], mee
     Args:
       traced: a function's jaxpr.
       arguments: its flat arguments.
-      given: one entry a site of `survey`, in order: an array with the lengths of the scans around the site in front, or None.
+      given: one entry per site of `survey`, in order: an array with the lengths of the scans around the site in front, or None.
       meet: called at every tap, inside a scan once for all steps.
 
     Returns:
-      (outputs, readings): the flat outputs, and a reading a site with the scans' lengths in front.
+      (outputs, readings): the flat outputs, and one reading per site with the scans' lengths in front.
     """
     return _run(traced.jaxpr, traced.consts, list(arguments), list(given), meet)
 
@@ -51,10 +51,9 @@ def _run(jaxpr: Jaxpr, consts: Sequence, arguments: list, given: list, meet: Mee
 
 def bind_equation(equation: JaxprEqn, inputs: Sequence) -> list:
     """Applies one equation."""
-    bound = equation.primitive.get_bind_params(equation.params)
-    functions, parameters = bound if isinstance(bound, tuple) else ((), bound)  # JAX before 0.10 gave the functions apart
+    parameters = equation.primitive.get_bind_params(equation.params)
     with equation.ctx.manager:
-        outputs = equation.primitive.bind(*functions, *inputs, **parameters)
+        outputs = equation.primitive.bind(*inputs, **parameters)
     return outputs if equation.primitive.multiple_results else [outputs]
 
 

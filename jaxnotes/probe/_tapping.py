@@ -31,7 +31,7 @@ class Mark:
     mode: str = ""
 
     def as_role(self, role: str) -> "Mark":
-        """The same layer, another of its values."""
+        """Returns the mark of another of the same layer's values."""
         return dataclasses.replace(self, role=role)
 
 
@@ -59,7 +59,7 @@ def tap(name: str, value: Array) -> Array:
 
 
 def bind(value: Array, mark: Mark) -> Array:
-    """Marks an array."""
+    """Returns the array, marked as what a layer returns or reads, so that a survey of the program finds it."""
     return tap_primitive.bind(value, mark=mark)
 
 

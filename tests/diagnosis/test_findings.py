@@ -73,7 +73,7 @@ def test_the_critical_variance_is_named_and_rescaling_to_it_is_verified(key):
     assert f"{critical:.3g} / fan-in" in remedy.action and remedy.predicted == 0
     assert all(factor == pytest.approx(math.sqrt(critical / 0.05), rel=0.02) for _, factor in remedy.scales)
     verified = diagnosis.verify(findings, report, model, batch, squares, **options)
-    # χ = 0.05 is 0.65 decades a layer, over the 8 layers between the thirds at either end.
+    # χ = 0.05 is 0.65 decades per layer, over the 8 layers between the thirds at either end.
     assert verified[0].before.log10_gradient_ratio < -4 and abs(verified[0].after.log10_gradient_ratio) < 1
     assert verified[0].gone and "gone" in str(verified[0])
     assert float(jnp.var(model[1]["layer03"])) == pytest.approx(0.05 / 256, rel=0.05)  # the model itself is as it was
@@ -107,7 +107,7 @@ def test_a_value_that_is_not_finite_is_traced_to_its_origin(key):
 def test_batch_normalisations_explosion_comes_with_theorys_growth(key):
     findings = diagnosis.explain(read(zoo.FAULTY["batch-norm-deep"][1](key)))
     found = next(found for found in findings if found.kind == "batch-norm-explosion")
-    assert "1.47 times a layer" in found.evidence  # π / (π - 1), Yang et al. 2019
+    assert "by a factor of 1.47 per layer" in found.evidence  # π / (π - 1), Yang et al. 2019
 
 
 def test_explain_takes_reports_only(unchecked):

@@ -2,6 +2,7 @@
 
 import flax.linen as nn
 import jax
+import jax.export
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -21,9 +22,9 @@ CASES = [
 
 
 def example(key, sizes, kernel, n_in, dtype=jnp.float32):
-    of_params, of_bias, of_x = jax.random.split(key, 3)
-    params = convolution_init(of_params, n_in, 5, kernel, dtype=dtype)
-    return {**params, "bias": jax.random.normal(of_bias, (5,), dtype)}, jax.random.normal(of_x, (2, *sizes, n_in), dtype)
+    key_params, key_bias, key_x = jax.random.split(key, 3)
+    params = convolution_init(key_params, n_in, 5, kernel, dtype=dtype)
+    return {**params, "bias": jax.random.normal(key_bias, (5,), dtype)}, jax.random.normal(key_x, (2, *sizes, n_in), dtype)
 
 
 def flax_convolution(params, x, stride, padding):
@@ -54,6 +55,14 @@ def test_value_and_gradient_equal_flax_and_xla(key, sizes, kernel, stride, n_in,
     for other in others:
         theirs = jax.jit(lambda f=other: value_and_gradient(lambda p, x: f(p, x, stride, padding)))()
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-4, atol=1e-4), ours, theirs)
+
+
+@pytest.mark.parametrize(("platform", "form"), [("cpu", "dot_general"), ("tpu", "convolution"), ("cuda", "convolution")])
+def test_gradients_are_computed_in_the_form_that_is_fast_on_the_platform(key, platform, form):
+    params, x = example(key, (6, 6), (3, 3), 2)
+    gradient = jax.jit(jax.grad(lambda p, x: jnp.sum(convolution(p, x) ** 2)))
+    program = jax.export.export(gradient, platforms=[platform])(params, x).mlir_module()
+    assert {name for name in ("dot_general", "convolution") if f"stablehlo.{name}" in program} == {form}
 
 
 @pytest.mark.parametrize("n_in", [2, 16])

@@ -10,8 +10,8 @@ from jaxnotes.layers import normalization as norms
 
 
 def parameters(key, shape):
-    of_scale, of_shift = jax.random.split(key)
-    return {"scale": 1 + 0.3 * jax.random.normal(of_scale, shape), "shift": jax.random.normal(of_shift, shape)}
+    key_scale, key_shift = jax.random.split(key)
+    return {"scale": 1 + 0.3 * jax.random.normal(key_scale, shape), "shift": jax.random.normal(key_shift, shape)}
 
 
 def assert_equal_with_gradients(ours, theirs, params, x):
@@ -28,10 +28,10 @@ def flax_variables(params):
 @pytest.mark.parametrize("shape", [(16, 5), (3, 4, 5, 6)])
 @pytest.mark.parametrize("train", [True, False])
 def test_batch_norm_equals_flax_with_its_running_statistics(key, shape, train):
-    of_params, of_state, of_x = jax.random.split(key, 3)
-    params, features = parameters(of_params, shape[-1:]), shape[-1]
-    state = {"mean": jax.random.normal(of_state, (features,)), "variance": 1 + jax.random.uniform(of_state, (features,))}
-    x = 2 + 3 * jax.random.normal(of_x, shape)
+    key_params, key_state, key_x = jax.random.split(key, 3)
+    params, features = parameters(key_params, shape[-1:]), shape[-1]
+    state = {"mean": jax.random.normal(key_state, (features,)), "variance": 1 + jax.random.uniform(key_state, (features,))}
+    x = 2 + 3 * jax.random.normal(key_x, shape)
     layer = nn.BatchNorm(use_running_average=not train, momentum=0.8, epsilon=1e-4, use_fast_variance=False)
 
     def of_flax(params, x):
@@ -45,6 +45,16 @@ def test_batch_norm_equals_flax_with_its_running_statistics(key, shape, train):
     new, theirs = ours(params, x)[1], of_flax(params, x)[1]["batch_stats"]
     np.testing.assert_allclose(new["mean"], theirs["mean"], rtol=1e-5)
     np.testing.assert_allclose(new["variance"], theirs["var"], rtol=1e-5)
+
+
+def test_normalising_by_the_batch_alone_is_batch_norm_in_training(key, unchecked):
+    key_params, key_x = jax.random.split(key)
+    params, x = parameters(key_params, (3,)), jax.random.normal(key_x, (4, 5, 3))
+    expected, _ = norms.batch_norm(params, norms.batch_norm_state(3), x, train=True, epsilon=1e-3)
+    np.testing.assert_array_equal(norms.normalise_by_batch(params, x, epsilon=1e-3), expected)
+    for wrong, message in ((x[:0], "without examples"), (x[0, 0], r"must be \[batch, ..., features\]")):
+        with pytest.raises(ValueError, match=message):
+            norms.normalise_by_batch({}, wrong)
 
 
 def test_the_running_variance_is_biased_or_unbiased_and_momentum_weighs_the_old_value(key):
@@ -169,7 +179,7 @@ def test_doors(unchecked):
         norms.batch_norm({}, norms.batch_norm_state(5), x, train=True)
     with pytest.raises(ValueError, match="a batch without examples has no statistics"):
         norms.batch_norm({}, state, x[:0], train=True)
-    with pytest.raises(ValueError, match="unbiased variance of a single value a feature is 0/0"):
+    with pytest.raises(ValueError, match="unbiased variance of a single value per feature is 0/0"):
         norms.batch_norm({}, state, x[:1], train=True, running_variance="unbiased")
     with pytest.raises(ValueError, match="running_variance is 'sample'; choose one of biased, unbiased"):
         norms.batch_norm({}, state, x, train=True, running_variance="sample")

@@ -26,17 +26,17 @@ def test_batch_norm_gain_of_a_network(key):
         centred = h - h.mean(0, keepdims=True)
         return centred * jax.lax.rsqrt((centred**2).mean(0, keepdims=True))
 
-    def run(network_key):
-        of_x, of_w, of_g = jax.random.split(network_key, 3)
-        weights = jax.random.normal(of_w, (depth, width, width)) / np.float32(np.sqrt(width))
+    def run(key_network):
+        key_x, key_w, key_g = jax.random.split(key_network, 3)
+        weights = jax.random.normal(key_w, (depth, width, width)) / np.float32(np.sqrt(width))
 
         def forward(h):
             return jax.lax.scan(lambda h, w: (relu(normalise(h)) @ w, None), h, weights)[0]
 
-        x = jax.random.normal(of_x, (batch, width))
+        x = jax.random.normal(key_x, (batch, width))
         # The first normalisation sees an input of variance 1, and every later one Var(Wφ) = (π - 1) / 2π.
         out, pull = jax.vjp(forward, x)
-        g = jax.random.normal(of_g, out.shape)
+        g = jax.random.normal(key_g, out.shape)
         return jnp.log(jnp.sum(pull(g)[0] ** 2) / jnp.sum(g**2))
 
     logs = np.asarray(jax.jit(lambda keys: jax.lax.map(run, keys))(jax.random.split(key, networks)), np.float64)
@@ -123,16 +123,16 @@ def test_log_norm_variance_of_gradients(key):
     """Backward through drawn matrices, off the fixed point: tanh, width 128, 5 layers, from q = 3."""
     depth, width, networks, weights, biases, q = 5, 128, 1000, 2.0, 0.1, 3.0
 
-    def run(network_key):
-        of_h, of_w, of_b, of_g = jax.random.split(network_key, 4)
-        w = jax.random.normal(of_w, (depth, width, width)) * np.float32(np.sqrt(weights / width))
-        b = jax.random.normal(of_b, (depth, width)) * np.float32(np.sqrt(biases))
+    def run(key_network):
+        key_h, key_w, key_b, key_g = jax.random.split(key_network, 4)
+        w = jax.random.normal(key_w, (depth, width, width)) * np.float32(np.sqrt(weights / width))
+        b = jax.random.normal(key_b, (depth, width)) * np.float32(np.sqrt(biases))
 
         def forward(h):
             return jax.lax.scan(lambda h, layer: (jnp.tanh(h) @ layer[0] + layer[1], None), h, (w, b))[0]
 
-        _, pull = jax.vjp(forward, jax.random.normal(of_h, (width,)) * np.float32(np.sqrt(q)))
-        g = jax.random.normal(of_g, (width,))
+        _, pull = jax.vjp(forward, jax.random.normal(key_h, (width,)) * np.float32(np.sqrt(q)))
+        g = jax.random.normal(key_g, (width,))
         return jnp.log(jnp.sum(pull(g)[0] ** 2) / jnp.sum(g**2))
 
     logs = np.asarray(jax.jit(lambda keys: jax.lax.map(run, keys))(jax.random.split(key, networks)), np.float64)

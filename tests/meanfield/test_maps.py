@@ -224,18 +224,18 @@ def test_a_wide_network_follows_the_maps(key):
     """Variances and the correlation of two inputs after 3 tanh layers of 1,000 units, over 16 networks."""
     width, depth, networks, weights, biases = 1000, 3, 16, 2.25, 0.05
 
-    def run(network_key):
-        of_x, of_layers = jax.random.split(network_key)
-        first, second = jax.random.normal(of_x, (2, width))
+    def run(key_network):
+        key_x, key_layers = jax.random.split(key_network)
+        first, second = jax.random.normal(key_x, (2, width))
         h = jnp.stack([first, 0.6 * first + 0.8 * second])
 
-        def layer(h, layer_key):
-            of_w, of_b = jax.random.split(layer_key)
-            w = jax.random.normal(of_w, (width, width)) * np.sqrt(weights / width).astype(np.float32)
-            b = jax.random.normal(of_b, (1, width)) * np.sqrt(biases).astype(np.float32)
+        def layer(h, key_layer):
+            key_w, key_b = jax.random.split(key_layer)
+            w = jax.random.normal(key_w, (width, width)) * np.sqrt(weights / width).astype(np.float32)
+            b = jax.random.normal(key_b, (1, width)) * np.sqrt(biases).astype(np.float32)
             return jnp.tanh(h) @ w + b, None
 
-        h, _ = jax.lax.scan(layer, h, jax.random.split(of_layers, depth))
+        h, _ = jax.lax.scan(layer, h, jax.random.split(key_layers, depth))
         return h @ h.T / width
 
     grams = np.asarray(jax.jit(lambda keys: jax.lax.map(run, keys))(jax.random.split(key, networks)), np.float64)

@@ -27,12 +27,12 @@ def test_scores_and_loss_are_those_of_numpy(key):
 def test_training_reaches_pointwise_mutual_information(key):
     joint = np.asarray([[0.20, 0.05, 0.05], [0.05, 0.25, 0.05], [0.05, 0.10, 0.20]])
     expected = np.log(joint / joint.sum(1, keepdims=True) / joint.sum(0, keepdims=True)) - np.log(2)  # Levy and Goldberg (2014)
-    of_params, of_pairs = jax.random.split(key)
-    pairs = jax.random.categorical(of_pairs, jnp.log(jnp.asarray(joint.ravel(), jnp.float32)), shape=(1500, 2048))
+    key_params, key_pairs = jax.random.split(key)
+    pairs = jax.random.categorical(key_pairs, jnp.log(jnp.asarray(joint.ravel(), jnp.float32)), shape=(1500, 2048))
     optimizer = optax.adam(0.002)
     run = training.train(lambda params, pair: negative_sampling_loss(params, pair // 3, pair % 3, negatives=2), optimizer)
     with jax.numpy_dtype_promotion("standard"):  # Optax's Adam mixes a Python float with its integer count
-        params = run(training.init_state(pair_embedding_init(of_params, 3, 3, 3), optimizer), pairs)[0].params
+        params = run(training.init_state(pair_embedding_init(key_params, 3, 3, 3), optimizer), pairs)[0].params
     scores = params["left"]["table"] @ params["right"]["table"].T
     np.testing.assert_allclose(scores, expected, atol=0.03)
 

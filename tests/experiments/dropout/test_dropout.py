@@ -41,7 +41,8 @@ def test_weight_scaling_is_the_geometric_mean_of_all_subnetworks_before_one_soft
     with jax.enable_x64(True):
         params = jax.tree.map(lambda p: p.astype(jnp.float64), initialise(key, (5, 6, 4)))
         x = np.random.default_rng(0).normal(size=(30, 5))
-        found = jax.tree.map(np.asarray, ensemble.averages(settings, params, key, (jnp.asarray(x), jnp.zeros(30, jnp.int32))))
+        averages = jax.jit(lambda params, x: ensemble.averages(settings, params, key, (x, jnp.zeros(30, jnp.int32))))
+        found = jax.tree.map(np.asarray, averages(params, x))
     units = np.maximum(x @ np.asarray(params[0]["weight"]), 0)
     each = []
     for mask in itertools.product((0, 1), repeat=6):
@@ -67,11 +68,15 @@ def test_training_is_optax_adam_with_a_falling_rate_on_the_first_examples_of_an_
     optimizer = optax.adam(optax.cosine_decay_schedule(rate, 6))
     params = initialise(key_params, plan.sizes)
     state = optimizer.init(params)
-    for batch in order[jax.random.randint(key_batches, (6, 4), 0, examples)]:
-        x, labels = data.train[0][batch], data.train[1][batch]
-        gradient = jax.grad(lambda params, x=x, labels=labels: training.cross_entropy(forward(params, x), labels))(params)
+
+    @jax.jit
+    def step(params, state, x, labels):
+        gradient = jax.grad(lambda params: training.cross_entropy(forward(params, x), labels))(params)
         updates, state = optimizer.update(gradient, state, params)
-        params = optax.apply_updates(params, updates)
+        return optax.apply_updates(params, updates), state
+
+    for batch in order[jax.random.randint(key_batches, (6, 4), 0, examples)]:
+        params, state = step(params, state, data.train[0][batch], data.train[1][batch])
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), found.params, params)
     logits = forward(params, data.train[0])[order[:examples]]
     assert found.train_accuracy == pytest.approx(training.accuracy(logits, data.train[1][order[:examples]]))
