@@ -1,4 +1,7 @@
-"""The directive `spoken`: the spoken answers of every page on one sheet, taken from the pages after their translation."""
+"""The directive `spoken`: the spoken answers of every page on one sheet, taken from the pages after their translation.
+
+MyST's `include` would take them from the sources, so that each answer would have to be translated twice.
+"""
 
 from docutils import nodes
 from sphinx.application import Sphinx

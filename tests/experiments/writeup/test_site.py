@@ -119,6 +119,14 @@ def test_nothing_is_loaded_from_another_host(site):
     assert not re.findall(r"url\(\s*[\"']?https?:", styles) and not re.findall(r"@import\s+[\"']?https?:", styles)
 
 
+def test_pictures_load_when_in_view_and_have_their_size_before(site):
+    pages = [path.read_text(encoding="utf-8") for path in html_files(site) if path.stem in topics.TOPICS]
+    pictures = [image for page in pages for image in re.findall(r"<img [^>]*claim-figure[^>]*>", page)]
+    assert len(pictures) == 2 * len(rules.load_claims())
+    for image in pictures:
+        assert 'loading="lazy"' in image and re.search(r'width="\d+"', image) and re.search(r'height="\d+"', image)
+
+
 def test_chinese_pages_hold_no_untranslated_sentence(site):
     english = re.compile(r"(?:\b[A-Za-z]{2,}\b[ ,;:'’-]+){4,}\b[A-Za-z]{2,}")
     left = []
