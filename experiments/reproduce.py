@@ -119,7 +119,7 @@ def _run(
 
 
 def _workers(asked: int, steps: int) -> int:
-    """As many processes as asked for; by default one a core, up to four for their memory, and one on an accelerator."""
+    """As many processes as asked for; by default one per core, up to four for their memory, and one on an accelerator."""
     if not asked:
         asked = min(os.cpu_count() or 1, 4) if jax.default_backend() == "cpu" else 1
     return max(min(asked, steps), 1)
@@ -198,7 +198,7 @@ def _define_flags() -> None:
     flags.DEFINE_bool("site", True, "Build the site once the topics are done.", module_name=sys.argv[0])
     tutorials = "Run the tutorials, so that the site shows their output; at scale paper where neither is said."
     flags.DEFINE_bool("tutorials", None, tutorials, module_name=sys.argv[0])
-    flags.DEFINE_integer("workers", 0, "Topics measured side by side; 0: one a core.", lower_bound=0, module_name=sys.argv[0])
+    flags.DEFINE_integer("workers", 0, "Topics measured side by side; 0: one per core.", lower_bound=0, module_name=sys.argv[0])
     flags.DEFINE_bool("force", False, "Measure again what is unchanged too.", module_name=sys.argv[0])
 
 

@@ -31,7 +31,7 @@ def batch_norm_gain(results: Results, language: str) -> alt.Chart:
             rows.append({"sweep": label, "size": int(size), **point, "predicted": float(predicted[i])})
     sweep = select("sweep", list(names.values()), text(language, "sweep", "扫描"))
     x = alt.X("size:Q", title=text(language, "batch or width", "批量或宽度"), scale=alt.Scale(type="log", base=2))
-    title = text(language, "gain a layer", "每层增益")
+    title = text(language, "gain per layer", "每层增益")
     chart = measured_against_predicted(rows, x, title, alt.Color("sweep:N", legend=None, scale=alt.Scale(range=COLORS)))
     chart = chart.transform_filter("datum.sweep == sweep").add_params(sweep)
     return chart.resolve_scale(y="shared").properties(width=WIDTH, height=HEIGHT)

@@ -79,7 +79,7 @@ def phase_diagram(results: Results, language: str) -> alt.VConcatChart:
     y = alt.Y("bottom:Q", title=text(language, "bias variance", "偏置方差"), scale=alt.Scale(nice=False, zero=False))
     growth = alt.Color(
         "slope:Q",
-        title=text(language, "nats a layer", "每层 nat"),
+        title=text(language, "nats per layer", "每层 nat"),
         scale=alt.Scale(scheme="redblue", reverse=True, domainMid=0),
         legend=alt.Legend(orient="top"),
     )

@@ -87,7 +87,7 @@ def test_finite_differences_in_float64():
 
 @pytest.mark.parametrize("gain", [1e-30, 0.3, 1.0, 3.0, 1e30])
 def test_log_frobenius_of_orthogonal_layers(gain):
-    """Any depth and any gain a layer, even one whose square leaves float32: log sqrt(n) + (L - l) log gain."""
+    """Any depth and any gain per layer, even one whose square leaves float32: log sqrt(n) + (L - l) log gain."""
     depth, width = 3000, 7
     orthogonal = jnp.linalg.qr(jax.random.normal(jax.random.key(1), (depth, width, width)))[0]
     logs = jacobians.log_frobenius_norms(linear_layer, jnp.float32(gain) * orthogonal, jnp.zeros((2, width)))
