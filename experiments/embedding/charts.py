@@ -2,7 +2,7 @@
 
 import altair as alt
 
-from experiments.study.figures.charts import COLORS, HEIGHT, WIDTH, Interactive, inline_data, select, text, values
+from experiments.study.figures.charts import COLORS, HEIGHT, WIDTH, Interactive, distinct, inline_data, select, text
 from experiments.study.results import Results
 
 
@@ -19,7 +19,7 @@ def analogy(results: Results, language: str) -> alt.Chart:
         for word, cosine in zip(words, cosines, strict=True):
             kind = "own" if word in (a, b, c) else "answer" if word == answer else "other"
             rows.append({"question": f"{b} − {a} + {c}", "word": str(word), "cosine": float(cosine), "kind": kinds[kind]})
-    question = select("question", values(rows, "question"), text(language, "question", "问题"))
+    question = select("question", distinct(rows, "question"), text(language, "question", "问题"))
     barred = alt.param(
         name="barred", value=False, bind=alt.binding_checkbox(name=text(language, "bar its own words ", "排除题中词 "))
     )

@@ -8,12 +8,12 @@ from experiments.study.figures.charts import (
     HEIGHT,
     WIDTH,
     Interactive,
+    distinct,
     inline_data,
     kept,
     measured_against_predicted,
     select,
     text,
-    values,
 )
 from experiments.study.results import Results
 
@@ -40,9 +40,9 @@ def gradient_depth(results: Results, language: str) -> alt.Chart:
         for layer in layers
     ]
     controls = [
-        select("activation", sorted(values(rows, "activation")), text(language, "activation", "激活函数"), "tanh"),
-        select("variance", values(rows, "variance"), text(language, "weight variance", "权重方差")),
-        select("units", values(rows, "units"), text(language, "width", "宽度")),
+        select("activation", sorted(distinct(rows, "activation")), text(language, "activation", "激活函数"), "tanh"),
+        select("variance", distinct(rows, "variance"), text(language, "weight variance", "权重方差")),
+        select("units", distinct(rows, "units"), text(language, "width", "宽度")),
         select("shortcut", shortcuts, text(language, "network", "网络")),
     ]
     title = text(language, "log10 gradient norm / last layer's", "log10 梯度范数 / 末层梯度范数")

@@ -7,11 +7,11 @@ from experiments.study.figures.charts import (
     HEIGHT,
     WIDTH,
     Interactive,
+    distinct,
     kept,
     measured_against_predicted,
     select,
     text,
-    values,
 )
 from experiments.study.results import Results
 
@@ -26,7 +26,7 @@ def residual_gain(results: Results, language: str) -> alt.Chart:
             for i in kept(int(depth) + 1):
                 point = {part: float(arrays[f"{name}-{depth}-{part}"][i]) for part in ("mean", "low", "high", "predicted")}
                 rows.append({"depth": int(depth), "network": label, "layer": int(i), **point})
-    depth = select("depth", values(rows, "depth"), text(language, "depth", "深度"))
+    depth = select("depth", distinct(rows, "depth"), text(language, "depth", "深度"))
     title = text(language, "log10 gradient norm / last layer's", "log10 梯度范数 / 末层梯度范数")
     color = alt.Color("network:N", title=None, scale=alt.Scale(range=COLORS), legend=alt.Legend(orient="top"))
     chart = measured_against_predicted(rows, alt.X("layer:Q", title=text(language, "layer", "层")), title, color)

@@ -3,7 +3,7 @@
 import altair as alt
 import numpy as np
 
-from experiments.study.figures.charts import COLORS, HEIGHT, WIDTH, Interactive, inline_data, select, text
+from experiments.study.figures.charts import COLORS, HEIGHT, WIDTH, Interactive, distinct, inline_data, select, text
 from experiments.study.results import Results
 
 
@@ -13,9 +13,9 @@ def sigmoid_formats(results: Results, language: str) -> alt.Chart:
     x, rows = arrays["x"], []
     names = {"sigmoid": "σ(x)", "derivative": "σ(x)(1 − σ(x))"}
     for kind in ("float16", "bfloat16", "float32", "float64"):
-        values = np.asarray(arrays[f"sigmoid-{kind}"], np.float64)
-        complement = 1 - values  # exact in the format for values of at least a half, and near enough below
-        for name, curve in (("sigmoid", values), ("derivative", values * complement)):
+        sigma = np.asarray(arrays[f"sigmoid-{kind}"], np.float64)
+        complement = 1 - sigma  # exact in the format for values of at least a half, and near enough below
+        for name, curve in (("sigmoid", sigma), ("derivative", sigma * complement)):
             with np.errstate(divide="ignore"):
                 logs = np.log10(curve)
             rows += [
@@ -23,7 +23,7 @@ def sigmoid_formats(results: Results, language: str) -> alt.Chart:
                 for a, b in zip(x[::5], logs[::5], strict=True)
                 if np.isfinite(b)
             ]
-    kind = select("kind", values(rows, "format"), text(language, "number format", "数值格式"), "float32")
+    kind = select("kind", distinct(rows, "format"), text(language, "number format", "数值格式"), "float32")
     span = alt.param(
         name="span", value=20, bind=alt.binding_range(min=4, max=100, step=4, name=text(language, "range of x ", "x 的范围 "))
     )

@@ -36,7 +36,7 @@ def inline_data(rows: list[dict], decimals: int = 4) -> alt.InlineData:
     )
 
 
-def values(rows: list[dict], name: str) -> list:
+def distinct(rows: list[dict], name: str) -> list:
     """Distinct values of a field, in their order."""
     return list(dict.fromkeys(row[name] for row in rows))
 
