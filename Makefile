@@ -34,6 +34,7 @@ benchmark: .venv/installed
 # Brings the Chinese catalogues up to the English pages; what is new in them is empty and wants a translation.
 messages: .venv/installed
 	$(python) -c 'from pathlib import Path; from experiments import writeup; writeup.extract_messages(Path("$(OUT)/messages"))'
+	rm -rf $(OUT)/messages/api  # the reference is English, as its docstrings are
 	$(python) -m sphinx_intl update --pot-dir $(OUT)/messages --locale-dir experiments/writeup/locale --language zh_CN --line-width 130
 
 lint: .venv/installed
