@@ -2,20 +2,11 @@
 
 import numpy as np
 
-from experiments.study.figures.style import COLORS, measured, new_figure, settings_note, theory
+from experiments.study.figures.style import COLORS, curve, new_figure, settings_note, theory
 from experiments.study.measurement import Evidence
 
 _PASSED = "layers that the gradient has passed"
 _GRADIENT = r"log$_{10}$ gradient norm"
-
-
-def _curve(axes, evidence: Evidence, name: str, *, series: int, label: str, x=None) -> None:
-    """Points with intervals of one curve of the evidence, and its prediction as a line where it has one."""
-    arrays = evidence.arrays
-    x = np.arange(arrays[f"{name}-mean"].size) if x is None else x
-    if f"{name}-predicted" in arrays:
-        theory(axes, x, arrays[f"{name}-predicted"], series=series)
-    measured(axes, x, *(arrays[f"{name}-{part}"] for part in ("mean", "low", "high")), series=series, label=label)
 
 
 def _label(evidence: Evidence, name: str) -> str:
@@ -33,8 +24,7 @@ def product(evidence: Evidence):
     """Relative difference between the product of Jacobians and the gradient, by layer."""
     figure, axes = new_figure()
     for series, name in enumerate(("float32", "float64")):
-        depth = evidence.arrays[f"{name}-mean"].size
-        _curve(axes, evidence, name, series=series, label=name, x=np.arange(depth))
+        curve(axes, evidence, name, series=series, label=name)
         precision = {"float32": 2.0**-24, "float64": 2.0**-53}[name]
         axes.axhline(np.log10(precision), color=COLORS[series], lw=0.7, ls=":")
     axes.set(xlabel="layer", ylabel=r"log$_{10}$ relative difference")
@@ -46,7 +36,7 @@ def product(evidence: Evidence):
 def _backward(evidence: Evidence, arms: dict[str, str], note: str = ""):
     figure, axes = new_figure()
     for series, (name, label) in enumerate(arms.items()):
-        _curve(axes, evidence, name, series=series, label=label)
+        curve(axes, evidence, name, series=series, label=label)
     axes.set(xlabel=_PASSED, ylabel=_GRADIENT)
     settings_note(axes, f"line: mean-field theory; {note}{_seeds(evidence)}")
     axes.legend()
@@ -62,7 +52,7 @@ def saturation(evidence: Evidence):
     """Growth of the gradient per layer against the variance of the pre-activations, weights kept."""
     figure, axes = new_figure()
     for series, name in enumerate(("tanh", "sigmoid")):
-        _curve(axes, evidence, name, series=series, label=_label(evidence, name), x=evidence.arrays[f"{name}-q"])
+        curve(axes, evidence, name, series=series, label=_label(evidence, name), x=evidence.arrays[f"{name}-q"])
     axes.set(xscale="log", xlabel="variance of the pre-activations, q*", ylabel="gradient growth (nats per layer)")
     axes.axhline(0, color="#888888", lw=0.6)
     settings_note(axes, f"biases alone move q*; line: ½ ln χ; {_seeds(evidence)}")
@@ -74,7 +64,7 @@ def init_small(evidence: Evidence):
     """The signal shrinks: activations of ReLU and tanh, the difference of two inputs in a sigmoid net."""
     figure, (left, right) = new_figure(2, height=2.3)
     for series, name in enumerate(("relu", "tanh")):
-        _curve(left, evidence, name, series=series, label=_label(evidence, name))
+        curve(left, evidence, name, series=series, label=_label(evidence, name))
         mean = evidence.arrays[f"{name}-mean"]
         layers = np.arange(mean.size)
         slope = evidence[f"forward-slope-{name}"].prediction / np.log(10)
@@ -82,7 +72,7 @@ def init_small(evidence: Evidence):
     left.set(xlabel="layer", ylabel=r"log$_{10}$ RMS activation")
     settings_note(left, f"line: predicted slope; {_seeds(evidence)}")
     left.legend(loc="lower left")
-    _curve(right, evidence, "sigmoid", series=2, label=_label(evidence, "sigmoid"))
+    curve(right, evidence, "sigmoid", series=2, label=_label(evidence, "sigmoid"))
     mean = evidence.arrays["sigmoid-mean"]
     slope = evidence["difference-slope-sigmoid"].prediction / np.log(10)
     theory(right, np.arange(mean.size), mean[0] + slope * np.arange(mean.size), series=2)
@@ -103,8 +93,8 @@ def init_large(evidence: Evidence):
     """Forward only ReLU grows; backward all do."""
     figure, (left, right) = new_figure(2, height=2.3)
     for series, name in enumerate(("relu", "tanh", "sigmoid")):
-        _curve(left, evidence, f"forward-{name}", series=series, label=_label(evidence, name))
-        _curve(right, evidence, f"backward-{name}", series=series, label=_label(evidence, name))
+        curve(left, evidence, f"forward-{name}", series=series, label=_label(evidence, name))
+        curve(right, evidence, f"backward-{name}", series=series, label=_label(evidence, name))
     left.set(xlabel="layer", ylabel=r"log$_{10}$ RMS activation")
     right.set(xlabel=_PASSED, ylabel=_GRADIENT)
     settings_note(left, f"forward; {_seeds(evidence)}")

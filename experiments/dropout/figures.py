@@ -2,18 +2,13 @@
 
 import numpy as np
 
-from experiments.study.figures.style import COLORS, measured, new_figure, settings_note, theory
+from experiments.study.figures.style import COLORS, curve, measured, new_figure, points, settings_note, theory
 from experiments.study.measurement import Evidence
 
 # Not imported from the topic: a figure is a function of results alone.
 _ARMS = {"plain": "without dropout", "dropout": "with dropout"}
 _SIZES = ("tiny", "medium", "large")
 _NETWORKS = {"linear": "softmax layer after the mask", "hidden": "hidden and softmax layer after it"}
-
-
-def _curve(axes, evidence: Evidence, name: str, x, *, series: int, label: str, **options) -> None:
-    values = (evidence.arrays[f"{name}-{part}"] for part in ("mean", "low", "high"))
-    measured(axes, x, *values, series=series, label=label, **options)
 
 
 def mask(evidence: Evidence):
@@ -26,7 +21,7 @@ def mask(evidence: Evidence):
     line = np.asarray([0, 1])
     theory(right, line, line, label="p, the probability to keep")
     right.plot(line, 1 - line, ":", color=COLORS[6], label="if p were the probability to drop")
-    _curve(right, evidence, "kept", keeps, series=1, label="measured, 95% interval")
+    curve(right, evidence, "kept", keeps, series=1, label="measured, 95% interval")
     right.set(xlabel="p", ylabel="fraction of units kept", ylim=(0, 1.35))
     settings_note(right, f"n = {evidence['unit-correlation'].n} seeds")
     right.legend(loc="upper left")
@@ -45,7 +40,7 @@ def scale(evidence: Evidence):
     }
     for series, (name, (label, predicted)) in enumerate(labels.items()):
         theory(axes, fine, predicted, series=series)
-        _curve(axes, evidence, name, keeps, series=series, label=label)
+        curve(axes, evidence, name, keeps, series=series, label=label)
     axes.set(xlabel="p, the probability to keep", ylabel="mean, training / inference", ylim=(0, 3.4))
     settings_note(axes, f"random layers, n = {evidence['relu-ratio'].n} seeds")
     axes.legend(loc="upper right")
@@ -59,7 +54,7 @@ def subnetworks(evidence: Evidence):
     sizes, steps = arrays["sizes"], int(arrays["steps"])
     theory(axes, sizes, arrays["predicted"], label="expected")
     axes.plot(sizes, np.minimum(2.0**sizes, steps), ":", color=COLORS[6], label=r"min(2$^n$, steps)")
-    _curve(axes, evidence, "distinct", sizes, series=1, label="measured, 95% interval")
+    curve(axes, evidence, "distinct", sizes, series=1, label="measured, 95% interval")
     axes.set(xlabel="n, units of the layer", ylabel="different masks", yscale="log")
     chance = evidence["log10-pair-chance"]
     settings_note(axes, f"{steps} steps; trained network: two steps share a mask with chance 10$^{{{chance.value:.0f}}}$")
@@ -74,7 +69,7 @@ def ensemble(evidence: Evidence):
     for series, (name, label) in enumerate(_NETWORKS.items()):
         distance = evidence.arrays[f"distance-{name}-mean"]
         theory(left, samples, distance[-1] * np.sqrt(samples[-1] / samples), series=series)
-        _curve(left, evidence, f"distance-{name}", samples, series=series, label=label)
+        curve(left, evidence, f"distance-{name}", samples, series=series, label=label)
         scaled = evidence[f"arithmetic-difference-{name}"].value
         left.axhline(scaled, color=COLORS[series], lw=0.8, ls="--")
     left.set(xscale="log", yscale="log", xlabel="masks averaged", ylabel="distance from the exact mean\n(total variation)")
@@ -89,8 +84,7 @@ def ensemble(evidence: Evidence):
     for series, name in enumerate(_NETWORKS):
         found = [evidence[f"accuracy-{kind}-{name}"] for kind in kinds]
         at = np.arange(len(kinds)) + 0.16 * (series - 0.5)
-        bounds = zip(*((m.value, m.low, m.high) for m in found), strict=True)
-        measured(right, at, *bounds, series=series)
+        points(right, at, found, series=series)
     right.set(xticks=range(len(kinds)), xticklabels=kinds.values(), ylabel="test accuracy", xlim=(-0.5, 3.5))
     settings_note(right, f"MNIST, exact over all masks; n = {found[0].n} trained networks each")
     return figure
@@ -126,10 +120,9 @@ def redundancy(evidence: Evidence):
     figure, (left, middle, right) = new_figure(3, height=2.5)
     fractions = 100 * evidence.arrays["fractions"]
     for series, (arm, label) in enumerate(_ARMS.items()):
-        _curve(left, evidence, f"accuracy-{arm}", fractions, series=series, label=label, ls="-")
+        curve(left, evidence, f"accuracy-{arm}", fractions, series=series, label=label, ls="-")
         for axes, name in ((middle, "worst-unit"), (right, "correlation")):
-            one = evidence[f"{name}-{arm}"]
-            measured(axes, [series], [one.value], [one.low], [one.high], series=series)
+            points(axes, [series], [evidence[f"{name}-{arm}"]], series=series)
     left.axhline(0.1, color="#888888", lw=0.6, ls=":")
     left.set(xlabel="units deleted (%)", ylabel="test accuracy", ylim=(0, 1))
     settings_note(left, f"no rescaling; dotted: chance; n = {evidence['ablation-change'].n}")

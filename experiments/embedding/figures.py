@@ -2,17 +2,12 @@
 
 import numpy as np
 
-from experiments.study.figures.style import COLORS, MARKERS, legend_below, measured, new_figure, settings_note, theory
+from experiments.study.figures.style import COLORS, MARKERS, curve, legend_below, new_figure, settings_note, theory
 from experiments.study.measurement import Evidence
 
 # Not imported from the topic: a figure is a function of results alone.
 
 _ARMS = {"glove": "GloVe", "random": "random table"}
-
-
-def _curve(axes, evidence: Evidence, name: str, x, *, series: int, label: str, **options) -> None:
-    values = (evidence.arrays[f"{name}-{part}"] for part in ("mean", "low", "high"))
-    measured(axes, x, *values, series=series, label=label, **options)
 
 
 def _rows(axes, evidence: Evidence, names: dict[str, str], *, series: int = 0) -> None:
@@ -88,7 +83,7 @@ def learned(evidence: Evidence):
     """Cosine of similar minus random pairs on the way of training, and on shuffled text."""
     figure, axes = new_figure(height=2.4)
     for series, (name, label) in enumerate((("trained", "text"), ("shuffled", "same words, shuffled"))):
-        _curve(axes, evidence, f"gap-{name}", evidence.arrays["steps"], series=series, label=label, ls="-")
+        curve(axes, evidence, f"gap-{name}", evidence.arrays["steps"], series=series, label=label, ls="-")
     axes.axhline(0, color="#888888", lw=0.6)
     axes.set(xlabel="step", ylabel="cosine, similar − random pairs")
     settings_note(axes, f"skip-gram on Wikipedia articles; similar by wordsim353; n = {evidence['gap-trained'].n} seeds")
@@ -118,7 +113,7 @@ def transfer(evidence: Evidence):
     """Test accuracy of a small text task against the number of labelled examples."""
     figure, axes = new_figure(height=2.4)
     for series, (arm, label) in enumerate(_ARMS.items()):
-        _curve(axes, evidence, f"accuracy-{arm}", evidence.arrays["examples"], series=series, label=label, ls="-")
+        curve(axes, evidence, f"accuracy-{arm}", evidence.arrays["examples"], series=series, label=label, ls="-")
     axes.axhline(0.1, color="#888888", lw=0.6, ls=":")
     axes.set(xscale="log", xlabel="labelled texts per class", ylabel="test accuracy", ylim=(0, 1))
     axes.set_xticks(evidence.arrays["examples"], [str(n) for n in evidence.arrays["examples"]])

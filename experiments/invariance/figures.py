@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from experiments.study.figures.style import COLORS, legend_below, measured, new_figure, settings_note, theory
+from experiments.study.figures.style import COLORS, curve, legend_below, measured, new_figure, points, settings_note, theory
 from experiments.study.measurement import Evidence, mean_interval
 
 # Not imported from the training: a figure is a function of results alone.
@@ -16,11 +16,6 @@ _MAPS = {
 _MODELS = {"logistic": "logistic", "mlp": "MLP", "cnn": "CNN", "gru": "GRU"}
 
 
-def _curve(axes, evidence: Evidence, name: str, x, *, series: int, label: str, **options) -> None:
-    values = (evidence.arrays[f"{name}-{part}"] for part in ("mean", "low", "high"))
-    measured(axes, x, *values, series=series, label=label, **options)
-
-
 def definition(evidence: Evidence):
     """Relative change of the output against the shift: an invariant network, its equivariant map, a dense layer."""
     figure, axes = new_figure(height=2.5)
@@ -31,7 +26,7 @@ def definition(evidence: Evidence):
         "exact": "global mean of that map",
     }
     for series, (name, label) in enumerate(names.items()):
-        _curve(axes, evidence, name, evidence.arrays["shifts"], series=series, label=label)
+        curve(axes, evidence, name, evidence.arrays["shifts"], series=series, label=label)
     axes.axhline(np.log10(np.finfo(np.float64).eps), color="#888888", lw=0.6, ls=":")
     axes.set(xlabel="diagonal shift (cells)", ylabel=r"log$_{10}$ relative change", ylim=(-18, 1))
     settings_note(axes, f"circular convolutions, float64, n = {evidence['change-exact'].n}; dotted: rounding; 0 drawn at −17")
@@ -66,7 +61,7 @@ def convolution(evidence: Evidence):
     }
     shifts = evidence.arrays["shifts"]
     for series, (name, label) in enumerate(names.items()):
-        _curve(axes, evidence, name, shifts + 0.06 * (series - 2), series=series, label=label)
+        curve(axes, evidence, name, shifts + 0.06 * (series - 2), series=series, label=label)
     axes.set(xlabel="shift (cells)", ylabel="relative change", ylim=(-0.1, 3.0), xticks=shifts)
     settings_note(axes, f"one 3×3 convolution of noise, float64, n = {evidence['error-circular'].n}")
     axes.legend(loc="upper left", fontsize=6)
@@ -77,7 +72,7 @@ def max_pool(evidence: Evidence):
     """Share of maxima that a shift leaves unchanged, and the predictions that survive one in trained networks."""
     figure, (left, right) = new_figure(2, height=2.4)
     shifts = evidence.arrays["shifts"]
-    _curve(left, evidence, "share", shifts, series=0, label="measured")
+    curve(left, evidence, "share", shifts, series=0, label="measured")
     # Shared cells over all cells of both windows: 1, 2/6, then none.
     theory(left, shifts, np.where(shifts == 0, 1.0, np.where(shifts == 1, 1 / 3, 0.0)), label="shared cells, of both windows")
     left.set(xlabel="shift (cells)", ylabel="windows with the same maximum", xticks=shifts)
@@ -86,9 +81,8 @@ def max_pool(evidence: Evidence):
     arms = {"max": "maximum", "max-blur": "maximum,\nthen blur", "blur": "blur"}
     for series, kind in enumerate(("consistency", "accuracy")):
         found = [evidence[f"{kind}-{arm}"] for arm in arms]
-        bounds = zip(*((m.value, m.low, m.high) for m in found), strict=True)
         label = "unchanged by a shift of one pixel" if kind == "consistency" else "right"
-        measured(right, np.arange(3) + 0.1 * (2 * series - 1), *bounds, series=series + 1, label=label)
+        points(right, np.arange(3) + 0.1 * (2 * series - 1), found, series=series + 1, label=label)
     right.set_xticks(range(3), list(arms.values()))
     right.set(ylabel="share of test predictions", xlim=(-0.5, 2.5))
     settings_note(right, f"CNN with a global mean, trained on centred digits; n = {found[0].n}")
@@ -112,9 +106,8 @@ def cnn(evidence: Evidence):
     place = np.arange(len(_MODELS))
     for series, order in enumerate(("original", "shuffled")):
         found = [evidence[f"accuracy-{model}-{order}"] for model in _MODELS]
-        bounds = zip(*((m.value, m.low, m.high) for m in found), strict=True)
         x = place + 0.15 * (2 * series - 1)
-        measured(axes, x, *bounds, series=series, label=order)
+        points(axes, x, found, series=series, label=order)
         published = [m.prediction for m in found]
         axes.plot(x, published, "_", color=COLORS[series], ms=9, mew=1.0, label="published" if series == 0 else None)
     axes.set_xticks(place, list(_MODELS.values()), fontsize=6, rotation=45)

@@ -4,7 +4,16 @@ import numpy as np
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from experiments.study.figures.style import COLORS, MARKERS, TWO_COLUMNS, measured, new_figure, settings_note, theory
+from experiments.study.figures.style import (
+    COLORS,
+    MARKERS,
+    TWO_COLUMNS,
+    curve,
+    measured,
+    new_figure,
+    settings_note,
+    theory,
+)
 from experiments.study.measurement import Evidence
 
 # Not imported from the topic: a figure is a function of results alone.
@@ -17,10 +26,6 @@ _KINDS = {
     "causal-attention": "causal self-attention",
 }
 _TASKS = {"xor": "XOR", "moons": "two moons", "mnist": "MNIST"}
-
-
-def _band(axes, evidence: Evidence, name: str, x, **options) -> None:
-    measured(axes, x, *(evidence.arrays[f"{name}-{part}"] for part in ("mean", "low", "high")), **options)
 
 
 def unit(evidence: Evidence):
@@ -57,7 +62,7 @@ def kinds(evidence: Evidence):
     panels[1].set_title(f"convolution, {arrays['convolution-reach'].size} layers of kernel {arrays['kernel']}")
     last = panels[-1]
     for series, (name, label) in enumerate(_KINDS.items()):
-        _band(last, evidence, f"{name}-decay", arrays[f"{name}-lags"], series=series, label=label, most=12)
+        curve(last, evidence, f"{name}-decay", arrays[f"{name}-lags"], series=series, label=label, most=12)
     last.set(xlabel="positions back", ylabel=r"log$_{10}$ |∂output/∂input|")
     settings_note(last, f"mean, n = {evidence['pairs-mlp'].n} seeds; grey elsewhere: exactly 0")
     last.legend(loc="lower left", fontsize=6)
@@ -69,13 +74,12 @@ def linear(evidence: Evidence):
     figure, (left, right) = new_figure(2, height=2.4)
     arrays = evidence.arrays
     for series, (name, eps) in enumerate((("float64", np.finfo(np.float64).eps), ("float32", np.finfo(np.float32).eps))):
-        _band(left, evidence, f"error-{name}", arrays["depths"], series=series, label=name, most=40)
+        curve(left, evidence, f"error-{name}", arrays["depths"], series=series, label=name, most=40)
         left.axhline(np.log10(eps), color=COLORS[series], lw=0.6, ls=":")
     left.set(xlabel="layers", ylabel=r"log$_{10}$ relative difference", ylim=(-17, 0))
     settings_note(left, "network without activations against x M + c; dotted: rounding unit")
     left.legend(loc="upper right")
-    theory(right, arrays["recorded"], arrays["rank-predicted"], series=2, label="Lyapunov exponents")
-    _band(right, evidence, "rank", arrays["recorded"], series=2, label="measured")
+    curve(right, evidence, "rank", arrays["recorded"], series=2, label="measured", line="Lyapunov exponents")
     right.set(xscale="log", xlabel="layers", ylabel="numerical rank of M", ylim=(0, None))
     settings_note(right, f"float64, Gaussian weights, n = {evidence['rank-deepest'].n} seeds")
     right.legend(loc="lower left")

@@ -1,8 +1,10 @@
 """Figures of the question `normalization`."""
 
+from functools import partial
+
 import numpy as np
 
-from experiments.study.figures.style import COLORS, measured, new_figure, settings_note, theory
+from experiments.study.figures.style import COLORS, curve, new_figure, points, settings_note, theory
 from experiments.study.measurement import Evidence
 
 # Not imported from the question: a figure is a function of results alone.
@@ -11,14 +13,7 @@ _GRADIENT = r"log$_{10}$ gradient norm"
 _THIRD = 36  # characters of a note above a third of two columns
 _ARMS = {"plain": "without", "normalised": "batch norm", "noisy": "batch norm, then noise"}
 
-
-def _curve(axes, evidence: Evidence, name: str, x, *, series: int, label: str, **options) -> None:
-    """Points with intervals of one curve of the evidence, and its prediction as a line where it has one."""
-    arrays = evidence.arrays
-    if f"{name}-predicted" in arrays:
-        theory(axes, x, arrays[f"{name}-predicted"], series=series)
-    values = (arrays[f"{name}-{part}"] for part in ("mean", "low", "high"))
-    measured(axes, x, *values, series=series, label=label, **{"most": 13, **options})
+_curve = partial(curve, most=13)
 
 
 def drift(evidence: Evidence):
@@ -27,9 +22,8 @@ def drift(evidence: Evidence):
     names = {"small": "half", "he": "He", "large": "twice", "normalised": "twice, batch norm"}
     for axes, kind, label in zip(panels, ("activation", "gradient"), ("RMS activation", "gradient norm"), strict=True):
         for series, (name, weights) in enumerate(names.items()):
-            x = np.arange(evidence.arrays[f"{kind}-{name}-mean"].size)
             weight_variance = evidence.arrays[f"variance-{name}"]
-            _curve(axes, evidence, f"{kind}-{name}", x, series=series, label=rf"$\sigma_w^2$ = {weight_variance:g} ({weights})")
+            _curve(axes, evidence, f"{kind}-{name}", series=series, label=rf"$\sigma_w^2$ = {weight_variance:g} ({weights})")
         axes.set(xlabel="layer", ylabel=rf"log$_{{10}}$ {label}")
     settings_note(panels[0], f"ReLU, line: σ_w²/2 per layer; n = {evidence['activation-drift-he'].n} seeds")
     settings_note(panels[1], "relative to the last layer")
@@ -54,7 +48,7 @@ def formula(evidence: Evidence):
     left.legend(loc="center right")
     for series, (name, label) in enumerate((("two-pass", "two passes"), ("one-pass", "E x² − (E x)²"))):
         one = evidence[f"{name}-variance"]
-        measured(right, [series], [one.value], [one.low], [one.high], series=series, label=label)
+        points(right, [series], [one], series=series, label=label)
     right.axhline(evidence["two-pass-variance"].prediction, color="#888888", lw=0.6, ls=":")
     right.set_xticks((0, 1), ("two passes", "E x² − (E x)²"))
     right.set_yscale("symlog", linthresh=1e-4)
@@ -110,14 +104,12 @@ def gradients(evidence: Evidence):
         "plain-sigmoid": "sigmoid, none",
     }
     for series, (name, label) in enumerate(names.items()):
-        passed = np.arange(evidence.arrays[f"{name}-mean"].size)
-        _curve(left, evidence, name, passed, series=series, label=label, most=9)
+        _curve(left, evidence, name, series=series, label=label, most=9)
     left.set(xlabel=_PASSED, ylabel=_GRADIENT, ylim=(-4, 8))
     settings_note(left, f"at initialisation; line: predicted gain; n = {evidence['gain-relu'].n}", _THIRD)
     left.legend(loc="upper left", fontsize=5.5)
     limit, arrays = float(evidence.arrays["limit"]), evidence.arrays
-    layers = np.arange(arrays["position-mean"].size)
-    _curve(middle, evidence, "position", layers, series=0, label="ReLU, batch norm", most=25)
+    _curve(middle, evidence, "position", series=0, label="ReLU, batch norm", most=25)
     middle.axhline(limit, color=COLORS[0], lw=0.8)
     middle.axvspan(*arrays["window"], color="#dddddd", zorder=0)
     first = arrays["position-mean"][0]

@@ -2,17 +2,12 @@
 
 import numpy as np
 
-from experiments.study.figures.style import COLORS, measured, new_figure, settings_note
+from experiments.study.figures.style import COLORS, curve, new_figure, points, settings_note
 from experiments.study.measurement import Evidence
 
 # Not imported from the question: a figure is a function of results alone.
 _NORMS = {"batch": "batch norm", "layer": "layer norm"}
 _NETWORKS = {"cnn": "CNN", "mlp": "MLP", "rnn": "RNN", "transformer": "Transformer"}
-
-
-def _curve(axes, evidence: Evidence, name: str, x, *, series: int, label: str, **options) -> None:
-    values = (evidence.arrays[f"{name}-{part}"] for part in ("mean", "low", "high"))
-    measured(axes, x, *values, series=series, label=label, **options)
 
 
 def axes(evidence: Evidence):
@@ -43,7 +38,7 @@ def batch_size(evidence: Evidence):
     kinds = (("inference", "inference: running statistics"), ("training", "statistics of test batches of the same size"))
     for panel, (kind, note) in zip((left, right), kinds, strict=True):
         for series, (name, label) in enumerate(_NORMS.items()):
-            _curve(panel, evidence, f"{kind}-{name}", sizes, series=series, label=label, ls="-")
+            curve(panel, evidence, f"{kind}-{name}", sizes, series=series, label=label, ls="-")
         panel.set(xscale="log", xlabel="batch size", xticks=sizes, xticklabels=sizes)
         panel.minorticks_off()
         settings_note(panel, note + (f"; MLP on MNIST, n = {n}" if kind == "inference" else "; equal epochs"))
@@ -58,8 +53,7 @@ def domains(evidence: Evidence):
     names = [str(name) for name in evidence.arrays["networks"]]
     for series, (norm, label) in enumerate(_NORMS.items()):
         found = [evidence[f"accuracy-{name}-{norm}"] for name in names]
-        bounds = zip(*((m.value, m.low, m.high) for m in found), strict=True)
-        measured(panel, np.arange(len(names)) + 0.12 * (2 * series - 1), *bounds, series=series, label=label)
+        points(panel, np.arange(len(names)) + 0.12 * (2 * series - 1), found, series=series, label=label)
     panel.set_xticks(range(len(names)), [_NETWORKS[name] for name in names])
     panel.set(ylabel="test accuracy", xlim=(-0.5, len(names) - 0.5))
     n = {name: evidence[f"gain-{name}"].n for name in names}
@@ -75,8 +69,8 @@ def running(evidence: Evidence):
     momenta = evidence.arrays["momenta"]
     x = np.arange(len(momenta))
     panel.axvline(int(np.flatnonzero(momenta == evidence["momentum-usual"].value)[0]), color=COLORS[5], lw=0.6, ls=":")
-    _curve(panel, evidence, "batch", x, series=1, label="statistics of the test batch", ls="-")
-    _curve(panel, evidence, "running", x, series=0, label="running statistics", ls="-")
+    curve(panel, evidence, "batch", x, series=1, label="statistics of the test batch", ls="-")
+    curve(panel, evidence, "running", x, series=0, label="running statistics", ls="-")
     panel.set_xticks(x, [f"{m:g}" for m in momenta])
     panel.set(xlabel="momentum, the weight of the old value", ylabel="test accuracy")
     settings_note(

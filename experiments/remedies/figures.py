@@ -1,9 +1,11 @@
 """Figures of the question `remedies`."""
 
+from functools import partial
+
 import numpy as np
 from matplotlib.figure import Figure
 
-from experiments.study.figures.style import COLORS, TWO_COLUMNS, measured, new_figure, settings_note, theory
+from experiments.study.figures.style import COLORS, TWO_COLUMNS, curve, new_figure, points, settings_note, theory
 from experiments.study.measurement import Evidence
 
 # Not imported from the topic: a figure is a function of results alone.
@@ -14,15 +16,7 @@ _NORMS = {"none": "no norm", "batch": "batch norm", "layer": "layer norm"}
 _THIRD = 36  # characters of a note above a third of two columns
 _OPTIMIZERS = {"sgd": "SGD", "rmsprop": "RMSProp", "adam": "Adam"}
 
-
-def _curve(axes, evidence: Evidence, name: str, *, series: int, label: str, x=None, **options) -> None:
-    """Points with intervals of one curve of the evidence, and its prediction as a line where it has one."""
-    arrays = evidence.arrays
-    x = np.arange(arrays[f"{name}-mean"].size) if x is None else x
-    if f"{name}-predicted" in arrays:
-        theory(axes, x, arrays[f"{name}-predicted"], series=series)
-    values = (arrays[f"{name}-{part}"] for part in ("mean", "low", "high"))
-    measured(axes, x, *values, series=series, label=label, **{"most": 13, **options})
+_curve = partial(curve, most=13)
 
 
 def _profiles(
@@ -49,8 +43,7 @@ def _profiles(
 def _bars(axes, evidence: Evidence, arms: dict[str, str], *, ylabel: str = "test accuracy") -> None:
     """Points with intervals, one per arm, of measurements named in `arms`."""
     for place, name in enumerate(arms):
-        one = evidence[name]
-        measured(axes, [place], [one.value], [one.low], [one.high], series=place % len(COLORS))
+        points(axes, [place], [evidence[name]], series=place % len(COLORS))
     axes.set_xticks(range(len(arms)), list(arms.values()))
     axes.set(ylabel=ylabel, xlim=(-0.5, len(arms) - 0.5))
 
@@ -212,9 +205,8 @@ def shallower(evidence: Evidence):
     labels = {"sigmoid": "sigmoid", "relu": "ReLU, He", "residual": "ReLU, residual"}
     for series, (size, layers) in enumerate(zip(("shallow", "deep"), evidence.arrays["layers"], strict=True)):
         found = [evidence[f"accuracy-{name}-{size}"] for name in names]
-        bounds = zip(*((m.value, m.low, m.high) for m in found), strict=True)
         label = f"{layers} hidden layers"
-        measured(axes, np.arange(len(names)) + 0.12 * (2 * series - 1), *bounds, series=series, label=label)
+        points(axes, np.arange(len(names)) + 0.12 * (2 * series - 1), found, series=series, label=label)
     axes.axhline(0.1, color="#888888", lw=0.6, ls=":")
     axes.set_xticks(range(len(names)), [labels[name] for name in names])
     axes.set(ylabel="test accuracy", ylim=(0, 1.02), xlim=(-0.5, len(names) - 0.5))

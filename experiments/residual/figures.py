@@ -2,19 +2,11 @@
 
 import numpy as np
 
-from experiments.study.figures.style import COLORS, MARKERS, measured, new_figure, seeds_note, settings_note, theory
+from experiments.study.figures.style import COLORS, MARKERS, curve, new_figure, seeds_note, settings_note
 from experiments.study.measurement import Evidence
 
 _RATIO = r"log$_{10}$ gradient norm / last layer's"
 _ARMS = {"plain": "plain", "unscaled": "residual", "scaled": "residual, branch × 1/√L"}
-
-
-def _curve(axes, evidence: Evidence, name: str, *, series: int, label: str, x=None, **options) -> None:
-    arrays = evidence.arrays
-    x = np.arange(arrays[f"{name}-mean"].size) if x is None else x
-    if f"{name}-predicted" in arrays:
-        theory(axes, x, arrays[f"{name}-predicted"], series=series)
-    measured(axes, x, *(arrays[f"{name}-{part}"] for part in ("mean", "low", "high")), series=series, label=label, **options)
 
 
 def form(evidence: Evidence):
@@ -59,11 +51,11 @@ def path(evidence: Evidence):
             position = np.linspace(0, 1, depth + 1)
             label = f"{name}, {', '.join(map(str, arrays['depths']))} layers" if number == 0 else None
             look = {"fmt": MARKERS[number], "alpha": 1 - 0.2 * number}
-            _curve(left, evidence, f"{name}-{depth}", series=series, label=label, x=position, most=12, **look)
+            curve(left, evidence, f"{name}-{depth}", series=series, label=label, x=position, most=12, **look)
     left.set(xlabel="layer / depth", ylabel=_RATIO)
     settings_note(left, "gradient profile; circles, squares, triangles: rising depth")
     left.legend(loc="lower right")
-    _curve(right, evidence, "share", series=0, label="measured, 95% interval", most=40)
+    curve(right, evidence, "share", series=0, label="measured, 95% interval", most=40)
     right.set(xlabel="path length (branches taken)", ylabel="share of squared gradient")
     settings_note(right, f"{arrays['share-mean'].size - 1} blocks; line: mean-field theory")
     right.legend(loc="upper right")
@@ -73,7 +65,7 @@ def path(evidence: Evidence):
 def _branches(evidence: Evidence, arms: dict[str, str]):
     figure, axes = new_figure()
     for series, (name, label) in enumerate(arms.items()):
-        _curve(axes, evidence, name, series=series, label=label)
+        curve(axes, evidence, name, series=series, label=label)
     axes.set(xlabel="layer", ylabel=_RATIO)
     weight_variance = evidence.arrays["weight-variance"]
     settings_note(
@@ -99,9 +91,9 @@ def deep(evidence: Evidence):
     figure, (left, right) = new_figure(2, height=2.4)
     depths = evidence.arrays["depths"]
     for series, (arm, label) in enumerate(_ARMS.items()):
-        _curve(left, evidence, f"accuracy-{arm}", series=series, label=label, x=depths, ls="-")
+        curve(left, evidence, f"accuracy-{arm}", series=series, label=label, x=depths, ls="-")
         if f"loss-{arm}-mean" in evidence.arrays:
-            _curve(right, evidence, f"loss-{arm}", series=series, label=label, ls="-")
+            curve(right, evidence, f"loss-{arm}", series=series, label=label, ls="-")
     left.set(xscale="log", xlabel="hidden layers", ylabel="test accuracy", ylim=(-0.03, 1.03))
     seeds = seeds_note(evidence[f"accuracy-{arm}-deep"] for arm in _ARMS)
     settings_note(left, f"MNIST, {seeds} seeds, each arm at its tuned learning rate")
@@ -116,7 +108,7 @@ def degradation(evidence: Evidence):
     """Training error over depth."""
     figure, axes = new_figure()
     for series, (arm, label) in enumerate(_ARMS.items()):
-        _curve(axes, evidence, arm, series=series, label=label, x=evidence.arrays["depths"], ls="-")
+        curve(axes, evidence, arm, series=series, label=label, x=evidence.arrays["depths"], ls="-")
     axes.set(xscale="log", xlabel="hidden layers", ylabel="training error", ylim=(-0.03, 1.03))
     seeds = seeds_note(evidence[f"{arm}-change"] for arm in _ARMS)
     settings_note(axes, f"MNIST, equal steps, {seeds} seeds, tuned learning rates")

@@ -21,27 +21,30 @@ class Interactive(NamedTuple):
 
 
 def text(language: str, en: str, zh: str) -> str:
+    """Returns the text of the language asked for."""
     return zh if language == "zh" else en
 
 
 def select(name: str, options: list, label: str, start=None) -> alt.Parameter:
+    """Returns a parameter with a menu of its options; it starts at the first of them unless told otherwise."""
     bind = alt.binding_select(options=options, name=f"{label} ")
     return alt.param(name=name, bind=bind, value=options[0] if start is None else start)
 
 
 def inline_data(rows: list[dict], decimals: int = 4) -> alt.InlineData:
-    """Rows as Vega-Lite takes them, numbers cut to what a screen can show."""
+    """Returns rows as Vega-Lite takes them, numbers cut to what a screen can show."""
     return alt.InlineData(
         values=[{k: round(v, decimals) if isinstance(v, float) else v for k, v in row.items()} for row in rows]
     )
 
 
 def distinct(rows: list[dict], name: str) -> list:
-    """Distinct values of a field, in their order."""
+    """Returns the distinct values of a field, in their order."""
     return list(dict.fromkeys(row[name] for row in rows))
 
 
 def kept(points: int) -> np.ndarray:
+    """Returns the indices of about POINTS of a curve's points, evenly spread, its ends among them."""
     return np.unique(np.linspace(0, points - 1, min(POINTS, points)).round().astype(int))
 
 

@@ -1,9 +1,11 @@
-"""What all figures share: the library's look for figures, and notes of settings and seeds above a panel."""
+"""What all figures share: the library's look, curves and points of the evidence, notes of settings and seeds above a panel."""
 
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from experiments.study.measurement import Measurement
+import numpy as np
+
+from experiments.study.measurement import Evidence, Measurement
 from jaxnotes.command.style import COLORS, MARKERS, ONE_COLUMN, TWO_COLUMNS, measured, new_figure, theory
 
 __all__ = [
@@ -11,13 +13,39 @@ __all__ = [
     "MARKERS",
     "ONE_COLUMN",
     "TWO_COLUMNS",
+    "curve",
     "legend_below",
     "measured",
     "new_figure",
+    "points",
     "seeds_note",
     "settings_note",
     "theory",
 ]
+
+
+def curve(
+    axes, evidence: Evidence, name: str, x=None, *, series: int, label: str | None = None, line: str | None = None, **options
+) -> None:
+    """Draws a curve of the evidence: points with intervals and, where it has one, its prediction as a line.
+
+    Args:
+      name: of the arrays `NAME-mean`, `NAME-low`, `NAME-high` and `NAME-predicted`, as `measurement.curve` makes them.
+      x: 0, 1, … where None.
+      line: label of the prediction.
+      options: as `measured` takes them.
+    """
+    arrays = evidence.arrays
+    x = np.arange(arrays[f"{name}-mean"].size) if x is None else x
+    if f"{name}-predicted" in arrays:
+        theory(axes, x, arrays[f"{name}-predicted"], series=series, label=line)
+    measured(axes, x, *(arrays[f"{name}-{part}"] for part in ("mean", "low", "high")), series=series, label=label, **options)
+
+
+def points(axes, x, found: Sequence[Measurement], *, series: int, label: str | None = None) -> None:
+    """Draws measurements as points with their intervals, one at each x."""
+    bounds = zip(*((measurement.value, measurement.low, measurement.high) for measurement in found), strict=True)
+    measured(axes, x, *bounds, series=series, label=label)
 
 
 def seeds_note(measurements: Iterable[Measurement]) -> str:
