@@ -32,6 +32,17 @@ def test_another_setting_seed_or_topic_is_another_key():
     assert key != fingerprint.of_run(topics.load("causes"), settings, 0)
 
 
+def test_another_version_or_device_is_another_key(monkeypatch):
+    saturation = topics.load("saturation")
+    settings = saturation.settings.preset("quick")
+    keys = [fingerprint.of_run(saturation, settings, 0)]
+    monkeypatch.setattr(fingerprint, "device", lambda: "another device")
+    keys.append(fingerprint.of_run(saturation, settings, 0))
+    monkeypatch.setattr(fingerprint, "versions", lambda: {"jax": "0"})
+    keys.append(fingerprint.of_run(saturation, settings, 0))
+    assert len(set(keys)) == 3
+
+
 def test_an_optional_package_counts_for_the_topic_that_reads_it_only():
     plain, reading = topics.load("saturation"), topics.load("embedding")
     assert plain.optional_versions() == {} and "gensim" in reading.optional_versions()
@@ -46,7 +57,7 @@ def test_an_optional_package_counts_for_the_topic_that_reads_it_only():
     [
         (lambda text: text + "\n# a comment\n", True),
         (lambda text: text.replace("import os\n", "import os\n\n\n"), True),
-        (lambda text: text.replace("Keeps compiled programs", "Stores compiled programs"), True),  # a docstring
+        (lambda text: text.replace("Sets XLA's flags", "Puts XLA's flags"), True),  # a docstring
         (lambda text: text.replace("optimization_level=1", "optimization_level=2"), False),
     ],
     ids=("comment", "format", "docstring", "code"),
@@ -61,3 +72,18 @@ def test_comments_format_and_prose_change_nothing_and_code_does(monkeypatch, tmp
     (copy / "compilation.py").write_text(change(text))
     monkeypatch.setattr(fingerprint, "ROOT", tmp_path)
     assert (fingerprint.of_code("experiments.study.compilation") == before) == same
+
+
+def test_docstrings_of_classes_and_functions_are_prose_too_and_other_strings_are_not(monkeypatch, tmp_path):
+    (tmp_path / "experiments").mkdir()
+    source = tmp_path / "experiments" / "toy.py"
+    monkeypatch.setattr(fingerprint, "ROOT", tmp_path)
+
+    def code(of_module="a", of_class="a", of_method="a", value="a"):
+        source.write_text(
+            f'"""{of_module}"""\n\n\nclass Toy:\n    """{of_class}"""\n\n    def say(self):\n        """{of_method}"""\n'
+            f'        return "{value}"\n'
+        )
+        return fingerprint.of_code("experiments.toy")
+
+    assert code() == code(of_module="b") == code(of_class="b") == code(of_method="b") != code(value="b")

@@ -6,7 +6,7 @@ import os
 import numpy as np
 import pytest
 
-from experiments.study import paper_numbers, results
+from experiments.study import paper_numbers, results, rules
 from experiments.study.formatting import format_measurement, format_number, to_latex
 from experiments.study.measurement import Evidence, Measurement, Search, exact, interval
 from jaxnotes.command import files
@@ -75,6 +75,42 @@ def test_arrays_of_another_run_or_half_a_file_are_not_read(tmp_path, measured):
     (tmp_path / "results/saturation.json").write_text('{"schema": 1, ')
     assert results.load(tmp_path, "saturation") is None
     assert results.load(tmp_path, "causes") is None
+
+
+def test_a_run_cut_off_between_its_two_files_and_an_older_schema_are_not_read(tmp_path, measured):
+    results.save(tmp_path, results.judged(RUN, {"saturation.limits": limits(arrays={"x": np.zeros(3)})}))
+    other = (tmp_path / "results/saturation.npz").read_bytes()
+    results.save(tmp_path, measured)
+    arrays, document = tmp_path / "results/saturation.npz", tmp_path / "results/saturation.json"
+    own = arrays.read_bytes()
+    arrays.write_bytes(other)
+    assert results.load(tmp_path, "saturation") is None
+    arrays.write_bytes(own)
+    assert results.load(tmp_path, "saturation") is not None
+    document.write_text(document.read_text().replace(f'"schema": {results.SCHEMA}', '"schema": 1'))
+    assert results.load(tmp_path, "saturation") is None
+
+
+def test_the_file_says_what_decides_by_how_much_under_which_condition_and_what_changed(tmp_path, monkeypatch):
+    change = rules.Change("2026-01-02", "rule", "b", "a", {"en": "w", "zh": "因"})
+    texts = {"condition": {"en": "a is {a}", "zh": "a 为 {a}"}, "counterexample": {"en": "a only {a}", "zh": "a 只有 {a}"}}
+    criteria = {"holds": ["a above 9"], "holds-if": ["a above 1"], "fails": ["a below 0"]}
+    rule = rules.Claim("saturation.x", {"en": "", "zh": ""}, criteria, history=(change,), **texts)
+    monkeypatch.setattr(rules, "load_claims", lambda topic: {"saturation.x": rule})
+
+    def entry(value):
+        evidence = Evidence((Measurement("a", value, value - 0.5, value + 0.5, 5),))
+        results.save(tmp_path, results.judged(RUN, {"saturation.x": evidence}))
+        return json.loads((tmp_path / "results/saturation.json").read_text())["claims"]["saturation.x"]
+
+    under = entry(3.0)
+    assert under["verdict"] == "holds-if" and (under["deciding"], under["margin"]) == ("a above 1", 4.0)
+    assert (under["condition"], under["condition_zh"], under["counterexample"]) == ("a is 3", "a 为 3", None)
+    assert under["history"] == [change._asdict()]
+    refuted = entry(-1.0)
+    assert refuted["verdict"] == "fails" and (refuted["deciding"], refuted["margin"]) == ("a below 0", 2.0)
+    assert (refuted["condition"], refuted["counterexample"], refuted["counterexample_zh"]) == (None, "a only -1", "a 只有 -1")
+    assert entry(0.5)["verdict"] == "undecided"
 
 
 def test_results_of_code_that_measured_other_things_are_not_read(tmp_path, measured):

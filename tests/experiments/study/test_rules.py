@@ -43,6 +43,13 @@ def test_another_measurement_counts_by_its_nearer_bound():
     assert rules.decide("a above b", pair | {"b": number("b", 1.0, 0.5, 1.4)}) == "met"
 
 
+def test_within_a_tolerance_of_another_measurement_means_of_all_that_its_interval_holds():
+    pair = {"a": number("a", 1.0, 0.95, 1.05), "b": number("b", 1.05, 0.98, 1.12)}
+    assert rules.decide("a within 0.2 of b", pair) == "met"
+    assert rules.decide("a within 0.1 of b", pair) == "undecided"
+    assert rules.decide("a within 0.1 of b", pair | {"b": number("b", 1.5, 1.4, 1.6)}) == "not met"
+
+
 def claim(**changes):
     criteria = {"holds": ["a above 1"], "holds-if": ["b above 1"], "fails": ["a below 0"]}
     entry = {
@@ -101,12 +108,18 @@ def test_the_deciding_criterion_is_the_one_nearest_to_its_bound():
     assert found.deciding == "a above 1" and found.margin == pytest.approx(2.0) and found.measurement == "a"
     missed = judged(rule, number("a", 1.1, 0.9, 1.3), number("b", 2.0, 1.5, 2.5))
     assert missed.verdict == "undecided" and missed.deciding == "a above 1" and missed.margin == pytest.approx(0.5)
+    rule = claim(criteria={"holds": ["a above 1", "b above 1"], "fails": ["a below -9"]}, condition={})
+    far = judged(rule, number("a", -4.0, -5.0, -3.0), number("b", 3.0, 2.0, 4.0))  # b is nearer to its bound, and met
+    assert far.verdict == "undecided" and far.deciding == "a above 1" and far.margin == pytest.approx(5.0)
 
 
 def test_margins_are_distances_in_half_widths():
     measured = number("a", 2.0, 1.6, 2.4, prediction=2.1)
     assert rules.margin("a above 1", {"a": measured}) == pytest.approx(2.5)
     assert rules.margin("a within 0.5 of prediction", {"a": measured}) == pytest.approx(1.0)
+    assert rules.margin("a within 10% of 1.6", {"a": measured}) == pytest.approx(0.6)
+    pair = {"a": measured, "b": number("b", 1.0, 0.8, 1.2)}  # its nearer bound counts
+    assert rules.margin("a above b", pair) == pytest.approx(2.0) and rules.margin("b below a", pair) == pytest.approx(3.0)
     assert rules.margin("a above 1", {"a": number("a", 2.0)}) == np.inf
 
 
@@ -140,6 +153,26 @@ def test_histories_are_in_order_of_time_and_in_both_languages():
 
 
 ENTRY = '["a.b"]\nen = "x"\nzh = "y"\nholds = ["a above 1"]\n'
+
+
+def test_lists_are_tried_in_the_order_of_the_verdicts_whatever_their_order_in_the_file(tmp_path):
+    path = tmp_path / "claims.toml"
+    path.write_text(
+        '["a.b"]\nen = "x"\nzh = "y"\nfails = ["a below 3"]\nholds-if = ["a above 0"]\nholds = ["a above 1"]\n'
+        'condition.en = "c"\ncondition.zh = "d"\n'
+    )
+    rule = rules.read_claims(path)["a.b"]
+    assert list(rule.criteria) == ["holds", "holds-if", "fails"]
+    assert judged(rule, number("a", 2.0)).verdict == "holds" and judged(rule, number("a", 0.5)).verdict == "holds-if"
+
+
+def test_a_history_is_read_as_it_is_written(tmp_path):
+    path = tmp_path / "claims.toml"
+    change = 'date = 2026-01-02\nchange = "sample"\nbefore = "4"\nafter = "6"\nwhy.en = "few"\nwhy.zh = "少"\n'
+    path.write_text(ENTRY + 'fails = ["a below 1"]\n[["a.b".history]]\n' + change)
+    assert rules.read_claims(path)["a.b"].history == (
+        rules.Change("2026-01-02", "sample", "4", "6", {"en": "few", "zh": "少"}),
+    )
 
 
 @pytest.mark.parametrize(

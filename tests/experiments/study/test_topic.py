@@ -1,5 +1,8 @@
 """A topic: its parts get keys of their own, and one without its data leaves the others alone."""
 
+import zlib
+
+import jax
 import numpy as np
 import pytest
 
@@ -36,7 +39,14 @@ def test_a_part_whose_data_are_not_installed_is_left_out(key):
 
 @pytest.mark.parametrize("other", [("causes", 1), ("residual", 0)])
 def test_seeds_and_topics_have_other_keys(other):
-    import jax
-
     draw = lambda name, seed: np.asarray(jax.random.normal(Topic(name, Settings, ()).key(seed), (4,)))
     assert np.all(draw("causes", 0) != draw(*other))
+
+
+def test_a_topic_s_key_is_philox_and_the_same_in_every_process():
+    found = Topic("causes", Settings, ()).key(3)
+    assert jax.random.key_impl(found) == "philox4x32"
+    expected = jax.random.fold_in(jax.random.key(3, impl="philox4x32"), zlib.crc32(b"causes"))
+    np.testing.assert_array_equal(jax.random.key_data(found), jax.random.key_data(expected))
+    keys = jax.random.split(found, 3)
+    np.testing.assert_array_equal(jax.vmap(jax.random.normal)(keys), [jax.random.normal(key) for key in keys])

@@ -50,6 +50,9 @@ def test_of_rates_that_agree_within_their_standard_error_the_smallest_is_taken(k
     close = tuning.search(lambda rate, key: means[rate] + noise[str(key)] * (rate == 0.1), (0.1, 1.0, 10.0), keys)
     assert tuning.search(lambda rate, key: means[rate], (0.1, 1.0, 10.0), keys).rate == 1.0  # the same means without noise
     assert close.rate == 0.1 and close.inside  # the grid went on below it
+    means[0.1] = 0.25  # a difference of 0.25: above the standard error, below the standard deviation of 0.3
+    apart = tuning.search(lambda rate, key: means[rate] + noise[str(key)] * (rate == 0.1), (0.1, 1.0, 10.0), keys)
+    assert apart.rate == 1.0
 
 
 def test_agreement_is_paired_by_seed(key):
