@@ -1,1 +1,1 @@
-"""One script a topic of the notes, and what the scripts share: settings, measurements, rules, results, figures, the writeup."""
+"""The study: a folder for each question of the notes, what they share in `study`, the site in `writeup`, and the commands."""

@@ -39,19 +39,19 @@ class Row(NamedTuple):
 
 
 def sum_of_squares(h: jax.Array) -> jax.Array:
-    """The loss of every row."""
+    """Returns the sum of squares, the loss in every row of the table."""
     return jnp.sum(h**2)
 
 
 def problem(depth: int, width: int = 128, batch: int = 8) -> tuple[dict[str, jax.Array], jax.Array]:
     """Parameters of a critical tanh stack and an input."""
-    of_stack, of_x = jax.random.split(jax.random.key(depth))
-    params = stack_init(of_stack, width, depth, initializer=weight_variance(1.5), bias_variance=0.05)
-    return params, jax.random.normal(of_x, (batch, width))
+    key_params, key_input = jax.random.split(jax.random.key(depth))
+    params = stack_init(key_params, width, depth, initializer=weight_variance(1.5), bias_variance=0.05)
+    return params, jax.random.normal(key_input, (batch, width))
 
 
 def median_seconds(function: Callable, arguments: tuple, rounds: int) -> float:
-    """Median time of a call, once compiled."""
+    """Returns the median time of a call, once compiled."""
     jax.block_until_ready(function(*arguments))
     return statistics.median(call_seconds(function, arguments) for _ in range(rounds))
 
@@ -63,7 +63,7 @@ def call_seconds(function: Callable, arguments: tuple) -> float:
 
 
 def interleaved_ratio(ours: Callable, peer: Callable, arguments: tuple, rounds: int) -> float:
-    """Median over rounds of time(ours) / time(peer), both compiled and called in turn, so that drift hits both."""
+    """Returns the median over rounds of time(ours) / time(peer), both compiled and called in turn, so that drift hits both."""
 
     for function in (ours, peer):
         jax.block_until_ready(function(*arguments))
@@ -71,7 +71,7 @@ def interleaved_ratio(ours: Callable, peer: Callable, arguments: tuple, rounds: 
 
 
 def compile_seconds(depth: int) -> float:
-    """Time to trace and compile the gradient norms, without the persistent cache."""
+    """Returns the time to trace and compile the gradient norms, without the persistent cache."""
     params, x = problem(depth, width=32)
     start = time.perf_counter()
     # A new function each time: the same would be found compiled.
@@ -127,7 +127,7 @@ def jacobian_rows(rounds: int) -> list[Row]:
 
 
 def chain(matrices: jax.Array) -> jax.Array:
-    """The products alone, last layer first, batched; their sum keeps them from being dropped."""
+    """Returns the products alone, last layer first, batched; their sum keeps them from being dropped."""
     identity = jnp.broadcast_to(jnp.eye(matrices.shape[-1]), matrices.shape[1:])
 
     def step(product: jax.Array, matrix: jax.Array) -> tuple[jax.Array, None]:
@@ -137,13 +137,13 @@ def chain(matrices: jax.Array) -> jax.Array:
 
 
 def chain_stored(matrices: jax.Array) -> jax.Array:
-    """The products, each kept."""
+    """Returns the products, each kept."""
     identity = jnp.broadcast_to(jnp.eye(matrices.shape[-1]), matrices.shape[1:])
     return jax.lax.scan(lambda product, matrix: (product @ matrix,) * 2, identity, matrices, reverse=True)[1]
 
 
 def layer_by_layer_seconds(params, x: jax.Array, rounds: int) -> float:
-    """What one writes by hand: jax.jacrev of the rest of the network, once for every layer.
+    """Returns the time of what one writes by hand: jax.jacrev of the rest of the network, once for every layer.
 
     Timed from five layers, evenly spaced, and summed over all by the trapezoid rule: its time is linear in what is left.
     """
@@ -160,7 +160,7 @@ def layer_by_layer_seconds(params, x: jax.Array, rounds: int) -> float:
 
 
 def study_rows() -> list[Row]:
-    """32 seeds x 16 weight variances, depth 100, width 128, batch 8, in a process of its own for its peak memory."""
+    """Measures 32 seeds × 16 weight variances, depth 100, width 128, batch 8, in a process of its own for its peak memory."""
     source = "from experiments.benchmark import study; study()"
     out = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True).stdout.split()
     name = "study of 32 seeds × 16 weight variances, depth 100, width 128, batch 8"
@@ -196,7 +196,7 @@ def study() -> None:
 
 
 def monitor_row(rounds: int) -> Row:
-    """200 steps of Adam with and without `probe.monitor` at its usual interval."""
+    """Compares 200 steps of Adam with and without `probe.monitor` at its usual interval."""
     params, x = problem(10, batch=64)
 
     def trained(optimizer: optax.GradientTransformation):
@@ -215,7 +215,7 @@ def monitor_row(rounds: int) -> Row:
 
 
 def process_rows(out_dir: Path) -> list[Row]:
-    """A quick script from a cold process to its figures; and what the last full run took, where there is one."""
+    """Returns the time of a quick script from a cold process to its figures, and of the last full run where there is one."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "experiments.saturation", "--scale=quick", f"--out_dir={folder}"]
         subprocess.run(command, check=True, capture_output=True)  # fills the compilation cache

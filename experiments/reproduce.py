@@ -119,7 +119,7 @@ def _run(
 
 
 def _workers(asked: int, steps: int) -> int:
-    """As many processes as asked for; by default one per core, up to four for their memory, and one on an accelerator."""
+    """Returns the number of processes: what was asked for, else one per core, up to four for their memory; one on a GPU."""
     if not asked:
         asked = min(os.cpu_count() or 1, 4) if jax.default_backend() == "cpu" else 1
     return max(min(asked, steps), 1)
@@ -164,13 +164,13 @@ def _start_worker(parts) -> None:
 
 
 def _end_with_parent() -> None:
-    """A worker whose parent was killed would go on alone, and write into a folder that another run may have taken over."""
+    """Ends a worker whose parent was killed: it would go on, and write into a folder that another run may have taken over."""
     connection.wait([multiprocessing.parent_process().sentinel])
     os._exit(1)
 
 
 def _do(step: Step, seed: int, out_dir: Path) -> float:
-    """Measures and draws a topic, in a worker; the seconds that its measurement took."""
+    """Measures and draws a topic, in a worker; returns the seconds that its measurement took."""
     measured = run.measure_topic(
         topics.load(step.topic),
         step.settings,

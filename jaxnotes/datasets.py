@@ -30,7 +30,7 @@ class Dataset(NamedTuple):
 
 
 def mnist(split_seed: int = 0) -> Dataset:
-    """The first 10,000 training digits of MNIST (LeCun, Cortes and Burges), split into 8,000 and 2,000.
+    """Returns the first 10,000 training digits of MNIST (LeCun, Cortes and Burges), split into 8,000 and 2,000.
 
     Args:
       split_seed: seed of the shuffle before the split; the file is sorted by class.
@@ -82,7 +82,7 @@ def mnist1d(*, shuffled: bool) -> Dataset:
 
 @functools.cache  # seconds of work
 def _made_mnist1d(get_dataset_args: Callable, make_dataset: Callable) -> tuple[dict, np.ndarray]:
-    """The package's data set, and the permutation of its cells that the package would draw next to shuffle them."""
+    """Returns the package's data set, and the permutation of its cells that the package would draw next to shuffle them."""
     arguments = get_dataset_args()
     states = random.getstate(), np.random.get_state()  # the package seeds the global generators
     try:
@@ -111,7 +111,7 @@ def standardise(images: Float[Array, "n *shape"]) -> Float[Array, "n features"]:
 
 @functools.partial(jax.jit, static_argnames=("n_examples", "batch_size", "steps"))
 def minibatch_indices(key: Key[Array, ""], n_examples: int, batch_size: int, steps: int) -> Int[Array, "steps batch"]:
-    """Indices of each step's examples: shuffled epochs, no example twice in an epoch.
+    """Returns the indices of each step's examples: shuffled epochs, no example twice in an epoch.
 
     An epoch's last n_examples mod batch_size examples are left out of it.
 
@@ -134,12 +134,12 @@ class MissingPackageError(ImportError):
 
 
 def installed(package: str) -> bool:
-    """Whether a package, by the name that pip has for it, is installed."""
+    """Returns whether a package, by the name that pip has for it, is installed."""
     return importlib.util.find_spec(_module(package)) is not None
 
 
 def package_folder(package: str) -> Path:
-    """The folder of a package that holds data, found without importing it.
+    """Returns the folder of a package that holds data, found without importing it.
 
     Raises:
       MissingPackageError: it is not installed.
@@ -164,11 +164,11 @@ class WordVectors(NamedTuple):
     vectors: Float[np.ndarray, "words width"]
 
     def rows(self) -> dict[str, int]:
-        """The row of each word."""
+        """Returns the row of each word."""
         return {word: row for row, word in enumerate(self.words)}
 
     def most_frequent(self, number: int) -> "WordVectors":
-        """The first `number` words and their vectors."""
+        """Returns the first `number` words and their vectors."""
         return WordVectors(self.words[:number], self.vectors[:number])
 
 

@@ -24,7 +24,7 @@ class TrainState(NamedTuple):
 
 
 def init_state(params: Any, optimizer: optax.GradientTransformation) -> TrainState:
-    """The state before the first step; it owns copies, so that donating it leaves the caller's `params` alone."""
+    """Returns the state before the first step; it owns copies, so that donating it leaves the caller's `params` alone."""
     return jax.tree.map(jnp.copy, TrainState(params, optimizer.init(params), jnp.zeros((), jnp.int32)))
 
 
@@ -73,7 +73,7 @@ def _step(loss: Loss, optimizer: optax.GradientTransformation) -> Callable[[Trai
 
 
 def cross_entropy(logits: Float[Array, "*batch classes"], labels: Integer[Array, "*batch"]) -> Float[Array, ""]:
-    """Mean over all labels of -ln softmax(logits)[label], in nats; NaN where a label is not one of the classes."""
+    """Returns the mean over all labels of -ln softmax(logits)[label], in nats; NaN where a label is not one of the classes."""
     return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
 
 

@@ -53,7 +53,7 @@ class Arm(NamedTuple):
 
     @property
     def numbers(self) -> Numbers:
-        """The same as numbers."""
+        """The arm as numbers, which a compiled program takes as arguments."""
         return Numbers(ACTIVATIONS.index(self.activation), self.weight_variance, self.bias_variance, self.q)
 
 

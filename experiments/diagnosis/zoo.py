@@ -116,14 +116,14 @@ def digits(key: jax.Array, examples: int = 64) -> tuple[jax.Array, jax.Array]:
 
 
 def case(module: nn.Module, key: jax.Array, examples: int = 64, **options: Any) -> Case:
-    """A Linen module at initialisation on random digits."""
+    """Returns a Linen module at initialisation on random digits."""
     batch = digits(jax.random.fold_in(key, 1), examples)
     variables = module.init({"params": key, "dropout": key}, batch[0])
     return Case((module, variables), batch, {"key": key, **options})
 
 
 def trained(module: nn.Module, key: jax.Array, steps: int = 100, **options: Any) -> Case:
-    """The same after some steps of Adam, running statistics carried."""
+    """Returns the module of `case` after some steps of Adam, running statistics carried."""
     (module, variables), batch, options = case(module, key, **options)
     tx = optax.adam(1e-3)
 
@@ -144,7 +144,7 @@ def trained(module: nn.Module, key: jax.Array, steps: int = 100, **options: Any)
 
 
 def tapped(parameters: list[jax.Array], x: jax.Array) -> jax.Array:
-    """A plain function: tanh layers, then a linear one."""
+    """Returns a plain function: tanh layers, then a linear one."""
     *hidden, last = parameters
     for i, w in enumerate(hidden):
         x = jnp.tanh(probe.tap(str(i), x @ w))

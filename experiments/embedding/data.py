@@ -76,7 +76,7 @@ def wikipedia_articles() -> dict[str, list[str]]:
 
 
 def _words_of(markup: str) -> list[str]:
-    """The words of a page's running text: no comments, references, tables, templates, links' targets or headings."""
+    """Returns the words of a page's running text: no comments, references, tables, templates, links' targets or headings."""
     text = re.sub(
         r"<!--.*?-->|<ref[^>]*/>|<ref.*?</ref>|<math.*?</math>|^=+.*?=+\s*$", " ", markup, flags=re.DOTALL | re.MULTILINE
     )

@@ -190,7 +190,7 @@ def generalises(settings: Invariance, trained: dict[str, Shown]) -> Evidence:
 
 
 def anywhere(settings: Invariance, trained: dict[str, Shown]) -> Evidence:
-    """The worst position of each network, for invariance.cnn."""
+    """Returns the worst position of each network, for invariance.cnn."""
     arms = ("flatten", "global", "max-global", "trained")
     measurements = [_share(f"worst-{arm}", worst(trained[arm]), _budget(settings, arm, trained[arm])) for arm in arms]
     measurements += [_share(f"centred-{arm}", centred(trained[arm])) for arm in arms]

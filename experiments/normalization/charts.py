@@ -16,7 +16,7 @@ from experiments.study.results import Results
 
 
 def batch_norm_gain(results: Results, language: str) -> alt.Chart:
-    """Gain of the squared gradient a layer behind batch normalisation, over batch or width, against the limit."""
+    """Gain per layer of the squared gradient behind batch normalisation, over batch or width, against the limit."""
     arrays = results.claims["normalization.gradients"].evidence.arrays
     names = {
         "batch": text(language, "ReLU, over batch", "ReLU，随批量"),

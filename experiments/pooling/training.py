@@ -141,7 +141,7 @@ def train_arm(settings: Pooling, arm: str, data: digits.Digits, key: Array) -> T
 
 
 def train_all(settings: Pooling, key: Array) -> dict[str, Evidence]:
-    """Every claim about learning: overfitting, features, invariance, and learned kernels against fixed ones."""
+    """Measures every claim about learning: overfitting, features, invariance, and learned kernels against fixed ones."""
     data = load(settings)
     key_arms, key_features, key_maps, key_kernels = jax.random.split(key, 4)
     trained = {arm: train_arm(settings, arm, data, key_arms) for arm in ARMS}

@@ -21,7 +21,7 @@ Deep = dict[str, Tuned]  # the trained deep networks by name
 
 
 def gains_and_training(settings: Remedies, key: Array) -> dict[str, Evidence]:
-    """Every claim that reads the grid of gains and the trained deep networks."""
+    """Measures every claim that reads the grid of gains and the trained deep networks."""
     key_grid, key_training, key_he, key_phase, key_sequences, key_explorer = jax.random.split(key, 6)
     gains = measured_gains(settings, key_grid)
     size = {"width": settings.train_width, "depth": settings.train_depth}

@@ -28,7 +28,7 @@ PATHS_ENUMERATED = 10  # 2^10 products, each computed
 
 
 def branch_stack(key: Array, depth: int, width: int, branch_variance, dtype=jnp.float32):
-    """Stacked parameters of branches F(h) = W φ(h), W ~ N(0, branch_variance / width), no bias."""
+    """Returns the stacked parameters of branches F(h) = W φ(h), W ~ N(0, branch_variance / width), no bias."""
     params = stack_init(key, width, depth, initializer=weight_variance(branch_variance), bias_variance=0.0)
     return jax.tree.map(lambda p: p.astype(dtype), params)
 
@@ -173,7 +173,10 @@ def _path_lengths(settings: Residual, key: Array) -> tuple[list, dict[str, np.nd
 
 
 def log_gain(settings: Residual, depth: int, scale: float | None) -> np.ndarray:
-    """[depth + 1] mean-field ln of the squared gradient's gain from layer 0 on; `scale` None: no shortcut. Inputs N(0, 1)."""
+    """Returns [depth + 1] mean-field ln of the squared gradient's gain from layer 0 on, of inputs N(0, 1).
+
+    `scale` None: no shortcut.
+    """
     activation = by_name(settings.activation)
     return meanfield.log_gradient_gain(activation, 1.0, settings.weight_variance, 0.0, depth, branch_scale=scale)
 
@@ -235,13 +238,12 @@ def large_branch(settings: Residual, key: Array) -> dict[str, Evidence]:
 
 
 def _branch_evidence(settings: Residual, key: Array, branch_variance: float, arms: dict[str, tuple]) -> Evidence:
-    """Each arm's ln of the first layer's gradient over the last's, and its profile; arms share seeds."""
+    """Returns each arm's ln of the first layer's gradient over the last's, and its profile; arms share seeds."""
     measurements, arrays = [], {"weight-variance": np.asarray(branch_variance)}
     for name, (scale, predicted) in arms.items():
         # A branch that starts at zero is the branch of scale 0: its weights do not reach the output.
-        with jax.enable_x64(
-            True
-        ):  # in float32 the activations of small branches alone reach 0 and those of large ones infinity
+        # In float32 the activations of small branches alone reach 0 and those of large ones infinity.
+        with jax.enable_x64(True):
             log_norms = profile(settings, key, settings.branch_depth, branch_variance, scale, relu, jnp.float64)
         source = f"½ ln (1 + s² χ)^L, χ = {branch_variance / 2:g}, s = {scale:.3g}" if scale is not None else "½ L ln χ"
         gain = log_norms[:, 0] - log_norms[:, -1]

@@ -56,7 +56,7 @@ def limits(settings: Saturation, key: Array) -> dict[str, Evidence]:
 
 
 def derivative_of_sigmoid(settings: Saturation, key: Array) -> dict[str, Evidence]:
-    """The derivative by automatic differentiation, against σ(1−σ) and its known maximum. Nothing is random."""
+    """Compares the derivative by automatic differentiation with σ(1−σ) and its known maximum. Nothing is random."""
     del settings, key
     with jax.enable_x64(True):
         x = np.linspace(-30.0, 30.0, 6001)
@@ -84,7 +84,7 @@ def derivative_of_sigmoid(settings: Saturation, key: Array) -> dict[str, Evidenc
 
 
 def blocks(settings: Saturation, key: Array) -> dict[str, Evidence]:
-    """Gradient through a sigmoid stack against the fraction of its units that are saturated, at equal weights."""
+    """Measures the gradient through a sigmoid stack against the fraction of its units that are saturated, at equal weights."""
     variances = np.asarray(settings.bias_variances)
     fixed = meanfield.fixed_point(sigmoid, settings.weight_variance, variances)
     predicted = 0.5 * np.log(meanfield.chi(sigmoid, settings.weight_variance, variances, fixed))  # nats per layer

@@ -26,7 +26,7 @@ def versions() -> dict[str, str]:
 
 
 def device() -> str:
-    """The device that computes, for example `cpu` or `NVIDIA H100`."""
+    """Returns the device that computes, for example `cpu` or `NVIDIA H100`."""
     return jax.devices()[0].device_kind
 
 

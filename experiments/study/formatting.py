@@ -38,11 +38,11 @@ def _aligned(value: float, largest: float, digits: int) -> str:
 
 
 def to_latex(text: str) -> str:
-    """The output of the functions above in LaTeX's math notation."""
+    """Returns the output of the functions above in LaTeX's math notation."""
     text = re.sub(r"e(-?\d+)", r"\\times 10^{\1}", text)
     return text.replace(" [", r"\ [").replace(", ", r",\,")
 
 
 def to_typst(text: str) -> str:
-    """The same in Typst's math notation."""
+    """Returns the same in Typst's math notation."""
     return re.sub(r"e(-?\d+)", r" times 10^(\1)", text).replace(" [", " thin [")

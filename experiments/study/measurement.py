@@ -79,11 +79,11 @@ class Evidence:
 
 
 def interval(name: str, samples, *, unit: str = "", prediction: float | None = None, source: str = "") -> Measurement:
-    """Mean and Student-t 95% interval of independent samples.
+    """Returns the mean and Student-t 95% interval of independent samples.
 
     Args:
       name: the measurement's name.
-      samples: [n] one number a seed, n >= 2.
+      samples: [n] one number per seed, n >= 2.
 
     Returns:
       The measurement with n = len(samples).
@@ -117,7 +117,7 @@ def curve(name: str, values: np.ndarray, predicted: np.ndarray | None = None) ->
 
 
 def exact(name: str, value: float, *, unit: str = "", prediction: float | None = None, source: str = "") -> Measurement:
-    """A number without randomness: its interval is the number itself."""
+    """Returns a number without randomness: its interval is the number itself."""
     return Measurement(name, float(value), float(value), float(value), 1, unit, _float(prediction), source)
 
 

@@ -31,8 +31,9 @@ def macro_name(claim: str, measurement: str) -> str:
 def write(out_dir: Path, topics: list[Results]) -> None:
     """Writes `numbers.{json,tex,typ}` and `table.{tex,typ}` from the results of all topics present.
 
-    `numbers.json` maps `claim/measurement` to value, low, high, n, unit and prediction. `numbers.tex` has a macro a
-    measurement and `numbers.typ` a variable of the same name; both give the value with its interval, in text and in formulas.
+    `numbers.json` maps `claim/measurement` to value, low, high, n, unit and prediction. `numbers.tex` has
+    one macro per measurement and `numbers.typ` a variable of the same name; both give the value with its interval, in text and
+    in formulas.
     `table.tex` is a `longtable` and `table.typ` a table of all claims with verdict and deciding measurement.
     """
     claims = [judged for results in topics for judged in results.claims.values()]

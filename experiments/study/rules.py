@@ -235,8 +235,8 @@ def _fill(text: str, by_name: Mapping[str, Measurement], settings: Mapping[str, 
     """Returns a text with its placeholders replaced."""
 
     def shown(match: re.Match[str]) -> str:
-        of_settings, name, index = match.groups()
-        if not of_settings:
+        kind, name, index = match.groups()
+        if kind != "setting":
             return format_number(_named(name, by_name, text).value)
         if name not in settings:
             raise ValueError(f"{text!r} names the setting {name!r}; there are {sorted(settings)}")

@@ -34,7 +34,7 @@ def define_common_flags(default_scale: str = "paper") -> None:
 
 
 def command_line() -> str:
-    """The command that was typed, to be stored with the results."""
+    """Returns the command that was typed, to be stored with the results."""
     return shlex.join(["python", "-m", f"experiments.{start.program()}", *sys.argv[1:]])
 
 

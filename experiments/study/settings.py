@@ -14,7 +14,7 @@ class SettingsError(InputError):
 
 
 def setting(paper: Any, help: str, *, quick: Any = None, minimum: float | None = None, choices=None) -> Any:
-    """A field of a topic's settings.
+    """Returns a field of a topic's settings.
 
     Args:
       paper: default, the value at scale paper.
@@ -42,7 +42,7 @@ class Settings:
 
     @classmethod
     def preset(cls, scale: str, **changes: Any) -> Self:
-        """The settings of a scale, with some of them changed.
+        """Returns the settings of a scale, with some of them changed.
 
         Raises:
           SettingsError: an unknown scale, or a value outside its range.

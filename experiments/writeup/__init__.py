@@ -136,7 +136,7 @@ def _import_path() -> str:
 
 
 def _tutorial_cache() -> Path:
-    """A folder of its own for each state of the library, whose change may change what tutorials print."""
+    """Returns a folder of its own for each state of the library, whose change may change what tutorials print."""
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     state = hashlib.sha256(repr(sorted(fingerprint.versions().items())).encode())
     for path in sorted((fingerprint.ROOT / "jaxnotes").rglob("*.py")):
@@ -153,7 +153,7 @@ def _fingerprint(out_dir: Path, tutorials: bool) -> str:
 
 
 def _inputs(out_dir: Path) -> Iterator[Path]:
-    """All that a site is made of: sources, translations, code, results and figures."""
+    """Returns all that a site is made of: sources, translations, code, results and figures."""
     folders = (HERE, fingerprint.ROOT / "jaxnotes", fingerprint.ROOT / "experiments", out_dir / "results", out_dir / "figures")
     seen = {path for folder in folders for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts}
     return iter(sorted(seen))

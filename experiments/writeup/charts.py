@@ -41,9 +41,9 @@ class _Chart(SphinxDirective):
         topic, interactive = all_charts()[name]
         if not self.config.jaxnotes_out_dir or topic not in self.env.app.jaxnotes_results:
             return []
-        of_language = language(self.config)
-        specification = interactive.draw(self.env.app.jaxnotes_results[topic], of_language).to_dict()
-        title = interactive.title[of_language]
+        spoken_language = language(self.config)
+        specification = interactive.draw(self.env.app.jaxnotes_results[topic], spoken_language).to_dict()
+        title = interactive.title[spoken_language]
         return [chart(name=name, specification=specification, title=title, note=words(self.config)["static"])]
 
 

@@ -23,17 +23,17 @@ def judged_claim(app: Sphinx, identifier: str) -> Judged:
 
 
 def statement(claim: rules.Claim, config) -> measured_number:
-    """The claim's sentence; its digits are the notes'."""
+    """Returns the claim's sentence; its digits are the notes'."""
     return measured_number("", claim.statement[language(config)], classes=["claim"])
 
 
 def badge(verdict: str, config) -> nodes.inline:
-    """The verdict as a coloured word."""
+    """Returns the verdict as a coloured word."""
     return nodes.inline("", words(config)[verdict], classes=["badge", verdict])
 
 
 def quoted(label: str, text: str) -> nodes.paragraph:
-    """A condition or counterexample behind its label; its numbers were filled in from the measurements."""
+    """Returns a condition or counterexample behind its label; its numbers were filled in from the measurements."""
     return nodes.paragraph("", "", nodes.strong("", label), nodes.Text(" "), measured_number("", typographic(text)))
 
 

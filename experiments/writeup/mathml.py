@@ -34,7 +34,7 @@ class TranslatedFormulas(SphinxTransform):
 
 
 def mathml(latex: str, display: str) -> str:
-    """A formula as MathML; `display` is inline or block.
+    """Returns a formula as MathML; `display` is inline or block.
 
     What latex2mathml leaves to browsers is set as TeX does: bars that come in pairs are as high as the text, named functions
     have a thin space around them, a minus after an opening bracket, a comma or an equals sign belongs to what follows, and a

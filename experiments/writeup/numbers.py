@@ -21,7 +21,7 @@ class UnknownName(ValueError):
 
 
 def find(app: Sphinx, name: str) -> Measurement:
-    """The measurement `claim/name`.
+    """Returns the measurement `claim/name`.
 
     Raises:
       UnknownName: there is none; the message lists those of the claim.
@@ -38,7 +38,7 @@ def find(app: Sphinx, name: str) -> Measurement:
 
 
 def typographic(text: str) -> str:
-    """A formatted number with a true minus, as print has it."""
+    """Returns a formatted number with a true minus, as print has it."""
     return text.replace("-", "−")
 
 

@@ -39,7 +39,7 @@ class _Overview(SphinxDirective):
             refdoc=self.env.docname,
             refwarn=True,
         )
-        of_topic = addnodes.pending_xref(
+        page = addnodes.pending_xref(
             "",
             nodes.inline("", topic),
             refdomain="std",
@@ -55,7 +55,7 @@ class _Overview(SphinxDirective):
             "", typographic(judged.judgement.text.get(language(self.config), "")), classes=["condition"]
         )
         said = nodes.inline("", "", decided, nodes.Text(" "), condition)
-        return [link, of_topic, badge(judged.verdict, self.config), said, measured_number("", shown, classes=["value"])]
+        return [link, page, badge(judged.verdict, self.config), said, measured_number("", shown, classes=["value"])]
 
 
 def setup(app: Sphinx) -> None:

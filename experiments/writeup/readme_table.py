@@ -26,7 +26,7 @@ def table(out_dir: Path) -> str:
 
 
 def replaced(text: str, table: str) -> str:
-    """The README's text with the table between its two marks."""
+    """Returns the README's text with the table between its two marks."""
     before, _, rest = text.partition(START)
     mark, _, rest = rest.partition("\n")
     _, _, after = rest.partition(END)

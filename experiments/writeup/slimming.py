@@ -14,7 +14,7 @@ _UNUSED = ("scripts/fontawesome.js*", "**/*.map")
 
 
 def _named_toggles(html: str, name: str) -> str:
-    """The menu's toggles, which the theme leaves without a name for who does not see them."""
+    """Returns a page whose menu's toggles have a name for who does not see them; the theme leaves them without."""
     return html.replace('<summary><span class="toctree-toggle"', f'<summary aria-label="{name}"><span class="toctree-toggle"')
 
 

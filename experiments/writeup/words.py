@@ -78,5 +78,5 @@ def language(config) -> str:
 
 
 def words(config) -> dict[str, str]:
-    """The words of the language that is built."""
+    """Returns the words of the language that is built."""
     return WORDS[language(config)]

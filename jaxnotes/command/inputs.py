@@ -18,7 +18,7 @@ Batch = tuple[Array, Array | None]  # (inputs, targets)
 
 
 def model(spelled: str, key: Array) -> Any:
-    """The model that `path/to/file.py:build` returns.
+    """Returns the model that `path/to/file.py:build` returns.
 
     Raises:
       InputError: there is no such function, or it fails.
@@ -35,7 +35,7 @@ def model(spelled: str, key: Array) -> Any:
 
 
 def loss(spelled: str) -> str | Callable:
-    """The name of a loss that the probe knows, or the function that `path/to/file.py:loss` names.
+    """Returns the name of a loss that the probe knows, or the function that `path/to/file.py:loss` names.
 
     Raises:
       InputError: there is no such function.
@@ -44,7 +44,7 @@ def loss(spelled: str) -> str | Callable:
 
 
 def batches(spelled: str, examples: int) -> list[Batch]:
-    """The batch, or digits in each shape that image models take, in the order in which to try them.
+    """Returns the batch, or digits in each shape that image models take, in the order in which to try them.
 
     Raises:
       InputError: there is no such file, or it does not hold a batch.
@@ -68,7 +68,7 @@ def batches(spelled: str, examples: int) -> list[Batch]:
 
 
 def read_first(model: Any, batches: list[Batch], loss: str | Callable, options: dict) -> tuple[Batch, probe.Report]:
-    """The first batch that fits the model, and the model's report on it.
+    """Returns the first batch that fits the model, and the model's report on it.
 
     Raises:
       InputError: the probe cannot read the model, or no batch fits it.

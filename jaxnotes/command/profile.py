@@ -13,7 +13,7 @@ MOST_NAMES = 14  # on the axis; beyond it layers are numbered
 
 
 def profile(report: Report):
-    """A figure of a report: log10 gradient norms with theory for a plain stack, sizes, and shares of blocked units.
+    """Returns a figure of a report: log10 gradient norms with theory for a plain stack, sizes, and shares of blocked units.
 
     To be drawn and rendered under `style.PARAMETERS`.
     """

@@ -38,7 +38,7 @@ PARAMETERS: dict[Any, Any] = {
 
 
 def new_figure(panels: int = 1, *, width: float | None = None, height: float = 2.3, share_y: bool = False):
-    """A figure with panels side by side: one column wide for one panel, else two columns.
+    """Returns a figure with panels side by side: one column wide for one panel, else two columns.
 
     Returns:
       (figure, axes): one Axes for a single panel, else an array of them.
@@ -64,7 +64,7 @@ def measured(axes, x, mean, low, high, *, series: int = 0, label: str | None = N
 
 
 def render(figure, suffix: str) -> bytes:
-    """A figure as a file of one of FORMATS; the same figure gives the same bytes under the same parameters."""
+    """Returns a figure as a file of one of FORMATS; the same figure gives the same bytes under the same parameters."""
     buffer = io.BytesIO()
     metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {"Software": None}}[suffix]
     figure.savefig(buffer, format=suffix, metadata=metadata, dpi=200)

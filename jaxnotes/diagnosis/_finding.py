@@ -66,7 +66,7 @@ class Finding:
     remedies: tuple[Remedy, ...]
 
     def as_dict(self) -> dict:
-        """The finding for JSON."""
+        """Returns the finding for JSON."""
         return storable(self)
 
     def __str__(self) -> str:

@@ -59,7 +59,7 @@ def critical_variance(activation: Activation) -> float:
 
 
 def log10_gradient_ratio(found: list[Gain]) -> float:
-    """Predicted log10 of the gradient norm at the first of these layers over that at the last."""
+    """Returns the predicted log10 of the gradient norm at the first of these layers over that at the last."""
     return sum(gain.log10_gradient for gain in found)
 
 

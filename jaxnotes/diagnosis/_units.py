@@ -94,7 +94,7 @@ def constant(report: Report) -> list[Finding]:
 
 
 def nonfinite(report: Report) -> list[Finding]:
-    """The first value that is not finite."""
+    """Returns the first value that is not finite."""
     where = next((layer for layer in report.layers if layer.nonfinite), None)
     back = next((layer for layer in reversed(report.layers) if layer.nonfinite_gradient), None)
     if where is None and back is None and not report.nonfinite_inputs and math.isfinite(report.loss):

@@ -52,7 +52,7 @@ class Verified:
     gone: bool
 
     def as_dict(self) -> dict:
-        """The comparison for JSON."""
+        """Returns the comparison for JSON."""
         return storable(self)
 
     def __str__(self) -> str:
@@ -67,7 +67,7 @@ class Verified:
 
 
 def measured(report: Report, findings: Findings) -> Measured:
-    """The numbers of a report that `verify` sets side by side."""
+    """Returns the numbers of a report that `verify` sets side by side."""
     first, last = ends([place.log10_gradient for place in depth_profile(report)])
     saturated = [x.saturated_fraction for x in report.layers if x.activation_function and x.activation_function.saturates]
     dead = [x.dead_fraction for x in report.layers if x.activation]
@@ -99,7 +99,7 @@ def verify(findings: Findings, report: Report, model: Any, batch: Any, loss: Any
 
 
 def applied(remedy: Remedy, model: Any) -> Any:
-    """A copy of the model with the remedy's weights rescaled and biases set to 0."""
+    """Returns a copy of the model with the remedy's weights rescaled and biases set to 0."""
     factors: dict[tuple[str, ...], list[float]] = {}
     for name, factor in remedy.scales:
         factors.setdefault(tuple(name.split("/")), []).append(factor)
@@ -115,7 +115,7 @@ def applied(remedy: Remedy, model: Any) -> Any:
 
 
 def _scaled(weight: Array, factors: list[float]) -> Array:
-    """The weight times its factor; of weights stacked over calls each by its own."""
+    """Returns the weight times its factor; of weights stacked over calls each by its own."""
     if len(factors) > 1 and weight.shape[0] == len(factors):
         return weight * jnp.asarray(factors, weight.dtype).reshape(-1, *([1] * (weight.ndim - 1)))
     return weight * jnp.asarray(factors[0], weight.dtype)

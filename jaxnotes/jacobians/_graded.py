@@ -26,7 +26,7 @@ class Rows(NamedTuple):
 
 
 def normalised(mantissa: Float[Array, "rows n"], exponent: Int[Array, "rows"]) -> Rows:
-    """The same matrix as `Rows`."""
+    """Returns the same matrix as `Rows`."""
     largest = jnp.max(jnp.abs(mantissa), axis=1)
     extra = exponent_of(largest)
     return Rows(mantissa * power_of_two(-extra, mantissa.dtype)[:, None], jnp.where(largest == 0, DEAD, exponent + extra))
@@ -40,12 +40,12 @@ def multiply_upper(upper: Float[Array, "n n"], shift: Int[Array, ""], rows: Rows
 
 
 def log_row_norms(rows: Rows) -> Float[Array, "rows"]:
-    """Natural log of each row's Euclidean norm; -inf for zeros."""
+    """Returns the natural log of each row's Euclidean norm; -inf for zeros."""
     return safe_log(_norms(rows.mantissa)) + LOG_TWO * rows.exponent.astype(rows.mantissa.dtype)
 
 
 def orthogonalised(rows: Rows) -> tuple[Rows, Float[Array, ""]]:
-    """(rows, cosine): rotated until all rows are orthogonal, so that their norms are the singular values, in no order.
+    """Returns (rows, cosine): rotated until all rows are orthogonal, so that their norms are the singular values, in no order.
 
     cosine: the largest that was left between two rows; the singular values' relative error from it is at most n times that.
     """
@@ -120,7 +120,7 @@ def _norms(mantissa: Array) -> Array:
 
 
 def _ratio(norm_a: Array, exponent_a: Array, norm_b: Array, exponent_b: Array) -> Array:
-    """Norm of row b by norm of row a."""
+    """Returns the norm of row b by norm of row a."""
     return jnp.where(
         norm_b == 0, 0, norm_b / jnp.where(norm_a == 0, 1, norm_a) * power_of_two(exponent_b - exponent_a, norm_a.dtype)
     )

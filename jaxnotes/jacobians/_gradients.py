@@ -19,7 +19,7 @@ from jaxnotes.jacobians._stack import accumulation_dtype, check_scalar_loss, che
 def gradient_norms(
     f: Callable, params: PyTree, x: Float[Array, "batch *features"], loss: Callable
 ) -> Float[Array, "depth_and_one"]:
-    """[depth + 1] RMS over the batch of the Euclidean norm of dloss/dh_l, l = 0 … L, from one backward pass.
+    """Returns [depth + 1] RMS over the batch of the Euclidean norm of dloss/dh_l, l = 0 … L, from one backward pass.
 
     f: (layer_params, h) -> h, the same for every layer and free to mix examples; params: stacked on axis 0; h_0 = x;
     loss: h_L -> scalar. Norms of float16 and bfloat16 gradients are float32. Raises ValueError or TypeError for shapes that do
@@ -33,7 +33,7 @@ def gradient_norms(
 def value_and_gradient_norms(
     f: Callable, params: PyTree, x: Float[Array, "batch *features"], loss: Callable
 ) -> tuple[Float[Array, ""], PyTree, Float[Array, "depth_and_one"]]:
-    """(loss, its gradient by params, `gradient_norms`), from the same single backward pass."""
+    """Returns (loss, its gradient by params, `gradient_norms`), from the same single backward pass."""
     check_stack(f, params, x)
     check_scalar_loss(loss, x)
     return _value_and_gradient_norms(f, params, x, loss)
@@ -62,7 +62,7 @@ def gradient_norms_by_added_zeros(
 
 
 def zeros_for_norms(params: PyTree, x: Float[Array, "batch *features"]) -> Float[Array, "depth_and_one"]:
-    """The zeros that `tapped_stack` takes: one for each of h_0 … h_L."""
+    """Returns the zeros that `tapped_stack` takes: one for each of h_0 … h_L."""
     return jnp.zeros(depth_of(params) + 1, accumulation_dtype(x.dtype))
 
 

@@ -22,7 +22,7 @@ from jaxnotes.jacobians._stack import accumulation_dtype, check_per_example, che
 def path_contributions(
     branch: Callable, params: PyTree, x: Float[Array, "batch width"], loss: Callable, *, branch_scale: float | Array = 1.0
 ) -> Float[Array, "depth_and_one batch width"]:
-    """[depth + 1, batch, width]: what all paths through exactly k = 0 … depth branches contribute to dloss/dh_0.
+    """Returns [depth + 1, batch, width]: what all paths through exactly k = 0 … depth branches contribute to dloss/dh_0.
 
     The residual layer is h + branch_scale * branch(layer_params, h). They sum to dloss/dh_0; that of length 0 is dloss/dh_L.
     O(depth²) vector products in one scan. Contributions beyond x's dtype under- or overflow: see `log_path_norms`. Raises
@@ -49,7 +49,7 @@ def log_path_norms(
 
 
 def log_path_counts(depth: int) -> np.ndarray:
-    """[depth + 1] natural log of the number of paths of each length, the binomial coefficients; float64."""
+    """Returns [depth + 1] natural log of the number of paths of each length, the binomial coefficients; float64."""
     if depth < 1:
         raise ValueError(f"depth is {depth}, expected at least 1")
     logs = [math.lgamma(depth + 1) - math.lgamma(k + 1) - math.lgamma(depth - k + 1) for k in range(depth + 1)]
@@ -58,7 +58,7 @@ def log_path_counts(depth: int) -> np.ndarray:
 
 @partial(jax.jit, static_argnames=("branch", "loss"))
 def _scaled_contributions(branch, params, x, loss, branch_scale):
-    """(vectors [depth + 1, batch, width], exponents [depth + 1, batch]): a contribution is vector · 2^exponent."""
+    """Returns (vectors [depth + 1, batch, width], exponents [depth + 1, batch]): a contribution is vector · 2^exponent."""
     dtype, depth = accumulation_dtype(x.dtype), depth_of(params)
     scale = jnp.asarray(branch_scale).astype(x.dtype)
 
@@ -81,13 +81,13 @@ def _scaled_contributions(branch, params, x, loss, branch_scale):
 
 
 def _normalised(vectors: Array, exponents: Array) -> tuple[Array, Array]:
-    """The same numbers with every vector's largest entry in [1/2, 1), or 0."""
+    """Returns the same numbers with every vector's largest entry in [1/2, 1), or 0."""
     extra = exponent_of(jnp.max(jnp.abs(vectors), axis=-1))
     return vectors * power_of_two(-extra, vectors.dtype)[..., None], exponents + extra
 
 
 def _sum(a: tuple[Array, Array], b: tuple[Array, Array]) -> tuple[Array, Array]:
-    """The sum of two scaled vectors; a zero vector's exponent does not count."""
+    """Returns the sum of two scaled vectors; a zero vector's exponent does not count."""
     lowest = jnp.iinfo(jnp.int32).min // 2
     exponent_a, exponent_b = (jnp.where(jnp.any(vectors != 0, axis=-1), exponents, lowest) for vectors, exponents in (a, b))
     common = jnp.maximum(exponent_a, exponent_b)

@@ -13,7 +13,7 @@ from jaxnotes.jacobians._stack import accumulation_dtype, check_per_example, dep
 
 
 def local_jacobians(f: Callable, params: PyTree, x: Float[Array, "batch n"]) -> Float[Array, "depth batch n n"]:
-    """[depth, batch, n, n] dh_{l+1}/dh_l of every layer and example: entry [l, b, i, j] is dh_{l+1},i / dh_l,j.
+    """Returns [depth, batch, n, n] dh_{l+1}/dh_l of every layer and example: entry [l, b, i, j] is dh_{l+1},i / dh_l,j.
 
     Arguments and errors as `end_to_end`.
     """
@@ -22,7 +22,7 @@ def local_jacobians(f: Callable, params: PyTree, x: Float[Array, "batch n"]) -> 
 
 
 def end_to_end(f: Callable, params: PyTree, x: Float[Array, "batch n"]) -> Float[Array, "depth_and_one batch n n"]:
-    """[depth + 1, batch, n_L, n_l] dh_L/dh_l for every l = 0 … L, in one backward sweep of identity cotangents.
+    """Returns [depth + 1, batch, n_L, n_l] dh_L/dh_l for every l = 0 … L, in one backward sweep of identity cotangents.
 
     O(depth) products. f: (layer_params, h) -> h acting on a batch, the same for every layer; params: stacked on axis 0; h_0 =
     x. Entries under- and overflow as their dtype does: see `log_frobenius_norms` and `log_singular_values`. Raises ValueError
@@ -44,7 +44,7 @@ def log_frobenius_norms(f: Callable, params: PyTree, x: Float[Array, "batch n"])
 
 
 def identity_cotangents(x: Float[Array, "batch n"]) -> Float[Array, "n batch n"]:
-    """The n unit vectors, the same for every example."""
+    """Returns the n unit vectors, the same for every example."""
     return jnp.broadcast_to(jnp.eye(x.shape[1], dtype=x.dtype)[:, None], (x.shape[1], *x.shape))
 
 
@@ -72,7 +72,7 @@ def rescaled_sweep(f: Callable, params: PyTree, x: Array, cotangents: Float[Arra
 
 
 def _squares(cotangents: Float[Array, "k batch n"], axes: tuple[int, ...]) -> tuple[Array, Array, Array]:
-    """(sums over axes of squares / 4^extra, extra [batch], exponent [batch] of the remaining root).
+    """Returns (sums over axes of squares / 4^extra, extra [batch], exponent [batch] of the remaining root).
 
     extra is 0 but where the gain of a single layer takes the squares out of their dtype's range, which costs a second look.
     """

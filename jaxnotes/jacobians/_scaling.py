@@ -27,7 +27,7 @@ def exponent_of(size: Float[Array, "*shape"]) -> Int[Array, "*shape"]:
 
 
 def _layout(dtype) -> tuple[DTypeLike, int, int]:
-    """(integer of the same size, bits of the mantissa, bias of the exponent)."""
+    """Returns (integer of the same size, bits of the mantissa, bias of the exponent)."""
     info = jnp.finfo(dtype)
     return (jnp.int64 if info.bits == 64 else jnp.int32), info.nmant, 1 - int(info.minexp)
 
@@ -39,13 +39,13 @@ def safe_log(size: Array) -> Array:
 
 
 def safe_sqrt(square: Array) -> Array:
-    """Square root with derivative 0 at 0."""
+    """Returns the square root with derivative 0 at 0."""
     positive = square != 0
     return jnp.where(positive, jnp.sqrt(jnp.where(positive, square, 1)), 0)
 
 
 def scaled_squares(values: Array, axes: tuple[int, ...]) -> tuple[Array, Array]:
-    """(squares, exponent): the sum over axes of values² is squares · 4^exponent, for any size of the values."""
+    """Returns (squares, exponent): the sum over axes of values² is squares · 4^exponent, for any size of the values."""
     # The barrier keeps XLA from squaring a constant before it is scaled.
     values = jax.lax.optimization_barrier(values.astype(accumulation_dtype(values.dtype)))
     largest = jax.lax.stop_gradient(jnp.max(jnp.abs(values), axis=axes, keepdims=True))
@@ -55,6 +55,6 @@ def scaled_squares(values: Array, axes: tuple[int, ...]) -> tuple[Array, Array]:
 
 
 def rms_norm(values: Array) -> Array:
-    """Square root of the mean over axis 0 of each example's squared Euclidean norm."""
+    """Returns the square root of the mean over axis 0 of each example's squared Euclidean norm."""
     squares, exponent = scaled_squares(values, tuple(range(values.ndim)))
     return safe_sqrt(squares / values.shape[0]) * power_of_two(exponent, squares.dtype)

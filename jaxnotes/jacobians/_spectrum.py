@@ -42,7 +42,7 @@ class Spectrum(NamedTuple):
 def log_singular_values(
     f: Callable, params: PyTree, x: Float[Array, "batch n"], *, dtype=None
 ) -> Float[Array | np.ndarray, "batch n"]:
-    """[batch, n] natural logs of the singular values of dh_L/dh_0, descending; -inf for a singular value of 0.
+    """Returns [batch, n] natural logs of the singular values of dh_L/dh_0, descending; -inf for a singular value of 0.
 
     dtype: jnp.float32 or jnp.float64, in which params and x are taken and the whole computation, the forward pass included,
     is done. Default: x's own, at least float32. float64 needs no switch of the process, and is then a NumPy array, since JAX
@@ -125,7 +125,7 @@ def _values_and_error(f, params, x):
 
 
 def _singular_values(rows, variance, lost):
-    """(natural logs of the singular values, estimated error), [batch, n] each, descending."""
+    """Returns (natural logs of the singular values, estimated error), [batch, n] each, descending."""
     before = jax.vmap(log_row_norms)(rows)
     rotated, cosine = jax.vmap(orthogonalised)(rows)
     values = jax.vmap(log_row_norms)(rotated)
@@ -139,14 +139,14 @@ def _singular_values(rows, variance, lost):
 
 
 def _push(f, layer, basis: Float[Array, "batch n k"]) -> Array:
-    """The layer's Jacobian times basis."""
+    """Returns the layer's Jacobian times basis."""
     layer_params, h = layer
     push = jax.linearize(partial(f, layer_params), h)[1]
     return jax.vmap(push, 2, 2)(basis)
 
 
 def _pull(f, layer, basis: Float[Array, "batch n k"]) -> Array:
-    """The layer's Jacobian, transposed, times basis."""
+    """Returns the layer's Jacobian, transposed, times basis."""
     layer_params, h = layer
     return pull_back(f, layer_params, h, basis, axis=2)
 
@@ -164,7 +164,7 @@ def _layer_ranks(f, layers) -> Int[Array, "depth batch"]:
 
 
 def _basis_pulled_back(f, layers) -> Float[Array, "batch n n"]:
-    """An orthogonal basis close to the right singular vectors."""
+    """Returns an orthogonal basis close to the right singular vectors."""
     batch, n = layers[1].shape[1:]
 
     def back(basis, layer):
@@ -179,7 +179,7 @@ def _basis_pulled_back(f, layers) -> Float[Array, "batch n n"]:
 
 
 def _graded_rows(move: Callable, f, layers, basis, ranks, *, reverse: bool = False):
-    """(basis, W, variance, lost): the product of all layers times the given basis is basis @ W, W as graded `Rows`.
+    """Returns (basis, W, variance, lost): the product of all layers times the given basis is basis @ W, W as graded `Rows`.
 
     variance: [batch, n] of the relative error of each row in units of eps, a random walk of the layers' errors; lost: [batch,
     n] rows that vanished in rounding noise and not by exact zeros.
@@ -202,7 +202,7 @@ def _graded_rows(move: Callable, f, layers, basis, ranks, *, reverse: bool = Fal
 
 
 def _qr_by_rows(matrix: Float[Array, "batch n n"]) -> tuple[Array, Array, Array]:
-    """(Q, R, size): with the largest rows first, so that small rows (saturated units) keep their relative accuracy.
+    """Returns (Q, R, size): with the largest rows first, so that small rows (saturated units) keep their relative accuracy.
 
     Householder's QR is then stable row by row (Cox and Higham 1998). size: [batch, n], eps times which is the error of a row
     of R.

@@ -11,7 +11,7 @@ from jaxtyping import Float, PyTree
 
 
 def depth_of(params: PyTree) -> int:
-    """The number of layers: the leading size that all leaves of the stacked parameters share.
+    """Returns the number of layers: the leading size that all leaves of the stacked parameters share.
 
     Raises ValueError where there is no leaf, no layer, or no common leading size.
     """
@@ -31,7 +31,7 @@ def depth_of(params: PyTree) -> int:
 
 
 def check_stack(f: Callable, params: PyTree, x: Array) -> int:
-    """The depth, after checks of shapes and dtypes, and of values where these are concrete.
+    """Returns the depth, after checks of shapes and dtypes, and of values where these are concrete.
 
     Raises TypeError for a layer that is no hashable callable and for integer inputs; ValueError for shapes that do not chain
     and for NaN or infinity in x or params.
@@ -88,7 +88,7 @@ def check_per_example(f: Callable, params: PyTree, x: Array) -> int:
 
 
 def accumulation_dtype(dtype) -> jnp.dtype:
-    """The dtype of norms and sums: float32 for float16 and bfloat16, else the dtype itself."""
+    """Returns the dtype of norms and sums: float32 for float16 and bfloat16, else the dtype itself."""
     return jnp.dtype(jnp.float64 if dtype == jnp.float64 else jnp.float32)
 
 

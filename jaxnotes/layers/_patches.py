@@ -43,5 +43,5 @@ def _times(patches: Array, weight: Array) -> Array:
 
 
 def _patches(x: Array, kernel: tuple[int, ...], stride: tuple[int, ...]) -> Array:
-    """[batch, *windows, cells * n_in] what each window sees."""
+    """Returns [batch, *windows, cells * n_in] what each window sees."""
     return jnp.concatenate(list(cells(x, kernel, stride)), axis=-1)

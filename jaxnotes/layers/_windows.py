@@ -12,7 +12,7 @@ MODES = {"VALID": None, "SAME": "constant", "CIRCULAR": "wrap", "REFLECT": "refl
 
 
 def per_axis(value: int | Sequence[int], axes: int, name: str) -> tuple[int, ...]:
-    """A size for each spatial axis, from one for all or one each.
+    """Returns a size for each spatial axis, from one for all or one each.
 
     Raises:
       ValueError: not one or `axes` numbers, or one below 1.
@@ -24,7 +24,7 @@ def per_axis(value: int | Sequence[int], axes: int, name: str) -> tuple[int, ...
 
 
 def spatial_axes(x: Array, name: str = "x") -> int:
-    """Number of spatial axes of [batch, *spatial, channels].
+    """Returns the number of spatial axes of [batch, *spatial, channels].
 
     Raises:
       TypeError: x is not of a floating type.

@@ -146,7 +146,7 @@ ACTIVATIONS: Mapping[str, Activation] = MappingProxyType(
 
 
 def by_name(name: str) -> Activation:
-    """The activation function of a name.
+    """Returns the activation function of a name.
 
     Raises:
       ValueError: there is none of that name; the message lists the names.
@@ -157,12 +157,12 @@ def by_name(name: str) -> Activation:
 
 
 def derivative(activation: Activation) -> Activation:
-    """The elementwise derivative of an elementwise function, by forward differentiation."""
+    """Returns the elementwise derivative of an elementwise function, by forward differentiation."""
     return lambda x: jax.jvp(activation, (x,), (jnp.ones_like(x),))[1]
 
 
 def saturated_fraction(activation: Activation, x: Float[Array, "*shape"], threshold: float = 0.05) -> Float[Array, ""]:
-    """Fraction of units whose slope is small.
+    """Returns the fraction of units whose slope is small.
 
     A unit counts as saturated where |φ'(x)| < threshold · max |φ'|, the maximum taken over inputs in [-10, 10].
 

@@ -11,7 +11,7 @@ Limit = float | int | Float[Array, ""]
 
 
 def clip_by_value(gradients: Any, limit: Limit) -> Any:
-    """Each entry cut to [-limit, limit]: bounds every entry and may turn the gradient. NaN stays NaN.
+    """Returns each entry cut to [-limit, limit]: bounds every entry and may turn the gradient. NaN stays NaN.
 
     Args:
       gradients: pytree of floating-point arrays.
@@ -26,7 +26,7 @@ def clip_by_value(gradients: Any, limit: Limit) -> Any:
 
 
 def clip_by_global_norm(gradients: Any, limit: Limit) -> Any:
-    """All entries times min(1, limit / norm): bounds the Euclidean norm of the whole tree and keeps the direction.
+    """Returns all entries times min(1, limit / norm): bounds the Euclidean norm of the whole tree and keeps the direction.
 
     Finite for finite gradients of any size, also where their norm overflows, and for a gradient or a limit of 0.
     A gradient with an infinite or NaN entry gives NaN.
@@ -52,7 +52,7 @@ def clip_by_global_norm(gradients: Any, limit: Limit) -> Any:
 
 
 def global_norm(tree: Any) -> Float[Array, ""]:
-    """Euclidean norm over all leaves, without under- or overflow on the way; its gradient at 0 is 0.
+    """Returns the Euclidean norm over all leaves, without under- or overflow on the way; its gradient at 0 is 0.
 
     Raises:
       TypeError: a leaf that is not a floating-point array.
@@ -63,7 +63,7 @@ def global_norm(tree: Any) -> Float[Array, ""]:
 
 
 def direction_cosine(before: Any, after: Any) -> Float[Array, ""]:
-    """Cosine of the angle between two trees as vectors: 1 where clipping only shortened the gradient.
+    """Returns the cosine of the angle between two trees as vectors: 1 where clipping only shortened the gradient.
 
     0 where either is zero, which has no direction.
 
@@ -88,7 +88,7 @@ def direction_cosine(before: Any, after: Any) -> Float[Array, ""]:
 
 
 def _scaled_norm(tree: Any) -> tuple[Array, Array]:
-    """(scale, norm / scale), the scale near the largest magnitude; float64 where a leaf is, else float32."""
+    """Returns (scale, norm / scale), the scale near the largest magnitude; float64 where a leaf is, else float32."""
     leaves = jax.tree.leaves(tree)
     dtype = jnp.float64 if any(leaf.dtype == jnp.float64 for leaf in leaves) else jnp.float32
     leaves = [leaf.astype(dtype) for leaf in leaves]

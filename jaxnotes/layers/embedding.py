@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Integer, Key
 def embedding_init(
     key: Key[Array, ""], n_symbols: int, width: int, *, variance: float | Float[Array, ""] | None = None, dtype=jnp.float32
 ) -> dict[str, Array]:
-    """A table of independent Gaussian entries.
+    """Returns a table of independent Gaussian entries.
 
     Args:
       key: random key.
@@ -34,7 +34,7 @@ def embedding_init(
 
 
 def embedding(params: dict[str, Array], indices: Integer[Array, "*shape"]) -> Float[Array, "*shape width"]:
-    """The rows of the symbols: equal, in value and gradient, to their one-hot codes times the table.
+    """Returns the rows of the symbols: equal, in value and gradient, to their one-hot codes times the table.
 
     An index outside 0 … n_symbols − 1, negative ones included, gives a row of NaN and no gradient, under jit as outside of it:
     a wrong symbol shows up in the loss instead of being taken for another one. Unlike in a product with one-hot codes, a NaN in

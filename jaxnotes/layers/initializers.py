@@ -84,7 +84,7 @@ INITIALIZERS: Mapping[str, Initializer] = MappingProxyType(
 
 
 def by_name(name: str) -> Initializer:
-    """The initializer of a name.
+    """Returns the initializer of a name.
 
     Raises:
       ValueError: there is none of that name; the message lists the names.

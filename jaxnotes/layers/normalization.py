@@ -31,7 +31,7 @@ def batch_norm_state(features: int, dtype=jnp.float32) -> dict[str, Array]:
 
 
 def mean_and_variance(x: Float[Array, "*shape"], axes: int | Sequence[int]) -> tuple[Array, Array]:
-    """Mean and biased variance over axes, which stay with size 1; in two passes; float32 for 16-bit x.
+    """Returns the mean and biased variance over axes, which stay with size 1; in two passes; float32 for 16-bit x.
 
     Squares leave float32 where |x − μ| passes 1.8e19.
     """
@@ -171,7 +171,7 @@ def group_norm(
 
 
 def _batch_statistics(x: Array) -> tuple[Array, Array]:
-    """Mean and biased variance of each feature over the batch and all axes between."""
+    """Returns the mean and biased variance of each feature over the batch and all axes between."""
     if math.prod(x.shape[:-1]) == 0:
         raise ValueError(f"x has shape {x.shape}: a batch without examples has no statistics to train with")
     return mean_and_variance(x, tuple(range(x.ndim - 1)))
@@ -222,7 +222,7 @@ def _check_features(x: Array, params: dict[str, Array]) -> None:
 
 
 def _check_axes(params: dict[str, Array], x: Array, axes: int | Sequence[int]) -> tuple[int, ...]:
-    """The axes as positive numbers in order."""
+    """Returns the axes as positive numbers in order."""
     given = (axes,) if isinstance(axes, int) else tuple(axes)
     positive = sorted(axis + x.ndim if axis < 0 else axis for axis in given)
     if not positive or len(set(positive)) < len(positive) or not 0 <= positive[0] <= positive[-1] < x.ndim:

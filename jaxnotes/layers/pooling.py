@@ -51,7 +51,7 @@ def average_pool(
     padding: str = "VALID",
     count_padding: bool = False,
 ) -> Float[Array, "batch *windows channels"]:
-    """Mean of each window.
+    """Returns the mean of each window.
 
     [1, 2] with window 2, stride 1 and SAME gives [1.5, 2] without the padded cells and [1.5, 1] with them.
 
@@ -84,7 +84,7 @@ def average_pool(
 
 
 def global_max_pool(x: Float[Array, "batch *spatial channels"]) -> Float[Array, "batch channels"]:
-    """Largest value of each channel; the gradient is shared by the cells that hold it.
+    """Returns the largest value of each channel; the gradient is shared by the cells that hold it.
 
     Raises:
       TypeError: x is not of a floating type.
@@ -94,7 +94,7 @@ def global_max_pool(x: Float[Array, "batch *spatial channels"]) -> Float[Array, 
 
 
 def global_average_pool(x: Float[Array, "batch *spatial channels"]) -> Float[Array, "batch channels"]:
-    """Mean of each channel (Lin, Chen and Yan 2014).
+    """Returns the mean of each channel (Lin, Chen and Yan 2014).
 
     Raises:
       TypeError: x is not of a floating type.

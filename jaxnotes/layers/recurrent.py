@@ -201,7 +201,7 @@ def _zeros(params: Params, x: Array) -> Array:
 
 
 def _gates_init(key, gates: int, n_in: int, width: int, initializer, recurrent_initializer, dtype) -> Params:
-    """Every gate's matrices are drawn apart, so that each has the initializer's own variance or orthogonality."""
+    """Draws every gate's matrices apart, so that each has the initializer's own variance or orthogonality."""
 
     def side_by_side(draw: Initializer, key: Array, n_in: int) -> Array:
         drawn = jax.vmap(lambda key_gate: draw(key_gate, n_in, width, dtype))(jax.random.split(key, gates))

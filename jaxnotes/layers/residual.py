@@ -56,5 +56,5 @@ def depth_scale(depth: int) -> float:
 
 
 def zero_initialised(params: Any) -> Any:
-    """The same parameters with every entry 0: the block starts as the identity (Zhang et al. 2019, Fixup)."""
+    """Returns the same parameters with every entry 0: the block starts as the identity (Zhang et al. 2019, Fixup)."""
     return jax.tree.map(jnp.zeros_like, params)

@@ -49,7 +49,7 @@ def name(activation: ScalarFunction) -> str:
 
 
 def compiled(activation: ScalarFunction, order: int) -> Callable:
-    """The checked and compiled function; kept for as long as the activation is among the last in use."""
+    """Returns the checked and compiled function; kept for as long as the activation is among the last in use."""
     try:
         hash(activation)
     except TypeError:

@@ -8,7 +8,7 @@ Result = float | np.ndarray
 
 
 def real(name: str, value: ArrayLike, low: float = -np.inf, high: float = np.inf) -> np.ndarray:
-    """The value as a float64 array.
+    """Returns the value as a float64 array.
 
     Raises:
       TypeError: it is traced, or not made of real numbers.
@@ -31,12 +31,12 @@ def real(name: str, value: ArrayLike, low: float = -np.inf, high: float = np.inf
 
 
 def variance(name: str, value: ArrayLike) -> np.ndarray:
-    """A variance: finite and not negative."""
+    """Returns the value as a variance: finite and not negative."""
     return real(name, value, 0.0)
 
 
 def count(name: str, value: int, low: int) -> int:
-    """An integer of at least `low`."""
+    """Returns the value as an integer of at least `low`."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
         raise TypeError(f"{name} must be an integer, got {value!r}")
     if value < low:
@@ -45,7 +45,7 @@ def count(name: str, value: int, low: int) -> int:
 
 
 def broadcast(**arrays: np.ndarray) -> tuple[np.ndarray, ...]:
-    """The arrays at their common shape.
+    """Returns the arrays at their common shape.
 
     Raises:
       ValueError: the shapes do not broadcast; the message names them.
@@ -58,5 +58,5 @@ def broadcast(**arrays: np.ndarray) -> tuple[np.ndarray, ...]:
 
 
 def result(array: np.ndarray | np.floating) -> Result:
-    """A Python float where the arguments were scalars, else the float64 array."""
+    """Returns a Python float where the arguments were scalars, else the float64 array."""
     return float(array) if np.ndim(array) == 0 else np.asarray(array)

@@ -14,7 +14,7 @@ from jaxnotes.meanfield._quadrature import expectation
 
 
 def batch_norm_gain(activation: ScalarFunction) -> float:
-    """Gain of the squared gradient per layer of linear map, batch normalisation and φ, at infinite width and batch.
+    """Returns the gain of the squared gradient per layer of linear map, batch normalisation and φ, at infinite width and batch.
 
     Normalisation makes the pre-activations N(0, 1) over the batch, those of different examples uncorrelated; the next one
     divides by the standard deviation of Wφ over the batch. So E φ'(z)² / Var φ(z), whatever the weight variance: π / (π - 1)
@@ -38,7 +38,7 @@ def batch_norm_gain(activation: ScalarFunction) -> float:
 
 
 def residual_gain(chi_branch: ArrayLike, depth: ArrayLike, branch_scale: ArrayLike = 1.0) -> Result:
-    """(1 + s² χ)^L: gain of the squared gradient across L blocks h + s F(h), the branch F having gain χ.
+    """Returns (1 + s² χ)^L: gain of the squared gradient across L blocks h + s F(h), the branch F having gain χ.
 
     The branch's last weights are independent of everything before and have mean 0, so both paths' squares add. Infinite where
     it leaves float64: use `log_residual_gain`.
@@ -79,7 +79,7 @@ def variance_trajectory(
     *,
     branch_scale: float | None = None,
 ) -> np.ndarray:
-    """[depth + 1] variances q_0 = q, …, q_L, float64.
+    """Returns [depth + 1] variances q_0 = q, …, q_L, float64.
 
     Args:
       activation: φ, as in `variance_map`.
@@ -141,7 +141,7 @@ def log_norm_variance(
     width: int,
     q: float | None = None,
 ) -> float:
-    """Variance over random networks of ln ‖J u‖², the natural log of the SQUARED norm, to leading order in 1/n.
+    """Returns the variance over random networks of ln ‖J u‖², the natural log of the SQUARED norm, to leading order in 1/n.
 
     J is the Jacobian dh_L/dh_0 of pre-activations across L layers h <- W φ(h) + b of width n; u is a vector of random
     direction independent of h_0, whose entries are N(0, q); weights and biases are Gaussian. To this order it is the law of the

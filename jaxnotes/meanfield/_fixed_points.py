@@ -126,7 +126,7 @@ def correlation_fixed_point(
 
 
 def depth_scales(activation: ScalarFunction, weight_variance: ArrayLike, bias_variance: ArrayLike) -> tuple[Result, Result]:
-    """(ξ_q, ξ_c): depths over which variance and correlation approach q* and c* by a factor e.
+    """Returns (ξ_q, ξ_c): depths over which variance and correlation approach q* and c* by a factor e.
 
     ξ = -1 / ln(slope), of the variance map at q* and of the correlation map at c* (Schoenholz et al. 2017); infinite
     where the slope is 1, 0 where it is 0. At q* = 0 both slopes are χ. The gradient's own scale is 1 / |ln χ|, which is ξ_c
@@ -180,7 +180,7 @@ def critical_weight_variance(activation: ScalarFunction, bias_variance: ArrayLik
 
 
 def is_homogeneous(activation: ScalarFunction) -> bool:
-    """Whether φ(λx) = λ φ(x) for λ > 0, at 66 scales from 1e-8 to 1e8."""
+    """Returns whether φ(λx) = λ φ(x) for λ > 0, at 66 scales from 1e-8 to 1e8."""
     scales = np.append(np.logspace(-8, 8, 65), 1.0)
     for side in (1.0, -1.0):
         ratios = evaluate(activation, side * scales) / scales
@@ -230,7 +230,7 @@ def _correlation_fixed_point(activation: ScalarFunction, gain: float, q: float, 
         return 1.0
 
     def rise(c: float) -> float:
-        """(1 - C(c)) / (1 - c) - 1, which is -C(0) at 0 and χ - 1 > 0 at 1."""
+        """Returns (1 - C(c)) / (1 - c) - 1, which is -C(0) at 0 and χ - 1 > 0 at 1."""
         return (1 - float(correlation_map(activation, c, q, weights, biases))) / (1 - c) - 1
 
     if rise(0.0) >= -_ROUNDING:

@@ -12,7 +12,7 @@ from jaxnotes.meanfield._quadrature import expectation, pair_expectation
 
 
 def variance_map(activation: ScalarFunction, q: ArrayLike, weight_variance: ArrayLike, bias_variance: ArrayLike) -> Result:
-    """Variance of the next layer's pre-activations, σ_w² E φ(√q z)² + σ_b² (Poole et al. 2016).
+    """Returns the variance of the next layer's pre-activations, σ_w² E φ(√q z)² + σ_b² (Poole et al. 2016).
 
     Args:
       activation: φ, any function from a scalar to a scalar that JAX can trace; kinks and jumps are found.
@@ -64,7 +64,7 @@ def correlation_map(
     bias_variance: ArrayLike,
     q2: ArrayLike | None = None,
 ) -> Result:
-    """Correlation of two inputs' pre-activations in the next layer (Poole et al. 2016).
+    """Returns the correlation of two inputs' pre-activations in the next layer (Poole et al. 2016).
 
     (σ_w² E φ(u) φ(v) + σ_b²) / √(V(q) V(q2)) with (u, v) Gaussian of variances q, q2 and correlation c, V the variance map; at
     the fixed point V(q*) = q*.

@@ -105,7 +105,7 @@ def _refine(activation: ScalarFunction, edges: np.ndarray, accuracy: Accuracy) -
 def _is_smooth(
     activation: ScalarFunction, left: np.ndarray, right: np.ndarray, scales: np.ndarray, accuracy: Accuracy
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Whether polynomials through some points of each panel predict φ and φ' at others.
+    """Returns whether polynomials through some points of each panel predict φ and φ' at others.
 
     `scales` are the largest |φ| and |φ'| seen so far for |x| <= CENTRE; they come back updated.
     """
@@ -147,7 +147,7 @@ def _worst(edges: np.ndarray, smooth: np.ndarray, run: np.ndarray) -> float:
 
 
 def _kinks(activation: ScalarFunction, edges: np.ndarray) -> np.ndarray:
-    """The inner edges that a smooth panel cannot straddle."""
+    """Returns the inner edges that a smooth panel cannot straddle."""
     width = np.diff(edges)
     reach = np.minimum(width[:-1], width[1:]) / 2
     inner = edges[1:-1]

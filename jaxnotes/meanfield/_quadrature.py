@@ -86,7 +86,7 @@ def pair_expectation(activation: ScalarFunction, order: int, c: float, q1: float
 def _conditional_expectation(
     activation: ScalarFunction, order: int, mean: np.ndarray, slack: float, scale: float, edges: np.ndarray
 ) -> np.ndarray:
-    """[points] E[f(scale (mean + slack z))] over z ~ N(0, 1) for each mean."""
+    """Returns [points] E[f(scale (mean + slack z))] over z ~ N(0, 1) for each mean."""
     found = np.zeros(mean.shape)
     reach = LIMIT * (np.abs(mean).max() + slack)
     edges = edges[(edges >= -scale * reach) & (edges <= scale * reach)]

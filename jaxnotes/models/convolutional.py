@@ -124,7 +124,7 @@ def convolutional(
     head: str,
     padding: str = "SAME",
 ) -> Float[Array, "batch n_out"]:
-    """Output of the classifier, before any softmax.
+    """Returns the output of the classifier, before any softmax.
 
     Args:
       params: from `convolutional_init` with the same pool and head.

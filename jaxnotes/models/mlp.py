@@ -73,7 +73,7 @@ def hidden_layer(activation: Activation) -> Callable[[dict[str, Array], Array], 
 def mlp(
     params: dict[str, dict[str, Array]], x: Float[Array, "batch n_in"], *, activation: Activation
 ) -> Float[Array, "batch n_out"]:
-    """Output of the MLP, before any softmax.
+    """Returns the output of the MLP, before any softmax.
 
     Raises:
       TypeError: x is not of a floating type.

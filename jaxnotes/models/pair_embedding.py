@@ -25,7 +25,7 @@ def pair_embedding_init(
 def pair_embedding(
     params: dict[str, dict[str, Array]], left: Integer[Array, "*shape"], right: Integer[Array, "*shape"]
 ) -> Float[Array, "*shape"]:
-    """The score of each pair, the dot product of its rows: the log-odds that the pair occurs.
+    """Returns the score of each pair, the dot product of its rows: the log-odds that the pair occurs.
 
     Skip-gram is this with words and their contexts (Mikolov et al. 2013), logistic matrix factorisation with users and items.
     An index outside its table gives NaN.

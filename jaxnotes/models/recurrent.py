@@ -42,7 +42,7 @@ def recurrent_classifier_init(
 def recurrent_classifier(
     params: dict[str, Any], x: Float[Array, "batch time n_in"], *, cell: str
 ) -> Float[Array, "batch n_out"]:
-    """Logits, before any softmax, from the hidden state after the last step.
+    """Returns the logits, before any softmax, from the hidden state after the last step.
 
     Raises:
       TypeError: x is not of a floating type.

@@ -54,7 +54,7 @@ def residual_network(
     branch_scale: float | Float[Array, ""] = 1.0,
     shortcut_scale: float | Float[Array, ""] = 1.0,
 ) -> Float[Array, "batch n_out"]:
-    """Output of the network, before any softmax; the last block's output passes an activation first.
+    """Returns the output of the network, before any softmax; the last block's output passes an activation first.
 
     With a shortcut_scale of 0 it is `mlp`; both scales may be arrays, so that plain and residual networks share a program.
 

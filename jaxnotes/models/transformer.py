@@ -64,7 +64,7 @@ def transformer_init(
 def transformer_classifier(
     params: dict[str, Any], x: Float[Array, "batch time n_in"], *, heads: int, pre_norm: bool, normalise: Normalise = layer_norm
 ) -> Float[Array, "batch n_out"]:
-    """Logits, before any softmax, from the mean over positions of the last block's output.
+    """Returns the logits, before any softmax, from the mean over positions of the last block's output.
 
     Args:
       params: of `transformer_init`.
@@ -91,7 +91,7 @@ def character_model(
     pre_norm: bool,
     normalise: Normalise = layer_norm,
 ) -> Float[Array, "batch time n_out"]:
-    """Logits of the next character at every position, from this and earlier characters alone.
+    """Returns the logits of the next character at every position, from this and earlier characters alone.
 
     A character's features are its row of the input weights, plus the bias; arguments as of `transformer_classifier`.
 

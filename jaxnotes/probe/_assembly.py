@@ -29,7 +29,7 @@ class Row:
     layer: Layer
 
     def with_readings(self, **readings: Any) -> "Row":
-        """The row with some of its layer's fields set."""
+        """Returns the row with some of its layer's fields set."""
         return dataclasses.replace(self, layer=dataclasses.replace(self.layer, **readings))
 
 
@@ -136,7 +136,7 @@ def _rows(
 
 
 def in_order(rows: dict[int, list[Row]]) -> tuple[Layer, ...]:
-    """All layers in order of computation, the calls of each name numbered."""
+    """Returns all layers in order of computation, the calls of each name numbered."""
     calls: dict[str, int] = {}
     layers = []
     for row in sorted((row for found in rows.values() for row in found), key=lambda row: row.place):

@@ -57,7 +57,7 @@ def _hashable(static: Any) -> tuple:
 
 
 def _tapped(node: Any, path: tuple[str, ...]) -> Any:
-    """The same tree with a tapping class for each module in it, the innermost first."""
+    """Returns the same tree with a tapping class for each module in it, the innermost first."""
     if isinstance(node, eqx.Module) and not isinstance(node, eqx.nn.State):
         fields = {f.name: getattr(node, f.name) for f in dataclasses.fields(node) if hasattr(node, f.name)}
         plain = type(node)
@@ -77,7 +77,7 @@ def _tapped(node: Any, path: tuple[str, ...]) -> Any:
 
 @lru_cache(maxsize=256)
 def _tapping_class(plain: type) -> type:
-    """A class like `plain` whose call taps; `plain` itself is left alone."""
+    """Returns a class like `plain` whose call taps; `plain` itself is left alone."""
 
     def tapped(self, *arguments, **keywords):
         outputs = plain.__call__(self, *arguments, **keywords)

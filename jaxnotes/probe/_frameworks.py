@@ -11,7 +11,7 @@ from jaxnotes.probe._parameters import names_of
 
 
 def adapt(model: Any, train: bool | None, batched: bool) -> Adapted:
-    """The model as the probe runs it.
+    """Returns the model as the probe runs it.
 
     Raises:
       ModelError: not a model that the probe reads.
@@ -40,7 +40,7 @@ def adapt(model: Any, train: bool | None, batched: bool) -> Adapted:
 
 
 def with_parameters(model: Any, change: Callable[[tuple[str, ...], Any], Any]) -> Any:
-    """A model of the same kind with other parameters; the model given stays as it is.
+    """Returns a model of the same kind with other parameters; the model given stays as it is.
 
     Args:
       model: as `read` takes it.
@@ -55,7 +55,7 @@ def with_parameters(model: Any, change: Callable[[tuple[str, ...], Any], Any]) -
 
 
 def _modules_of_bases(model: Any) -> set[str]:
-    """The modules that define what the model is an instance of; none for a class, which is no model yet."""
+    """Returns the modules that define what the model is an instance of; none for a class, which is no model yet."""
     return set() if isinstance(model, type) else {base.__module__ for base in type(model).__mro__}
 
 

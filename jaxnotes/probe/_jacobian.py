@@ -32,7 +32,7 @@ class Cotangents(NamedTuple):
 def with_jacobians(
     program: Program, rows: dict[int, list[Row]], arguments: list, outputs: list, probes: int, summarise_steps: bool
 ) -> tuple[dict[int, list[Row]], bool, list[str]]:
-    """The rows with `log10_jacobian_norm` and its error; whether examples cross; notes."""
+    """Returns the rows with `log10_jacobian_norm` and its error; whether examples cross; notes."""
     floating = [out for out in outputs if jnp.issubdtype(out.dtype, jnp.floating) and out.size]
     if not floating:
         return rows, False, ["Jacobian norms: the model returns no floating array"]
@@ -78,7 +78,7 @@ def _one_example(outputs: list, axes: list[int | None], k: int) -> list:
 
 
 def _crosses(program: Program, arguments: list, cotangents: list) -> bool:
-    """Whether the first example's outputs depend on another example's values at any site."""
+    """Returns whether the first example's outputs depend on another example's values at any site."""
     norms = program.jacobians(arguments, cotangents)
     pairs = [
         n
@@ -101,7 +101,7 @@ def _unit_vectors(outputs: list, axes: list[int | None], k: int) -> list:
 
 
 def _measured(program: Program, arguments: list, cotangents: Cotangents, summarise_steps: bool) -> list:
-    """A site: (log10 norms, their standard errors), [*steps] each."""
+    """Returns (log10 norms, their standard errors) of a site, [*steps] each."""
 
     def run(scale: float) -> list:
         scaled = [c * np.asarray(scale, c.dtype) for c in cotangents.arrays] if scale != 1.0 else cotangents.arrays
@@ -162,7 +162,7 @@ def _summary(jacobian: np.ndarray, axis: int | None) -> tuple[float, ...]:
 def with_partial_jacobians(
     program: Program, rows: dict[int, list[Row]], arguments: list, probes: int, summarise_steps: bool
 ) -> tuple[dict[int, list[Row]], list[str]]:
-    """The rows with `partial_jacobian`; notes."""
+    """Returns the rows with `partial_jacobian`; notes."""
     try:
         random = np.random.default_rng(2)
         found = [program.partials(arguments, *program.random_signs(arguments, random)) for _ in range(probes)]

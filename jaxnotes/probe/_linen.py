@@ -16,7 +16,7 @@ SWITCHES = {nn.BatchNorm: "use_running_average", nn.Dropout: "deterministic"}
 
 
 def adapt(module: nn.Module, variables: Mapping[str, Any], train: bool | None) -> Adapted:
-    """The module applied to its variables; all collections but `params` may change and their changes are dropped.
+    """Returns the module applied to its variables; all collections but `params` may change and their changes are dropped.
 
     Raises:
       ModelError: the variables are not a mapping with the collection "params".
@@ -46,7 +46,7 @@ def adapt(module: nn.Module, variables: Mapping[str, Any], train: bool | None) -
 
 
 def training_switch(function, train: bool | None) -> dict[str, bool]:
-    """The keyword, with its value, by which a model is told to train; where it must be said and is not, to train."""
+    """Returns the keyword, with its value, by which a model is told to train; where it must be said and is not, to train."""
     for name, parameter in inspect.signature(function).parameters.items():
         if name in TRAINING + INFERENCE and (train is not None or parameter.default is inspect.Parameter.empty):
             training = train is not False

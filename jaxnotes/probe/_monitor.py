@@ -107,17 +107,17 @@ def _tell(callback: Callable, names: Sequence[str], spike_decades: float) -> Cal
 
 
 def layer_names(tree: Any) -> list[str]:
-    """The layers of a tree of parameters: paths without the parameter's own name, in order, each once."""
+    """Returns the layers of a tree of parameters: paths without the parameter's own name, in order, each once."""
     return list(_by_layer(tree))
 
 
 def log10_norms(tree: Any) -> Array:
-    """[layers] log10 of the Euclidean norm of each layer's arrays together; NaN where one is not finite."""
+    """Returns [layers] log10 of the Euclidean norm of each layer's arrays together; NaN where one is not finite."""
     return jnp.stack([_log10_norm(leaves) for leaves in _by_layer(tree).values()])
 
 
 def all_finite(tree: Any) -> Array:
-    """Whether every entry is finite, in one pass: a sum of finite numbers times 0 is 0."""
+    """Returns whether every entry is finite, in one pass: a sum of finite numbers times 0 is 0."""
     return jnp.isfinite(sum(jnp.sum(leaf * 0, dtype=jnp.float32) for leaf in jax.tree.leaves(tree)))
 
 

@@ -12,7 +12,7 @@ SWITCHES = {nnx.BatchNorm: "use_running_average", nnx.Dropout: "deterministic"}
 
 
 def adapt(model: nnx.Module, train: bool | None) -> Adapted:
-    """A clone of the model; the model itself, its state and its class stay as they are."""
+    """Returns a clone of the model; the model itself, its state and its class stay as they are."""
     if train is not None:
         model = nnx.clone(model)
         (model.train if train else model.eval)()

@@ -28,7 +28,7 @@ class OwnParameters:
 
 
 def names_of(path: tuple) -> tuple[str, ...]:
-    """A path in a tree as names: `.layers[0].weight` is ("layers", "0", "weight")."""
+    """Returns a path in a tree as names: `.layers[0].weight` is ("layers", "0", "weight")."""
     names = []
     for entry in path:
         found = next((getattr(entry, part) for part in ("name", "idx", "key") if hasattr(entry, part)), entry)

@@ -55,12 +55,12 @@ class Program:
 
     @cached_property
     def jacobians(self) -> Callable:
-        """(arguments, cotangents [k, …] an output) -> for each site [k, *steps, examples] norms of what is pulled back."""
+        """(arguments, cotangents [k, …] per output) -> for each site [k, *steps, examples] norms of what is pulled back."""
         return jax.jit(self._jacobians)
 
     @cached_property
     def pulled_back(self) -> Callable:
-        """(arguments, cotangents [k, …] an output) -> for each site [k, *steps, *shape] the cotangents pulled back."""
+        """(arguments, cotangents [k, …] per output) -> for each site [k, *steps, *shape] the cotangents pulled back."""
         return jax.jit(lambda arguments, cotangents: jax.vmap(self._pullback(arguments))(cotangents)[0])
 
     @cached_property
@@ -100,7 +100,7 @@ class Program:
         return jax.vjp(outputs, self._zeros())[1]
 
     def _norms(self, value: Array, site: Site) -> Array:
-        """[*steps, examples]."""
+        """Returns [*steps, examples] norms of a value at a site."""
         norms = partial(example_norms, axis=example_axis(site.shape, self.examples))
         for _ in site.steps:
             norms = jax.vmap(norms)
@@ -160,13 +160,13 @@ def trace(adapted: Adapted, loss: Callable, inputs: tuple, data: dict, structure
 
 
 def examples_of(inputs: tuple, keywords: dict) -> int:
-    """Number of examples: the length of the first input array."""
+    """Returns the number of examples: the length of the first input array."""
     arrays = [leaf for leaf in jax.tree.leaves((inputs, keywords)) if getattr(leaf, "ndim", 0)]
     return arrays[0].shape[0] if arrays else 1
 
 
 def split(parameters: Any) -> tuple[list, tuple]:
-    """The floating arrays of a tree, and the rest with the structure."""
+    """Returns the floating arrays of a tree, and the rest with the structure."""
     leaves, structure = jax.tree.flatten(parameters)
     floating = [hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jnp.floating) for leaf in leaves]
     chosen = [leaf for leaf, f in zip(leaves, floating, strict=True) if f]
@@ -175,7 +175,7 @@ def split(parameters: Any) -> tuple[list, tuple]:
 
 
 def merge(chosen: list, rest: tuple) -> Any:
-    """The tree that `split` took apart."""
+    """Returns the tree that `split` took apart."""
     others, static = rest
     structure, floating = static.value
     waiting = iter(chosen)

@@ -23,7 +23,7 @@ PARTS = 8  # of the batch, whose gradient norms are set against a clipping limit
 
 
 def squared_error(outputs: Array, targets: Array) -> Array:
-    """Mean over all entries of the squared difference."""
+    """Returns the mean over all entries of the squared difference."""
     if outputs.shape != targets.shape:
         raise ValueError(f"outputs have shape {outputs.shape} and targets {targets.shape}; they must be the same")
     return jnp.mean(jnp.square(outputs - targets))
@@ -128,7 +128,7 @@ class OfOutputs:
 
 
 def _batch(batch: Any) -> tuple[tuple, dict, Any]:
-    """(positional inputs, inputs by keyword, targets)."""
+    """Returns (positional inputs, inputs by keyword, targets)."""
     if not isinstance(batch, tuple | list) or len(batch) != 2:
         got = f"{len(batch)} entries" if isinstance(batch, tuple | list) else type(batch).__name__
         raise TypeError(f"batch has {got}, expected the pair (inputs, targets); targets may be None")

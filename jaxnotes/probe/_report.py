@@ -135,7 +135,7 @@ class Report:
     notes: tuple[str, ...] = ()
 
     def as_dict(self) -> dict:
-        """The report as plain numbers, strings and lists, for JSON; a number that is not finite becomes null."""
+        """Returns the report as plain numbers, strings and lists, for JSON; a number that is not finite becomes null."""
         return storable(self)
 
     def rows(self) -> list[tuple[str, ...]]:
@@ -161,7 +161,7 @@ def storable(value: Any) -> Any:
 
 
 def number(value: float, digits: int = 3) -> str:
-    """A number for a table; empty where it does not apply."""
+    """Returns a number for a table; empty where it does not apply."""
     return "" if math.isnan(value) else f"{value:.{digits}g}"
 
 
@@ -190,7 +190,7 @@ def aligned(rows: Iterable[tuple[str, ...]]) -> list[str]:
 
 
 def html_table(rows: Iterable[tuple[str, ...]]) -> str:
-    """The same for a page."""
+    """Returns the same for a page."""
     head, *body = ([html.escape(cell) for cell in row] for row in rows)
     line = lambda row, tag: "<tr>" + "".join(f"<{tag}>{cell}</{tag}>" for cell in row) + "</tr>"
     return "<table>" + line(head, "th") + "".join(line(row, "td") for row in body) + "</table>"

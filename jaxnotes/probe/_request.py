@@ -35,7 +35,7 @@ class Request:
     key: Any
 
     def arguments(self) -> list[Array]:
-        """The flat arguments of the traced program."""
+        """Returns the flat arguments of the traced program."""
         parameters, rest = split(self.adapted.parameters)
         data, _ = self.divided_keywords()
         others = jax.tree.leaves((rest, self.adapted.state, self.inputs, data, self.targets, self.key))
@@ -93,7 +93,7 @@ class _Keyed:
 
 
 def program_of(request: Request) -> tuple[Program, Request, bool]:
-    """The program of a request, the request as it is answered, and whether its model misses a random key.
+    """Returns the program of a request, the request as it is answered, and whether its model misses a random key.
 
     A model that draws random numbers and got no key is read with `jax.random.key(0)`.
 

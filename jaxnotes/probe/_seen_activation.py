@@ -44,7 +44,7 @@ class Activation:
 
 
 def inner(equation: JaxprEqn) -> Jaxpr | None:
-    """The body of a call, such as a jitted function's; None where the equation is no call."""
+    """Returns the body of a call, such as a jitted function's; None where the equation is no call."""
     if equation.primitive.name not in CALLS:
         return None
     body = next((equation.params[name] for name in ("jaxpr", "call_jaxpr", "fun_jaxpr") if name in equation.params), None)
@@ -52,7 +52,7 @@ def inner(equation: JaxprEqn) -> Jaxpr | None:
 
 
 def is_elementwise(equation: JaxprEqn) -> bool:
-    """Whether each entry of the one output depends on that entry of the inputs only."""
+    """Returns whether each entry of the one output depends on that entry of the inputs only."""
     if len(equation.outvars) != 1:
         return False
     body = inner(equation)
@@ -98,12 +98,12 @@ def origins(jaxpr: Jaxpr) -> Origins:
 
 
 def aval(variable: Var | Literal) -> Any:
-    """The shape and dtype of a variable: what every array in a jaxpr has, though not every abstract value."""
+    """Returns the shape and dtype of a variable: what every array in a jaxpr has, though not every abstract value."""
     return variable.aval
 
 
 def between(found: Origins, root: Var, end: Var | Literal) -> Activation | None:
-    """The function from `root` to `end`, or None where it is linear."""
+    """Returns the function from `root` to `end`, or None where it is linear."""
     chain, waiting = {}, [end]
     while waiting:
         variable = waiting.pop()
@@ -117,7 +117,7 @@ def between(found: Origins, root: Var, end: Var | Literal) -> Activation | None:
 
 
 def _evaluate(equations: list[JaxprEqn], values: dict, like: Array) -> dict:
-    """The values of elementwise equations on an array of another shape than they were traced for."""
+    """Returns the values of elementwise equations on an array of another shape than they were traced for."""
     read = lambda v: jnp.asarray(v.val, aval(v).dtype) if isinstance(v, Literal) else values[v]
     for equation in equations:
         (out,) = equation.outvars

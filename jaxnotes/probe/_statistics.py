@@ -27,7 +27,7 @@ class Statistics(NamedTuple):
 
 
 def example_axis(shape: tuple[int, ...], examples: int) -> int | None:
-    """The first axis as long as the batch; None where a value belongs to no example."""
+    """Returns the first axis as long as the batch; None where a value belongs to no example."""
     return next((axis for axis, size in enumerate(shape) if size == examples), None)
 
 
@@ -38,7 +38,7 @@ def by_example(value: Array, axis: int | None) -> Array:
 
 
 def example_norms(value: Array, axis: int | None) -> Array:
-    """[examples] Euclidean norms, without under- or overflow of the squares."""
+    """Returns [examples] Euclidean norms, without under- or overflow of the squares."""
     flat = by_example(_wide(value), axis)
     largest = jnp.max(jnp.abs(flat), axis=1, keepdims=True, initial=0)
     scale = jnp.where((largest > 0) & jnp.isfinite(largest), largest, 1)
@@ -49,7 +49,7 @@ def example_norms(value: Array, axis: int | None) -> Array:
 def describe(
     value: Array, gradient: Array, *, axis: int | None, activation: Activation | None, after: bool, steps: int
 ) -> Statistics:
-    """The statistics of a layer's value and of the loss's gradient by it; `steps` axes in front are mapped over."""
+    """Returns the statistics of a layer's value and of the loss's gradient by it; `steps` axes in front are mapped over."""
     one = partial(_describe, axis=axis, activation=activation, after=after)
     for _ in range(steps):
         one = jax.vmap(one)

@@ -56,7 +56,7 @@ def survey(traced: ClosedJaxpr) -> Survey:
 
 
 def count(jaxpr: Jaxpr) -> int:
-    """Number of sites in a jaxpr."""
+    """Returns the number of sites in a jaxpr."""
     sites = []
     _visit(jaxpr, Around(), sites, [], activations=False)
     return len(sites)
@@ -130,7 +130,7 @@ def _applied(jaxpr: Jaxpr, found: Origins) -> dict[Var, Activation]:
 
 
 def _continues(equation: JaxprEqn, found: Origins) -> bool:
-    """Whether an equation is only a further link of an elementwise chain."""
+    """Returns whether an equation is only a further link of an elementwise chain."""
     (out, *others) = equation.outvars
     return not others and found.root.get(out) is not out
 
@@ -146,7 +146,7 @@ def _marks_below(equation: JaxprEqn) -> list[Mark]:
 
 
 def _bodies(equation: JaxprEqn) -> list[Jaxpr]:
-    """Every jaxpr among the parameters of an equation."""
+    """Returns every jaxpr among the parameters of an equation."""
     values = [v for p in equation.params.values() for v in (p if isinstance(p, tuple | list) else (p,))]
     bodies = [getattr(v, "jaxpr", v) for v in values]
     return [body for body in bodies if isinstance(body, Jaxpr)]
