@@ -2,23 +2,12 @@
 
 import numpy as np
 
-from experiments.study.figures.style import COLORS, MARKERS, curve, legend_below, new_figure, settings_note, theory
+from experiments.study.figures.style import COLORS, MARKERS, curve, legend_below, new_figure, rows, settings_note, theory
 from experiments.study.measurement import Evidence
 
 # Not imported from the topic: a figure is a function of results alone.
 
 _ARMS = {"glove": "GloVe", "random": "random table"}
-
-
-def _rows(axes, evidence: Evidence, names: dict[str, str], *, series: int = 0) -> None:
-    """Named measurements with their intervals, one per row from the top."""
-    places = np.arange(len(names))[::-1]
-    for place, name in zip(places, names, strict=True):
-        one = evidence[name]
-        error = [[one.value - one.low], [one.high - one.value]]
-        axes.errorbar([one.value], [place], xerr=error, fmt=MARKERS[series], color=COLORS[series], mfc="white", capsize=1.5)
-    axes.set_yticks(places, list(names.values()))
-    axes.set_ylim(-0.6, len(names) - 0.4)
 
 
 def dense(evidence: Evidence):
@@ -27,9 +16,9 @@ def dense(evidence: Evidence):
     edges = evidence.arrays["edges"]
     axes.stairs(evidence.arrays["density"], edges, color=COLORS[0], label="GloVe 6B")
     theory(axes, edges, np.exp(-(edges**2) / 2) / np.sqrt(2 * np.pi), series=6, lw=0.7, label="standard normal")
-    rows, width = evidence.arrays["shape"]
+    words, width = evidence.arrays["shape"]
     axes.set(xlabel="entry of the table", ylabel="density")
-    settings_note(axes, f"{rows} words × {width} columns; not 0: {evidence['nonzero-share'].value:.4f} of them")
+    settings_note(axes, f"{words} words × {width} columns; not 0: {evidence['nonzero-share'].value:.4f} of them")
     axes.legend(loc="upper right")
     return figure
 
@@ -135,7 +124,7 @@ def uses(evidence: Evidence):
         "item-auc-popularity": "items, popularity (AUC)",
         "node-accuracy": "nodes (accuracy)",
     }
-    _rows(left, evidence, names)
+    rows(left, [evidence[name] for name in names], list(names.values()))
     left.axvline(0, color="#888888", lw=0.6, ls=":")
     left.set(xlabel="correlation with people, AUC, or accuracy", xlim=(-0.2, 1))
     settings_note(left, f"learned ones: n = {evidence['item-auc'].n} seeds")

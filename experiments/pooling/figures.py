@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from experiments.study.figures.style import COLORS, MARKERS, measured, new_figure, seeds_note, settings_note, theory
+from experiments.study.figures.style import COLORS, MARKERS, measured, new_figure, rows, seeds_note, settings_note, theory
 from experiments.study.measurement import Evidence, mean_interval
 
 _COST_ARMS = ("none", "max", "average", "stride")
@@ -15,22 +15,6 @@ _NAMES = {
     "max-blur": "max, blur",
     "subsampled": "every 2nd",
 }
-
-
-def _dots(axes, evidence: Evidence, names, labels, *, series: int = 0, shift: float = 0.0, label: str | None = None) -> None:
-    """Draws named measurements with their intervals, one per row, from the top."""
-    rows = np.arange(len(names))[::-1] + shift
-    found = [evidence[name] for name in names]
-    values = np.asarray([m.value for m in found])
-    errors = [values - [m.low for m in found], [m.high for m in found] - values]
-    look = {"fmt": MARKERS[series], "color": COLORS[series], "mfc": "white", "capsize": 1.5, "elinewidth": 0.8, "ms": 4}
-    axes.errorbar(values, rows, xerr=errors, label=label, **look)
-    axes.set_yticks(np.arange(len(names))[::-1], labels)
-    axes.set_ylim(-0.6, len(names) - 0.4)
-
-
-def _zero(axes) -> None:
-    axes.axvline(0, color="#999999", lw=0.6, ls=":")
 
 
 def cost(evidence: Evidence):
@@ -46,10 +30,10 @@ def cost(evidence: Evidence):
     settings_note(left, "3×3 convolution, 16 to 32 channels, counted by XLA")
     left.legend()
     relative = steps / steps[:1]
-    rows = np.arange(len(_COST_ARMS))[::-1]
+    places = np.arange(len(_COST_ARMS))[::-1]
     for series, name in enumerate(("operations", "bytes", "temporary memory")):
-        right.barh(rows + 0.25 * (1 - series), relative[:, series], 0.25, color=COLORS[series], label=name)
-    right.set_yticks(rows, [_NAMES[arm] for arm in _COST_ARMS])
+        right.barh(places + 0.25 * (1 - series), relative[:, series], 0.25, color=COLORS[series], label=name)
+    right.set_yticks(places, [_NAMES[arm] for arm in _COST_ARMS])
     right.set(xlabel="one training step, relative to no pooling")
     settings_note(right, f"two blocks; maxima: {evidence['operations-ratio-step'].value:.3f} of the operations")
     right.legend(loc="lower right")
@@ -62,16 +46,16 @@ def overfitting(evidence: Evidence):
     arms = ("none", "max", "average", "blur", "stride", "none-global", "max-global")
     labels = [_NAMES[arm.removesuffix("-global")] + (", global" if arm.endswith("global") else "") for arm in arms]
     for series, kind in enumerate(("train", "test")):
-        names = [f"{kind}-{arm}" for arm in arms]
-        _dots(left, evidence, names, labels, series=series, shift=0.12 - 0.24 * series, label=kind)
+        found = [evidence[f"{kind}-{arm}"] for arm in arms]
+        rows(left, found, labels, series=series, shift=0.12 - 0.24 * series, label=kind)
     left.set(xlabel="accuracy")
     seeds = seeds_note(evidence[f"test-{arm}"] for arm in arms)
     settings_note(left, f"tuned learning rates; {seeds}; the last two average before the head")
     left.legend(loc="center left")
     changes = ("flatten", "average", "blur", "stride", "global")
     shown = [_NAMES.get({"flatten": "max"}.get(name, name), "maximum, global") for name in changes]
-    _dots(right, evidence, [f"gap-change-{name}" for name in changes], shown, series=2)
-    _zero(right)
+    rows(right, [evidence[f"gap-change-{name}"] for name in changes], shown, series=2)
+    right.axvline(0, color="#999999", lw=0.6, ls=":")
     right.set(xlabel="change of (training − test accuracy)")
     settings_note(right, "against no pooling with the same head, paired; 95% intervals")
     return figure
@@ -107,15 +91,15 @@ def invariance(evidence: Evidence):
     pools = ("none", "stride", "max", "max-blur", "average", "blur")
     labels = [_NAMES[pool] for pool in pools]
     for series, (kind, label) in enumerate((("map", "digits"), ("white", "white noise"))):
-        _dots(left, evidence, [f"{kind}-change-{pool}" for pool in pools], labels, series=series, label=label)
+        rows(left, [evidence[f"{kind}-change-{pool}"] for pool in pools], labels, series=series, label=label)
     predicted = [(row, evidence[f"white-change-{pool}"].prediction) for row, pool in zip(range(5, -1, -1), pools, strict=True)]
-    rows, values = zip(*[(row, value) for row, value in predicted if value is not None], strict=True)
-    left.plot(values, rows, "|", color=COLORS[6], ms=10, label="prediction, white noise")
+    places, values = zip(*[(row, value) for row, value in predicted if value is not None], strict=True)
+    left.plot(values, places, "|", color=COLORS[6], ms=10, label="prediction, white noise")
     left.set(xlabel="1 − correlation of the map before and after", xlim=(0, 1.5))  # room for the legend
     settings_note(left, f"one layer, circular, shift by one cell; n = {evidence['map-change-max'].n}")
     left.legend(loc="lower right", frameon=True, framealpha=0.9, edgecolor="none")
     arms = ("none", "stride", "max", "average", "blur")
-    _dots(right, evidence, [f"flips-{arm}" for arm in arms], [_NAMES[arm] for arm in arms], series=2)
+    rows(right, [evidence[f"flips-{arm}"] for arm in arms], [_NAMES[arm] for arm in arms], series=2)
     right.set(xlabel="share of predictions changed by a 1-pixel shift", xlim=(0, None))
     settings_note(right, f"trained classifiers of 14×14 digits, {seeds_note(evidence[f'flips-{arm}'] for arm in arms)}")
     return figure
@@ -187,8 +171,8 @@ def not_convolution(evidence: Evidence):
         axes.imshow(tiled, cmap="RdBu_r", vmin=-limit, vmax=limit)
         axes.set_axis_off()
         settings_note(axes, f"first layer's kernels, {name}", 36)
-    arms = ("max", "frozen", "none")
-    _dots(panels[2], evidence, [f"test-{arm}" for arm in arms], ("learned,\npooled", "fixed,\npooled", "learned,\nno pooling"))
+    found = [evidence[f"test-{arm}"] for arm in ("max", "frozen", "none")]
+    rows(panels[2], found, ("learned,\npooled", "fixed,\npooled", "learned,\nno pooling"))
     panels[2].set(xlabel="test accuracy")
     added = evidence["parameters-pooling"].value, evidence["parameters-convolution"].value
     settings_note(

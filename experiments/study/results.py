@@ -142,6 +142,11 @@ def decided_by(judged: Judged) -> str:
     return f"{measurement.name}: {format_measurement(measurement)} {measurement.unit}".strip()
 
 
+def reason(judged: Judged) -> str:
+    """Returns what decides and, in English, the condition or counterexample."""
+    return " ".join(filter(None, (decided_by(judged), judged.judgement.text.get("en"))))
+
+
 def _entry(judged: Judged, scale: str) -> dict[str, Any]:
     claim, evidence, judgement = judged
     text = {"holds-if": "condition", "fails": "counterexample"}.get(judgement.verdict)

@@ -25,12 +25,18 @@ def run_topic(name: str) -> None:
 
 
 def define_common_flags(default_scale: str = "paper") -> None:
-    """--out_dir, --scale and --seed, which every script has."""
+    """--out_dir, --scale and --seed, which every script that measures claims has."""
     here = sys.argv[0]
-    flags.DEFINE_string("out_dir", "out", "Folder that receives results/, figures/, numbers.tex and site/.", module_name=here)
+    define_out_dir()
     scales = list(settings.SCALES)
     flags.DEFINE_enum("scale", default_scale, scales, "Preset of all settings: quick or paper.", module_name=here)
     flags.DEFINE_integer("seed", 0, "Seed of all randomness.", lower_bound=0, module_name=here)
+
+
+def define_out_dir() -> None:
+    """--out_dir, which every command has."""
+    meaning = "Folder that receives results/, figures/, numbers.tex and site/."
+    flags.DEFINE_string("out_dir", "out", meaning, module_name=sys.argv[0])
 
 
 def command_line() -> str:
@@ -42,8 +48,8 @@ def verdict_table(found: Sequence[results.Results]) -> Table:
     """Returns claims with verdicts, what decides them and under which condition, for the terminal."""
     table = Table("claim", "verdict", "decided by [95% interval]", title="Verdicts", title_justify="left")
     for judged in (judged for measured in found for judged in measured.claims.values()):
-        said = " ".join(filter(None, (results.decided_by(judged), judged.judgement.text.get("en"))))
-        table.add_row(judged.claim.identifier, judged.verdict, said, style="dim" if judged.verdict == "undecided" else None)
+        style = "dim" if judged.verdict == "undecided" else None
+        table.add_row(judged.claim.identifier, judged.verdict, results.reason(judged), style=style)
     return table
 
 

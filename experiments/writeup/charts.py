@@ -13,7 +13,7 @@ from sphinx.util.docutils import SphinxDirective
 
 from experiments.study import topics
 from experiments.study.figures.charts import Interactive
-from experiments.writeup.words import language, words
+from experiments.writeup.words import site_language, words
 
 
 @functools.cache
@@ -41,9 +41,9 @@ class _Chart(SphinxDirective):
         topic, interactive = all_charts()[name]
         if not self.config.jaxnotes_out_dir or topic not in self.env.app.jaxnotes_results:
             return []
-        spoken_language = language(self.config)
-        specification = interactive.draw(self.env.app.jaxnotes_results[topic], spoken_language).to_dict()
-        title = interactive.title[spoken_language]
+        language = site_language(self.config)
+        specification = interactive.draw(self.env.app.jaxnotes_results[topic], language).to_dict()
+        title = interactive.title[language]
         return [chart(name=name, specification=specification, title=title, note=words(self.config)["static"])]
 
 

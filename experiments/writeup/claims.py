@@ -7,7 +7,7 @@ from sphinx.util.docutils import SphinxRole
 from experiments.study import rules
 from experiments.study.results import Judged
 from experiments.writeup.numbers import UnknownName, measured_number, typographic
-from experiments.writeup.words import language, words
+from experiments.writeup.words import site_language, words
 
 
 def judged_claim(app: Sphinx, identifier: str) -> Judged:
@@ -24,7 +24,7 @@ def judged_claim(app: Sphinx, identifier: str) -> Judged:
 
 def statement(claim: rules.Claim, config) -> measured_number:
     """Returns the claim's sentence; its digits are the notes'."""
-    return measured_number("", claim.statement[language(config)], classes=["claim"])
+    return measured_number("", claim.statement[site_language(config)], classes=["claim"])
 
 
 def badge(verdict: str, config) -> nodes.inline:

@@ -17,7 +17,7 @@ from experiments.study.results import figure_files
 from experiments.study.rules import Change
 from experiments.writeup.claims import judged_claim, quoted
 from experiments.writeup.numbers import UnknownName, measured_number, typographic
-from experiments.writeup.words import language, words
+from experiments.writeup.words import site_language, words
 
 _SIZE = re.compile(r'<svg[^>]* width="([\d.]+)pt" height="([\d.]+)pt"')
 
@@ -37,25 +37,25 @@ class Evidence(SphinxDirective):
             source = {name: _code(name) for name in self.options.get("code", "").split()}
         except UnknownName as error:
             raise self.error(str(error)) from error
-        label, spoken_language = words(self.config), language(self.config)
+        label, language = words(self.config), site_language(self.config)
         claim, judgement = judged.claim, judged.judgement
         run = app.jaxnotes_results[claim.topic].run
         found: list[nodes.Node] = []
         if judgement.text:
             name = "condition" if judged.verdict == "holds-if" else "counterexample"
-            found.append(quoted(label[name], judgement.text[spoken_language]))
+            found.append(quoted(label[name], judgement.text[language]))
         undecided = [criterion for criterion, outcome in judgement.outcomes.items() if outcome == "undecided"]
         if undecided:
             found.append(_literal_line(label["straddling"], "; ".join(undecided)))
-        found.append(_figure(Path(self.env.srcdir), identifier, f"{label['figure']}: {claim.statement[spoken_language]}"))
-        found.append(_folded(label["numbers"], _table(judged.evidence.measurements, label, spoken_language)))
+        found.append(_figure(Path(self.env.srcdir), identifier, f"{label['figure']}: {claim.statement[language]}"))
+        found.append(_folded(label["numbers"], _table(judged.evidence.measurements, label, language)))
         found += [_folded(f"{label['code']}: {name.rpartition('.')[2]}", block) for name, block in source.items()]
         command = nodes.literal_block("", run.command, language="console")
         found.append(_folded(label["rule"], nodes.paragraph("", "", nodes.literal("", claim.rule))))
         if judged.evidence.searches:
             found.append(_folded(label["searches"], _searches(judged.evidence.searches, label)))
         if claim.history:
-            found.append(_folded(label["history"], _history(claim.history, label, spoken_language)))
+            found.append(_folded(label["history"], _history(claim.history, label, language)))
         found.append(_folded(label["command"], command))
         return [nodes.container("", *found, classes=["evidence"])]
 
@@ -92,7 +92,7 @@ def _code(name: str) -> nodes.literal_block:
     return nodes.literal_block("", f"# {name}\n{text}", language="python")
 
 
-def _table(measurements: tuple[Measurement, ...], label: dict[str, str], spoken_language: str) -> nodes.container:
+def _table(measurements: tuple[Measurement, ...], label: dict[str, str], language: str) -> nodes.container:
     """Name, value, prediction, unit and seeds; where each comes from is said in English only, the language of its code."""
     titles = [label[name] for name in ("measurement", "value", "predicted", "seeds")]
     rows = [
@@ -104,7 +104,7 @@ def _table(measurements: tuple[Measurement, ...], label: dict[str, str], spoken_
         ]
         for m in measurements
     ]
-    if spoken_language == "en":
+    if language == "en":
         titles.append(label["source"])
         for row, m in zip(rows, measurements, strict=True):
             row.append(measured_number("", "; ".join(filter(None, (m.unit, m.source)))))
@@ -122,15 +122,13 @@ def _searches(searches: Mapping[str, Search], label: dict[str, str]) -> nodes.co
     return nodes.container("", table([label["measurement"], label["rate"], label["rates"]], rows), classes=["scroll"])
 
 
-def _history(history: Sequence[Change], label: dict[str, str], spoken_language: str) -> nodes.bullet_list:
+def _history(history: Sequence[Change], label: dict[str, str], language: str) -> nodes.bullet_list:
     """Returns each change with its date, what was before and after, and why."""
     items = []
     for change in history:
         head = measured_number("", f"{change.date}, {label[f'{change.change}-change']}: ")
         both = [nodes.literal("", change.before), nodes.Text(" → "), nodes.literal("", change.after), nodes.Text(". ")]
-        items.append(
-            nodes.list_item("", nodes.paragraph("", "", head, *both, measured_number("", change.why[spoken_language])))
-        )
+        items.append(nodes.list_item("", nodes.paragraph("", "", head, *both, measured_number("", change.why[language]))))
     return nodes.bullet_list("", *items)
 
 

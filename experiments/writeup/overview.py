@@ -13,7 +13,7 @@ from experiments.study.results import Judged
 from experiments.writeup.claims import badge, statement
 from experiments.writeup.evidence import table
 from experiments.writeup.numbers import measured_number, typographic
-from experiments.writeup.words import language, words
+from experiments.writeup.words import site_language, words
 
 
 class _Overview(SphinxDirective):
@@ -29,33 +29,19 @@ class _Overview(SphinxDirective):
 
     def _row(self, judged: Judged, topic: str) -> list[nodes.Node]:
         label, claim, distance = words(self.config), judged.claim, judged.judgement.margin
-        link = addnodes.pending_xref(
-            "",
-            nodes.inline("", "", statement(claim, self.config)),
-            refdomain="std",
-            reftype="ref",
-            reftarget=claim.identifier,
-            refexplicit=True,
-            refdoc=self.env.docname,
-            refwarn=True,
-        )
-        page = addnodes.pending_xref(
-            "",
-            nodes.inline("", topic),
-            refdomain="std",
-            reftype="doc",
-            reftarget=f"/{topic}",
-            refexplicit=False,
-            refdoc=self.env.docname,
-            refwarn=True,
-        )
+        sentence = nodes.inline("", "", statement(claim, self.config))
+        link = self._reference(sentence, reftype="ref", reftarget=claim.identifier, refexplicit=True)
+        page = self._reference(nodes.inline("", topic), reftype="doc", reftarget=f"/{topic}", refexplicit=False)
         shown = label["exact"] if math.isinf(distance) else format_number(distance, 2)
         decided = measured_number("", typographic(results.decided_by(judged)))
         condition = measured_number(
-            "", typographic(judged.judgement.text.get(language(self.config), "")), classes=["condition"]
+            "", typographic(judged.judgement.text.get(site_language(self.config), "")), classes=["condition"]
         )
         said = nodes.inline("", "", decided, nodes.Text(" "), condition)
         return [link, page, badge(judged.verdict, self.config), said, measured_number("", shown, classes=["value"])]
+
+    def _reference(self, shown: nodes.inline, **target) -> addnodes.pending_xref:
+        return addnodes.pending_xref("", shown, refdomain="std", refdoc=self.env.docname, refwarn=True, **target)
 
 
 def setup(app: Sphinx) -> None:

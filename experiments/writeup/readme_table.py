@@ -19,9 +19,11 @@ def table(out_dir: Path) -> str:
         measured = results.load(out_dir, topic)
         if measured is None:
             raise SettingsError(f"{out_dir} has no results of {topic}; run make figures first")
+        if measured.run.scale != "paper":
+            raise SettingsError(f"{out_dir} has results of {topic} at scale {measured.run.scale}; README's are of scale paper")
         for name, judged in measured.claims.items():
-            said = " ".join(filter(None, (results.decided_by(judged), judged.judgement.text.get("en"))))
-            lines.append(f"| `{name}` {judged.claim.statement['en']} | {judged.verdict} | {said.replace('|', chr(92) + '|')} |")
+            reason = results.reason(judged).replace("|", r"\|")
+            lines.append(f"| `{name}` {judged.claim.statement['en']} | {judged.verdict} | {reason} |")
     return "\n".join(lines)
 
 
@@ -40,5 +42,5 @@ def main(argv) -> None:
 
 
 if __name__ == "__main__":
-    script.define_common_flags()
+    script.define_out_dir()
     start.start(main, usage=__doc__)

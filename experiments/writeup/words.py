@@ -72,11 +72,11 @@ WORDS = {
 }
 
 
-def language(config) -> str:
+def site_language(config) -> str:
     """`en` or `zh`, as claims and charts name it."""
     return "zh" if config.language.startswith("zh") else "en"
 
 
 def words(config) -> dict[str, str]:
     """Returns the words of the language that is built."""
-    return WORDS[language(config)]
+    return WORDS[site_language(config)]

@@ -8,7 +8,6 @@ import numpy as np
 
 from experiments import diagnose
 from experiments.study import results
-from experiments.study.measurement import Evidence, exact
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = """
@@ -20,11 +19,8 @@ def constant():
 """
 
 
-def test_verdicts_are_those_of_the_folder(tmp_path):
-    rates = [exact(name, 1, prediction=1) for name in ("rate-right", "rate-left")]
-    numbers = (*rates, exact("at-plus-infinity", 0), exact("at-minus-infinity", 2))
-    run = results.Run("saturation", "", 0, "quick", {}, {}, "", 1.0, "")
-    results.save(tmp_path, results.judged(run, {"saturation.limits": Evidence(numbers, {"x": np.zeros(1)})}))
+def test_verdicts_are_those_of_the_folder(tmp_path, saturation_run, limits):
+    results.save(tmp_path, results.judged(saturation_run, {"saturation.limits": limits(ends=(0.0, 2.0))}))
     notes = diagnose.notes(tmp_path)
     assert notes.verdicts == {"saturation.limits": "fails"}
     assert "residual.path" in notes.statements

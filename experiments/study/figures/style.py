@@ -18,6 +18,7 @@ __all__ = [
     "measured",
     "new_figure",
     "points",
+    "rows",
     "seeds_note",
     "settings_note",
     "theory",
@@ -46,6 +47,19 @@ def points(axes, x, found: Sequence[Measurement], *, series: int, label: str | N
     """Draws measurements as points with their intervals, one at each x."""
     bounds = zip(*((measurement.value, measurement.low, measurement.high) for measurement in found), strict=True)
     measured(axes, x, *bounds, series=series, label=label)
+
+
+def rows(
+    axes, found: Sequence[Measurement], labels: Sequence[str], *, series: int = 0, shift: float = 0.0, label: str | None = None
+) -> None:
+    """Draws measurements with their intervals, one per row from the top; `shift` moves the points and not the labels."""
+    places = np.arange(len(found))[::-1]
+    values = np.asarray([measurement.value for measurement in found])
+    errors = [values - [measurement.low for measurement in found], [measurement.high for measurement in found] - values]
+    look = {"fmt": MARKERS[series], "color": COLORS[series], "mfc": "white", "capsize": 1.5, "elinewidth": 0.8, "ms": 4}
+    axes.errorbar(values, places + shift, xerr=errors, label=label, **look)
+    axes.set_yticks(places, labels)
+    axes.set_ylim(-0.6, len(found) - 0.4)
 
 
 def seeds_note(measurements: Iterable[Measurement]) -> str:

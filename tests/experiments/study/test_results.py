@@ -11,27 +11,18 @@ from experiments.study.formatting import format_measurement, format_number, to_l
 from experiments.study.measurement import Evidence, Measurement, Search, exact, interval
 from jaxnotes.command import files
 
-RUN = results.Run("saturation", "c", 0, "quick", {"width": 16}, {}, "cpu", 1.5, "k")
 SEARCH = Search(0.1, (0.01, 0.1, 1.0), ((0.5, 0.6), (0.7, 0.9), (-np.inf, -np.inf)), True)
 
 
-def limits(**changes):
-    """Evidence that makes saturation.limits hold."""
-    names = ("rate-right", "rate-left")
-    numbers = [Measurement(n, 1.0, 1.0, 1.0, 1, "nats", 1.0, "law") for n in names]
-    numbers += [exact("at-plus-infinity", 1), exact("at-minus-infinity", 0)]
-    return Evidence(**{"measurements": tuple(numbers), "arrays": {"x": np.arange(3.0)}, "searches": {"arm": SEARCH}} | changes)
-
-
 @pytest.fixture
-def measured():
-    return results.judged(RUN, {"saturation.limits": limits()})
+def measured(saturation_run, limits):
+    return results.judged(saturation_run, {"saturation.limits": limits(searches={"arm": SEARCH})})
 
 
-def test_results_survive_a_round_trip(tmp_path, measured):
+def test_results_survive_a_round_trip(tmp_path, measured, saturation_run):
     results.save(tmp_path, measured)
     read = results.load(tmp_path, "saturation")
-    assert read.run == RUN
+    assert read.run == saturation_run
     before, after = (found.claims["saturation.limits"] for found in (measured, read))
     assert after.evidence.measurements == before.evidence.measurements and after.judgement == before.judgement
     assert after.evidence.searches == {"arm": SEARCH}
@@ -55,13 +46,13 @@ def test_the_file_has_the_fields_of_the_format(tmp_path, measured):
     assert results.figure_files("a.b", "paper") == ["a-b.svg", "a-b.pdf", "a-b.png"]
 
 
-def test_claims_are_in_the_notes_order_whatever_order_they_were_measured_in():
+def test_claims_are_in_the_notes_order_whatever_order_they_were_measured_in(saturation_run, limits):
     few = {name: limits() for name in ("saturation.limits", "saturation.blocks")}
     pretend = list(limits().measurements)
     pretend += [Measurement(n, 1.0, 1.0, 1.0, 1, "", 1.0) for n in ("gain-unsaturated", "gain-saturated")]
     pretend += [exact("log10-change", -2), exact("log10-gradient-saturated", -9)]
     few["saturation.blocks"] = limits(measurements=tuple(pretend))
-    found = results.judged(RUN, dict(reversed(few.items())))
+    found = results.judged(saturation_run, dict(reversed(few.items())))
     assert list(found.claims) == ["saturation.limits", "saturation.blocks"]
 
 
@@ -77,8 +68,8 @@ def test_arrays_of_another_run_or_half_a_file_are_not_read(tmp_path, measured):
     assert results.load(tmp_path, "causes") is None
 
 
-def test_a_run_cut_off_between_its_two_files_and_an_older_schema_are_not_read(tmp_path, measured):
-    results.save(tmp_path, results.judged(RUN, {"saturation.limits": limits(arrays={"x": np.zeros(3)})}))
+def test_a_run_cut_off_between_its_two_files_and_an_older_schema_are_not_read(tmp_path, measured, saturation_run, limits):
+    results.save(tmp_path, results.judged(saturation_run, {"saturation.limits": limits(arrays={"x": np.zeros(3)})}))
     other = (tmp_path / "results/saturation.npz").read_bytes()
     results.save(tmp_path, measured)
     arrays, document = tmp_path / "results/saturation.npz", tmp_path / "results/saturation.json"
@@ -91,7 +82,7 @@ def test_a_run_cut_off_between_its_two_files_and_an_older_schema_are_not_read(tm
     assert results.load(tmp_path, "saturation") is None
 
 
-def test_the_file_says_what_decides_by_how_much_under_which_condition_and_what_changed(tmp_path, monkeypatch):
+def test_the_file_says_what_decides_by_how_much_under_which_condition_and_what_changed(tmp_path, monkeypatch, saturation_run):
     change = rules.Change("2026-01-02", "rule", "b", "a", {"en": "w", "zh": "因"})
     texts = {"condition": {"en": "a is {a}", "zh": "a 为 {a}"}, "counterexample": {"en": "a only {a}", "zh": "a 只有 {a}"}}
     criteria = {"holds": ["a above 9"], "holds-if": ["a above 1"], "fails": ["a below 0"]}
@@ -100,7 +91,7 @@ def test_the_file_says_what_decides_by_how_much_under_which_condition_and_what_c
 
     def entry(value):
         evidence = Evidence((Measurement("a", value, value - 0.5, value + 0.5, 5),))
-        results.save(tmp_path, results.judged(RUN, {"saturation.x": evidence}))
+        results.save(tmp_path, results.judged(saturation_run, {"saturation.x": evidence}))
         return json.loads((tmp_path / "results/saturation.json").read_text())["claims"]["saturation.x"]
 
     under = entry(3.0)
@@ -144,9 +135,9 @@ def test_what_decides_is_said_with_its_interval_and_unit(measured):
     assert results.decided_by(measured.claims["saturation.limits"]) == "rate-right: 1 nats"
 
 
-def test_macros_are_letters_only_and_hold_value_and_interval(tmp_path):
+def test_macros_are_letters_only_and_hold_value_and_interval(tmp_path, saturation_run, limits):
     numbers = (*limits().measurements, interval("accuracy-152", [0.93, 0.95, 0.94]))
-    paper_numbers.write(tmp_path, [results.judged(RUN, {"saturation.limits": limits(measurements=numbers)})])
+    paper_numbers.write(tmp_path, [results.judged(saturation_run, {"saturation.limits": limits(measurements=numbers)})])
     text = (tmp_path / "numbers.tex").read_text()
     assert r"\newcommand{\saturationLimitsAccuracyOneFiveTwo}{\ensuremath{0.940\ [0.915,\,0.965]}}" in text
     stored = json.loads((tmp_path / "numbers.json").read_text())["saturation.limits/accuracy-152"]

@@ -6,16 +6,6 @@ import numpy as np
 import pytest
 
 from experiments.study import figures, results, run, topics
-from experiments.study.measurement import Evidence, exact
-
-RUN = results.Run("saturation", "c", 0, "quick", {}, {}, "cpu", 1.5, "k")
-
-
-def limits(at_infinity=1.0, x=0.0):
-    """Evidence for one claim."""
-    rates = [exact(name, 1, unit="nats", prediction=1) for name in ("rate-right", "rate-left")]
-    ends = [exact("at-plus-infinity", at_infinity), exact("at-minus-infinity", 0)]
-    return {"saturation.limits": Evidence((*rates, *ends), {"x": np.full(3, x)})}
 
 
 @pytest.fixture
@@ -33,26 +23,32 @@ def drawn(monkeypatch):
     return found
 
 
-def test_pictures_are_drawn_once_and_again_when_what_they_show_their_code_or_a_file_has_changed(tmp_path, drawn, monkeypatch):
-    draw = lambda evidence, **of_run: run.draw(tmp_path, results.judged(dataclasses.replace(RUN, **of_run), evidence))
+def test_pictures_are_drawn_once_and_again_when_what_they_show_their_code_or_a_file_has_changed(
+    tmp_path, drawn, monkeypatch, saturation_run, limits
+):
+    def draw(evidence, **changes):
+        of_run = dataclasses.replace(saturation_run, **changes)
+        run.draw(tmp_path, results.judged(of_run, {"saturation.limits": evidence}))
+
+    other = {"ends": (2.0, 0.0), "arrays": {"x": np.ones(3)}}
     draw(limits())
     draw(limits(), seconds=9.0, command="another")
     assert len(drawn) == 1
-    draw(limits(x=1.0))  # another array
-    draw(limits(at_infinity=2.0, x=1.0))  # another measurement
-    draw(limits(at_infinity=2.0, x=1.0), scale="paper")
+    draw(limits(arrays={"x": np.ones(3)}))
+    draw(limits(**other))
+    draw(limits(**other), scale="paper")
     assert len(drawn) == 4
     (tmp_path / "figures/saturation-limits.png").unlink()
-    draw(limits(at_infinity=2.0, x=1.0), scale="paper")
+    draw(limits(**other), scale="paper")
     assert len(drawn) == 5
     monkeypatch.setattr(run.fingerprint, "of_code", lambda module: f"other {module}")
-    draw(limits(at_infinity=2.0, x=1.0), scale="paper")
-    draw(limits(at_infinity=2.0, x=1.0), scale="paper")
+    draw(limits(**other), scale="paper")
+    draw(limits(**other), scale="paper")
     assert len(drawn) == 6
 
 
-def test_claims_may_be_left_out_only_where_an_optional_package_is_absent(tmp_path):
-    some = dataclasses.replace(topics.load("saturation"), parts=(lambda settings, key: limits(),))
+def test_claims_may_be_left_out_only_where_an_optional_package_is_absent(tmp_path, limits):
+    some = dataclasses.replace(topics.load("saturation"), parts=(lambda settings, key: {"saturation.limits": limits()},))
     measure = lambda topic: run.measure_topic(
         topic, topic.settings.preset("quick"), seed=0, scale="quick", command="c", out_dir=tmp_path
     )

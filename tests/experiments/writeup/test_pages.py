@@ -4,16 +4,12 @@ import pkgutil
 import re
 import shutil
 
-import numpy as np
 import pytest
 from babel.messages import pofile
 
 from experiments import writeup
 from experiments.study import results, rules
-from experiments.study.measurement import Evidence, Measurement, exact
 from experiments.writeup import digits
-
-RUN = results.Run("saturation", "python -m experiments.saturation", 0, "quick", {"width": 16}, {"python": "3"}, "cpu", 1.0, "k")
 
 WRONG = {
     "{number}`saturation.limits/rate-up`": "no measurement 'rate-up'",
@@ -27,13 +23,9 @@ WRONG = {
 
 
 @pytest.fixture
-def out_dir(tmp_path):
-    """Results of one claim, whose rule reads these."""
-    names = ("rate-right", "rate-left")
-    numbers = [Measurement(n, 1.25, 1.0, 1.5, 8, "nats", 1.0, "law") for n in names]
-    numbers += [exact("at-plus-infinity", 1), exact("at-minus-infinity", 0)]
-    evidence = {"saturation.limits": Evidence(tuple(numbers), {"x": np.arange(3.0)})}
-    results.save(tmp_path, results.judged(RUN, evidence))
+def out_dir(tmp_path, saturation_run, limits):
+    """Results of one claim."""
+    results.save(tmp_path, results.judged(saturation_run, {"saturation.limits": limits(rate=(1.25, 1.0, 1.5))}))
     (tmp_path / "figures").mkdir()
     return tmp_path
 
