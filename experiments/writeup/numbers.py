@@ -4,12 +4,17 @@
 prediction, `` {setting}`causes/depth` `` a setting of the run.
 """
 
+import re
+
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxRole
 
 from experiments.study.formatting import format_measurement, format_number
 from experiments.study.measurement import Measurement
+
+# Before a digit: at the front of a number, or of its exponent.
+_MINUS = re.compile(r"(?<![A-Za-z0-9-])-(?=\.?\d)|(?<=\de)-(?=\d)")
 
 
 class measured_number(nodes.inline):  # noqa: N801, docutils names its nodes so
@@ -38,8 +43,8 @@ def find(app: Sphinx, name: str) -> Measurement:
 
 
 def typographic(text: str) -> str:
-    """Returns a formatted number with a true minus, as print has it."""
-    return text.replace("-", "−")
+    """Returns a text whose numbers have a true minus, as print has it; the hyphens of its names and words stay."""
+    return _MINUS.sub("−", text)
 
 
 class _Number(SphinxRole):
