@@ -20,8 +20,8 @@ def table(out_dir: Path) -> str:
         if measured is None:
             raise SettingsError(f"{out_dir} has no results of {topic}; run make figures first")
         for name, judged in measured.claims.items():
-            said = " ".join(filter(None, (results.decided_by(judged), judged.judgement.text.get("en"))))
-            lines.append(f"| `{name}` {judged.claim.statement['en']} | {judged.verdict} | {said.replace('|', chr(92) + '|')} |")
+            said = results.explained(judged).replace("|", r"\|")
+            lines.append(f"| `{name}` {judged.claim.statement['en']} | {judged.verdict} | {said} |")
     return "\n".join(lines)
 
 
