@@ -142,9 +142,11 @@ def decided_by(judged: Judged) -> str:
     return f"{measurement.name}: {format_measurement(measurement)} {measurement.unit}".strip()
 
 
-def reason(judged: Judged) -> str:
-    """Returns what decides and, in English, the condition or counterexample."""
-    return " ".join(filter(None, (decided_by(judged), judged.judgement.text.get("en"))))
+def explained(judged: Judged) -> str:
+    """Returns what decides, and in words the condition under which the claim holds or the counterexample, in English."""
+    label = {"holds-if": "Condition: ", "fails": "Counterexample: "}.get(judged.verdict, "")
+    text = judged.judgement.text.get("en")
+    return f"{decided_by(judged)}. {label}{text}" if text else decided_by(judged)
 
 
 def _entry(judged: Judged, scale: str) -> dict[str, Any]:

@@ -48,8 +48,8 @@ def verdict_table(found: Sequence[results.Results]) -> Table:
     """Returns claims with verdicts, what decides them and under which condition, for the terminal."""
     table = Table("claim", "verdict", "decided by [95% interval]", title="Verdicts", title_justify="left")
     for judged in (judged for measured in found for judged in measured.claims.values()):
-        style = "dim" if judged.verdict == "undecided" else None
-        table.add_row(judged.claim.identifier, judged.verdict, results.reason(judged), style=style)
+        said = results.explained(judged)
+        table.add_row(judged.claim.identifier, judged.verdict, said, style="dim" if judged.verdict == "undecided" else None)
     return table
 
 

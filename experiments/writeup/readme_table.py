@@ -22,8 +22,8 @@ def table(out_dir: Path) -> str:
         if measured.run.scale != "paper":
             raise SettingsError(f"{out_dir} has results of {topic} at scale {measured.run.scale}; README's are of scale paper")
         for name, judged in measured.claims.items():
-            reason = results.reason(judged).replace("|", r"\|")
-            lines.append(f"| `{name}` {judged.claim.statement['en']} | {judged.verdict} | {reason} |")
+            said = results.explained(judged).replace("|", r"\|")
+            lines.append(f"| `{name}` {judged.claim.statement['en']} | {judged.verdict} | {said} |")
     return "\n".join(lines)
 
 
