@@ -4,6 +4,8 @@
 prediction, `` {setting}`causes/depth` `` a setting of the run.
 """
 
+import re
+
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxRole
@@ -38,8 +40,8 @@ def find(app: Sphinx, name: str) -> Measurement:
 
 
 def typographic(text: str) -> str:
-    """A formatted number with a true minus, as print has it."""
-    return text.replace("-", "−")
+    """Numbers with a true minus, as print has it; hyphens of words stay."""
+    return re.sub(r"(?<!\w)-(?=\d|inf)|(?<=\de)-(?=\d)", "−", text)
 
 
 class _Number(SphinxRole):

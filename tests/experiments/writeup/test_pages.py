@@ -11,7 +11,7 @@ from babel.messages import pofile
 from experiments import writeup
 from experiments.study import results, rules
 from experiments.study.measurement import Evidence, Measurement, exact
-from experiments.writeup import digits
+from experiments.writeup import digits, numbers
 
 RUN = results.Run("saturation", "python -m experiments.saturation", 0, "quick", {"width": 16}, {"python": "3"}, "cpu", 1.0, "k")
 
@@ -30,9 +30,9 @@ WRONG = {
 def out_dir(tmp_path):
     """Results of one claim, whose rule reads these."""
     names = ("rate-right", "rate-left")
-    numbers = [Measurement(n, 1.25, 1.0, 1.5, 8, "nats", 1.0, "law") for n in names]
-    numbers += [exact("at-plus-infinity", 1), exact("at-minus-infinity", 0)]
-    evidence = {"saturation.limits": Evidence(tuple(numbers), {"x": np.arange(3.0)})}
+    measured = [Measurement(n, 1.25, 1.0, 1.5, 8, "nats", 1.0, "law") for n in names]
+    measured += [exact("at-plus-infinity", 1), exact("at-minus-infinity", 0)]
+    evidence = {"saturation.limits": Evidence(tuple(measured), {"x": np.arange(3.0)})}
     results.save(tmp_path, results.judged(RUN, evidence))
     (tmp_path / "figures").mkdir()
     return tmp_path
@@ -71,6 +71,11 @@ def test_every_wrong_name_and_typed_number_fails_the_build(tmp_path, out_dir):
 def test_years_are_no_measurements():
     assert not re.search(r"\d", digits._YEAR.sub("", "He et al. 2016, and in 1998."))
     assert re.search(r"\d", digits._YEAR.sub("", "a gain of 20.16, or 12016, or 2016.5"))
+
+
+def test_numbers_have_a_true_minus_and_words_their_hyphen():
+    text = "pre-activation of MNIST-1D: -0.5 [-1.2e-7, 3], 10^-5, -inf; rows 20-30"
+    assert numbers.typographic(text) == "pre-activation of MNIST-1D: −0.5 [−1.2e−7, 3], 10^−5, −inf; rows 20-30"
 
 
 def test_every_code_reference_of_the_pages_resolves():
