@@ -7,8 +7,7 @@ from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from experiments.study import results
-from experiments.study.formatting import format_number
+from experiments.study.formatting import format_measurement, format_number
 from experiments.study.results import Judged
 from experiments.writeup.claims import badge, statement
 from experiments.writeup.evidence import table
@@ -33,15 +32,19 @@ class _Overview(SphinxDirective):
         link = self._reference(sentence, reftype="ref", reftarget=claim.identifier, refexplicit=True)
         page = self._reference(nodes.inline("", topic), reftype="doc", reftarget=f"/{topic}", refexplicit=False)
         shown = label["exact"] if math.isinf(distance) else format_number(distance, 2)
-        decided = measured_number("", typographic(results.decided_by(judged)))
-        condition = measured_number(
-            "", typographic(judged.judgement.text.get(site_language(self.config), "")), classes=["condition"]
-        )
-        said = nodes.inline("", "", decided, nodes.Text(" "), condition)
+        said = nodes.inline("", "", *self._decided(judged))
         return [link, page, badge(judged.verdict, self.config), said, measured_number("", shown, classes=["value"])]
 
     def _reference(self, shown: nodes.inline, **target) -> addnodes.pending_xref:
         return addnodes.pending_xref("", shown, refdomain="std", refdoc=self.env.docname, refwarn=True, **target)
+
+    def _decided(self, judged: Judged) -> list[nodes.Node]:
+        """Returns the deciding measurement and the condition; units are words, in English only as on the topic's page."""
+        measurement, of_language = judged.deciding, site_language(self.config)
+        unit = measurement.unit if of_language == "en" else ""
+        value = measured_number("", typographic(f" {format_measurement(measurement)} {unit}"))
+        condition = typographic(judged.judgement.text.get(of_language, ""))
+        return [nodes.literal("", measurement.name), value, measured_number("", f" {condition}", classes=["condition"])]
 
 
 def setup(app: Sphinx) -> None:

@@ -9,7 +9,7 @@ from babel.messages import pofile
 
 from experiments import writeup
 from experiments.study import results, rules
-from experiments.writeup import digits
+from experiments.writeup import digits, numbers
 
 WRONG = {
     "{number}`saturation.limits/rate-up`": "no measurement 'rate-up'",
@@ -63,6 +63,11 @@ def test_every_wrong_name_and_typed_number_fails_the_build(tmp_path, out_dir):
 def test_years_are_no_measurements():
     assert not re.search(r"\d", digits._YEAR.sub("", "He et al. 2016, and in 1998."))
     assert re.search(r"\d", digits._YEAR.sub("", "a gain of 20.16, or 12016, or 2016.5"))
+
+
+def test_numbers_have_a_true_minus_and_words_their_hyphen():
+    text = "pre-activation of MNIST-1D: -0.5 [-1.2e-7, 3], 10^-5, -inf; rows 20-30"
+    assert numbers.typographic(text) == "pre-activation of MNIST-1D: −0.5 [−1.2e−7, 3], 10^−5, −inf; rows 20-30"
 
 
 def test_every_code_reference_of_the_pages_resolves():
