@@ -14,7 +14,7 @@ from experiments.study.formatting import format_measurement, format_number
 from experiments.study.measurement import Measurement
 
 # Before a digit: at the front of a number, or of its exponent.
-_MINUS = re.compile(r"(?<![A-Za-z0-9-])-(?=\.?\d)|(?<=\de)-(?=\d)")
+_MINUS = re.compile(r"(?<![A-Za-z0-9-])-(?=\.?\d|inf)|(?<=\de)-(?=\d)")
 
 
 class measured_number(nodes.inline):  # noqa: N801, docutils names its nodes so

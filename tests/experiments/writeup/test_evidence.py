@@ -38,7 +38,7 @@ def test_a_row_of_the_overview_leads_to_the_claim_and_to_its_page(saturation_run
     link, page, badge, said, margin = directive._row(judged, "saturation")
     assert (link["reftype"], link["reftarget"], link["refdoc"]) == ("ref", "saturation.limits", "claims")
     assert (page["reftype"], page["reftarget"], page.astext()) == ("doc", "/saturation", "saturation")
-    assert badge.astext() == "holds" and said.astext().startswith("rate-right: 1 nats") and margin.astext() == "exact"
+    assert badge.astext() == "holds" and said.astext().startswith("rate-right 1 nats") and margin.astext() == "exact"
 
 
 @pytest.mark.parametrize(
