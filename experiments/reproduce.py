@@ -47,7 +47,7 @@ def main(argv) -> None:
     beside = [writeup.run_tutorials] if values.site and tutorials and not missing else []
     changed = _ordered([step for step in plan if not step.kept])
     workers = _workers(values.workers, len(changed))
-    compilation.set_flags(processes=workers)
+    compilation.set_flags(processes=workers, short_runs=values.scale == "quick")
     failed += _run(changed, beside, workers, values, out_dir, console)
     run.write_numbers(out_dir)
     if values.site and missing:

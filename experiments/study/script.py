@@ -60,7 +60,7 @@ def _main(topic: Topic) -> None:
     chosen = topic.settings.preset(values["scale"], **changes)
     out_dir = Path(values["out_dir"])
     files.check_writable(out_dir)
-    compilation.set_flags()
+    compilation.set_flags(short_runs=values["scale"] == "quick")
     start.use_compilation_cache()
     measured = run.measure_topic(
         topic, chosen, seed=values["seed"], scale=values["scale"], command=command_line(), out_dir=out_dir

@@ -1,6 +1,7 @@
 """XLA's flags: what the user asked for stands."""
 
 import os
+from importlib import metadata
 
 import pytest
 
@@ -34,6 +35,13 @@ def test_processes_share_the_cores_unless_the_user_says_otherwise(monkeypatch, f
     monkeypatch.setattr(os, "cpu_count", lambda: cores)
     flags("", processes=processes)
     assert os.environ["NPROC"] == expected
+
+
+@pytest.mark.parametrize("jaxlib, older", [("0.10.2", True), ("0.12.0.1", False), ("1.0", False)])
+def test_no_jaxlib_gets_a_flag_that_it_lacks(monkeypatch, flags, jaxlib, older):
+    monkeypatch.setattr(metadata, "version", {"jaxlib": jaxlib}.get)
+    assert ("--xla_cpu_use_fusion_emitters=false" in flags("", short_runs=True)) == older
+    assert "--xla_cpu_use_fusion_emitters=false" not in flags("")
 
 
 def test_a_second_call_adds_nothing(flags):
