@@ -5,9 +5,9 @@ from importlib import metadata
 
 # Level 1 takes a tenth off a quick run's processor time, and programs run as fast.
 _LESS_EFFORT = ("--xla_backend_optimization_level=1",)
-# XLA's older code generator takes three tenths off a quick run's processor time (causes, dropout; jaxlib 0.10.2), but its loops
-# run slower, so that it is for runs that compile longer than they run. jaxlib 0.12 has it no more and refuses the flag: drop this
-# with Python 3.11, the last for which the lock has an older one (October 2027).
+# XLA's older code generator takes three tenths off a quick run's processor time (causes, dropout; jaxlib 0.10.2), but its
+# loops run slower, so that it is for runs that compile longer than they run. jaxlib 0.12 has it no more and refuses the flag:
+# drop this with Python 3.11, the last for which the lock has an older one (October 2027).
 _SHORT_RUNS_BEFORE_JAXLIB_0_12 = ("--xla_cpu_use_fusion_emitters=false",)
 # Where several processes share the cores: one thread per operation, and programs compiled in one piece.
 _ONE_THREAD = ("--xla_cpu_multi_thread_eigen=false", "--xla_cpu_parallel_codegen_split_count=1")
