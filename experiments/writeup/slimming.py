@@ -10,6 +10,8 @@ from experiments.writeup.words import words
 # The theme's icon script draws a dozen icons here; the stylesheet has characters for them. To go once the theme's is small:
 # https://github.com/pydata/pydata-sphinx-theme/issues/2379, pull request 2494.
 _ICON_SCRIPT = re.compile(r'\s*<script defer src="[^"]*fontawesome\.js[^"]*"></script>')
+# 43 KB that only pages with a notebook use.
+_NOTEBOOK_STYLE = re.compile(r"\s*<link [^>]*mystnb[^>]*/>")
 _UNUSED = ("scripts/fontawesome.js*", "**/*.map")
 
 
@@ -24,6 +26,8 @@ def _finish(app: Sphinx, exception: Exception | None) -> None:
     out = Path(app.outdir)
     for page in out.rglob("*.html"):
         html = _ICON_SCRIPT.sub("", page.read_text(encoding="utf-8"))
+        if "tutorials" not in page.parts:
+            html = _NOTEBOOK_STYLE.sub("", html)
         page.write_text(_named_toggles(html, words(app.config)["unfold"]), encoding="utf-8")
     for pattern in _UNUSED:
         for path in (out / "_static").glob(pattern):
