@@ -30,10 +30,10 @@ def measure_topic(
       ValueError: the topic did not measure exactly the claims that its `claims.toml` has; without an optional data package it
         may leave some out.
     """
+    expected = set(rules.load_claims(topic.name))  # before: a rule that does not parse must not cost what was measured
     key = fingerprint.of_run(topic, settings, seed)  # before: the code may change meanwhile
     start = time.monotonic()
     evidence = topic.measure(settings, topic.key(seed), on_part)
-    expected = set(rules.load_claims(topic.name))
     incomplete = "not installed" in topic.optional_versions().values()
     if not (evidence.keys() == expected or (evidence.keys() < expected and incomplete)):
         raise ValueError(f"topic {topic.name!r} measured {sorted(evidence)}; its claims.toml has {sorted(expected)}")
