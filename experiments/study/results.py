@@ -143,7 +143,7 @@ def decided_by(judged: Judged) -> str:
 
 
 def explained(judged: Judged) -> str:
-    """Returns what decides, and in words the condition, the counterexample or the training that is not convincing, in English."""
+    """Returns what decides, and in English the condition, the counterexample or which training is not convincing."""
     if judged.verdict == "undecided" and judged.evidence.unconvincing:
         return f"{decided_by(judged)}. Neither fits nor is on a plateau: {', '.join(judged.evidence.unconvincing)}"
     label = {"holds-if": "Condition: ", "fails": "Counterexample: "}.get(judged.verdict, "")

@@ -230,8 +230,8 @@ def decide(criterion: str, by_name: Mapping[str, Measurement]) -> str:
 def margin(criterion: str, by_name: Mapping[str, Measurement]) -> float:
     """Returns the distance of a measurement from the bound of a criterion, in half-widths of its 95% interval.
 
-    Below WIDTH the criterion is undecided. The half-width is that of the side on which the bound lies; where the bound is another
-    measurement, it is the nearer end of its widened interval. Infinite where the interval is a point.
+    Below WIDTH the criterion is undecided. The half-width is that of the side on which the bound lies; where the bound is
+    another measurement, it is the nearer end of its widened interval. Infinite where the interval is a point.
     """
     match = parse(criterion)
     measured = _named(match["name"], by_name, criterion)

@@ -52,7 +52,7 @@ def tuned(
     """Chooses a learning rate and trains with it.
 
     Args:
-      run: `run(rate, key)` trains one network; a tree of arrays. The rate is a float32 array. It is called from several threads.
+      run: `run(rate, key)` trains one network; a tree of arrays. The rate is a float32 array. It runs in several threads.
       score: the score of a run, higher is better.
       settings: how many seeds to tune on and to count, and the learning rates to begin with.
       key: arms that are given the same key are paired seed by seed.

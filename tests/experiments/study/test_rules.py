@@ -39,12 +39,9 @@ def test_a_criterion_is_decided_by_twice_the_interval(criterion, low, high, outc
 
 
 def test_an_interval_with_two_sides_is_widened_on_each_by_itself():
-    skewed = number("a", 0.9, 0.7, 0.94)
-    assert rules.decide("a below 0.99", {"a": skewed}) == "met" and rules.margin(
-        "a below 0.99", {"a": skewed}
-    ) == pytest.approx(2.25)
-    assert rules.decide("a above 0.6", {"a": skewed}) == "undecided"
-    assert rules.margin("a above 0.6", {"a": skewed}) == pytest.approx(1.5)
+    skewed = {"a": number("a", 0.9, 0.7, 0.94)}
+    assert rules.decide("a below 0.99", skewed) == "met" and rules.margin("a below 0.99", skewed) == pytest.approx(2.25)
+    assert rules.decide("a above 0.6", skewed) == "undecided" and rules.margin("a above 0.6", skewed) == pytest.approx(1.5)
 
 
 def test_another_measurement_counts_by_the_nearer_end_of_its_widened_interval():
