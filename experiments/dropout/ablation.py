@@ -7,46 +7,59 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from experiments.dropout.network import Params
+from experiments.dropout.disturbances import disturbed
+from experiments.dropout.network import Params, classes
 from experiments.dropout.settings import Dropout
+from experiments.dropout.training import Arm, Pair
 from experiments.study.measurement import Evidence, curve, interval
-from experiments.study.tuning import Tuned
 from jaxnotes import training
 from jaxnotes.layers.activations import relu
 from jaxnotes.layers.linear import linear
 
+SHARE = "fraction of the test set"
 
-def redundancy(settings: Dropout, pair: dict[str, Tuned], test: tuple[Array, Array], key: Array) -> Evidence:
-    """dropout.redundancy: accuracy with units deleted, the worst single unit, and the correlation of units.
+
+def redundancy(settings: Dropout, pair: Pair, key: Array) -> Evidence:
+    """dropout.redundancy: accuracy with units deleted, the worst single unit, the correlation of units, disturbed inputs.
 
     Args:
-      settings: fractions deleted and how often.
-      pair: networks of two hidden layers, without dropout ("plain") and with ("dropout"), paired by seed.
-      test: images and labels.
-      key: random key; the same units are deleted in both.
+      settings: fractions deleted and how often; the disturbances.
+      pair: networks of two hidden layers, without dropout and with.
+      key: random key; the same units are deleted and the same inputs disturbed in both.
     """
-    keys = jax.random.split(key, settings.train_seeds)
+    key_units, key_inputs = jax.random.split(key)
+    keys, test = jax.random.split(key_units, settings.train_seeds), pair["plain"].data.test
+    inputs = disturbed(settings, key_inputs, test[0])
     study = jax.jit(lambda params, keys, test: jax.lax.map(lambda one: ablate(settings, *one, test), (params, keys)))
-    found = [jax.tree.map(np.asarray, study(tuned.runs.params, keys, test)) for tuned in pair.values()]
-    curves, worst, correlation, effective = zip(*found, strict=True)
+    found = [jax.tree.map(np.asarray, study(arm.tuned.runs.params, keys, test)) for arm in pair.values()]
+    curves, worst, correlations, effective = zip(*found, strict=True)
+    lost = {name: [_lost(arm, given) for arm in pair.values()] for name, given in inputs.items()}
     fractions = np.asarray(settings.ablated)
     half = int(np.abs(fractions - 0.5).argmin())
-    share = "fraction of the test set"
     deleted = f"{fractions[half]:.0%} of the units of both hidden layers deleted at random, no rescaling"
     measurements = []
-    for name, named, values, unit, source in (
-        ("ablation", "accuracy-ablated", [accuracies[:, half] for accuracies in curves], share, deleted),
-        ("worst-unit", "worst-unit", worst, share, "largest loss of accuracy from deleting one hidden unit"),
-        ("correlation", "correlation", correlation, "", "mean |correlation| of pairs of units, last hidden layer, test set"),
-        ("effective-units", "effective-units", effective, "units", "participation ratio of the units' correlation matrix"),
+    for name, values, unit, source in (
+        ("ablation", [accuracies[:, half] for accuracies in curves], SHARE, f"accuracy, {deleted}"),
+        ("worst-unit", worst, SHARE, "largest loss of accuracy from deleting one hidden unit"),
+        ("correlation", correlations, "", "mean |correlation| of pairs of units, last hidden layer, test set"),
+        ("effective-units", effective, "units", "participation ratio of the units' correlation matrix"),
+        ("noise", lost["noise"], SHARE, f"accuracy lost by noise of deviation {settings.noise} on the inputs"),
+        ("patch", lost["patch"], SHARE, f"accuracy lost by a hidden square of {settings.patch_pixels} pixels a side"),
     ):
         change = f"{source}; with dropout minus without, paired by seed"
         measurements.append(interval(f"{name}-change", values[1] - values[0], unit=unit, source=change))
-        measurements += [interval(f"{named}-{arm}", v, unit=unit, source=source) for arm, v in zip(pair, values, strict=True)]
+        measurements += [interval(f"{name}-{arm}", v, unit=unit, source=source) for arm, v in zip(pair, values, strict=True)]
     arrays = {"fractions": fractions}
     for arm, values in zip(pair, curves, strict=True):
         arrays |= curve(f"accuracy-{arm}", values)
-    return Evidence(tuple(measurements), arrays, {arm: tuned.search for arm, tuned in pair.items()})
+    fits = {name: arm.fit() for name, arm in pair.items()}
+    return Evidence(tuple(measurements), arrays, {name: arm.tuned.search for name, arm in pair.items()}, fits)
+
+
+def _lost(arm: Arm, inputs: Array) -> np.ndarray:
+    """Returns what disturbed test inputs cost each network of its accuracy."""
+    accuracy = np.mean(classes(arm.tuned.runs.params, inputs) == np.asarray(arm.data.test[1]), 1)
+    return arm.tuned.runs.test_accuracy - accuracy
 
 
 def ablate(settings: Dropout, params: Params, key: Array, test: tuple[Array, Array]) -> tuple[Array, Array, Array, Array]:
