@@ -1,13 +1,44 @@
-"""Test inputs that are disturbed: with noise, or with a patch hidden."""
+"""Test inputs that are disturbed, with noise or with a patch hidden, and how many predictions that changes."""
 
 import math
+from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
+from experiments.dropout.network import classes
 from experiments.dropout.settings import Dropout
 from experiments.dropout.tasks import CELLS
+from experiments.dropout.training import Arm
+from experiments.study.measurement import Measurement, fraction, interval
+
+DISTURBANCES = {
+    "noise": "one network, test inputs with noise and without",
+    "patch": "one network, test inputs with a patch hidden and without",
+}
+
+
+def changed_by_disturbance(settings: Dropout, arm: Arm, key: Array) -> dict[str, np.ndarray]:
+    """Returns, by disturbance, the share of test examples whose predicted class it changes, [seeds]."""
+    params, x = arm.tuned.runs.params, arm.data.test[0]
+    clean = classes(params, x)
+    return {name: np.mean(classes(params, given) != clean, 1) for name, given in disturbed(settings, key, x).items()}
+
+
+def ratio(name: str, cause: str, shares: Mapping[str, np.ndarray]) -> list[Measurement]:
+    """Returns the logarithm of a share with dropout over that without, paired by seed, and the shares themselves.
+
+    Args:
+      name: ends the measurements' names.
+      cause: what changes a prediction.
+      shares: of "plain" and "dropout", the share of predictions that change, [seeds].
+    """
+    source = f"ln of the share of predicted classes that differ, with dropout over without; {cause}"
+    change = interval(f"log-ratio-{name}", np.log(shares["dropout"] / shares["plain"]), unit="nats", source=source)
+    unit = "of the test examples"
+    return [change, *(fraction(f"changed-{name}-{arm}", values, unit=unit, source=cause) for arm, values in shares.items())]
 
 
 def disturbed(settings: Dropout, key: Array, x: Array) -> dict[str, Array]:

@@ -30,7 +30,7 @@ def ensemble(settings: Dropout, key: Array) -> dict[str, Evidence]:
         {},
     )
     for named, behind in (("linear", ()), ("hidden", (settings.ensemble_units,))):
-        plan = Plan((settings.small_units, *behind), (0,), settings.ensemble_steps, settings.train_batch)
+        plan = Plan((settings.small_units, *behind), (0,), settings.digits_steps, settings.train_batch)
         for level, keep in zip(("low", "high"), settings.ensemble_keeps, strict=True):
             name, arm = f"{named}-{level}", tuned_arm(settings, plan, keep, len(data.train[1]), data, key_training)
             found = _found(settings, arm, keys_samples)

@@ -119,23 +119,22 @@ def overfitting(evidence: Evidence):
 
 
 def redundancy(evidence: Evidence):
-    """Accuracy against the fraction of units deleted; what other disturbances cost; the correlation of units."""
+    """Accuracy against the fraction of units deleted; the worst single unit; predictions that disturbed inputs change."""
     figure, (left, middle, right) = new_figure(3, height=2.5)
     fractions = 100 * evidence.arrays["fractions"]
-    disturbances = {"worst-unit": "worst\nunit", "noise": "noise", "patch": "patch"}
     for series, (arm, label) in enumerate(_ARMS.items()):
         curve(left, evidence, f"accuracy-{arm}", fractions, series=series, label=label, ls="-")
-        at = np.arange(len(disturbances)) + 0.2 * (series - 0.5)
-        points(middle, at, [evidence[f"{name}-{arm}"] for name in disturbances], series=series)
-        points(right, [series], [evidence[f"correlation-{arm}"]], series=series)
+        points(middle, [series], [evidence[f"worst-unit-{arm}"]], series=series)
+        found = [evidence[f"changed-{name}-{arm}"] for name in ("noise", "patch")]
+        points(right, np.arange(2) + 0.2 * (series - 0.5), found, series=series)
     left.axhline(0.1, color="#888888", lw=0.6, ls=":")
     left.set(xlabel="units deleted (%)", ylabel="test accuracy", ylim=(0, 1))
     settings_note(left, f"no rescaling; dotted: chance; n = {evidence['ablation-change'].n}", 36)
     left.legend(loc="lower left")
-    middle.set(xticks=range(len(disturbances)), xticklabels=disturbances.values(), ylabel="accuracy lost", xlim=(-0.5, 2.5))
-    settings_note(middle, "worst hidden unit deleted; noise or a patch on the input", 36)
-    right.set(xticks=(0, 1), xticklabels=("without", "with dropout"), xlim=(-0.5, 1.5), ylabel="mean |correlation| of units")
-    settings_note(right, "last hidden layer, test set", 36)
+    middle.set(xticks=(0, 1), xticklabels=("without", "with dropout"), xlim=(-0.5, 1.5), ylabel="accuracy lost")
+    settings_note(middle, "worst single hidden unit deleted", 36)
+    right.set(xticks=(0, 1), xticklabels=("noise", "patch hidden"), xlim=(-0.5, 1.5), ylabel="share of predictions changed")
+    settings_note(right, "disturbed test digits", 36)
     for axes in (middle, right):
         axes.set_ylim(0, None)
     return figure

@@ -4,6 +4,8 @@ import dataclasses
 
 from experiments.study.settings import SettingsError, TrainingSettings, setting
 
+POOL = 6000  # digits to train on; 2,000 more are held out
+
 
 @dataclasses.dataclass(frozen=True)
 class Dropout(TrainingSettings):
@@ -19,7 +21,6 @@ class Dropout(TrainingSettings):
     ensemble_keeps: tuple[float, ...] = setting((0.5, 0.8), "Two keep probabilities of the ensembles, rising.", minimum=0.01)
     ensemble_units: int = setting(64, "Units of the hidden layer behind the mask in the ensemble.", quick=32, minimum=2)
     ensemble_examples: int = setting(500, "Test examples of the ensemble.", quick=200, minimum=1)
-    ensemble_steps: int = setting(1500, "Adam steps of the ensembles.", quick=150, minimum=1)
     samples: tuple[int, ...] = setting((1, 4, 16, 64, 256), "Masks in a Monte-Carlo average.", minimum=1)
     keeps: tuple[float, ...] = setting(
         (0.5, 0.65, 0.8, 0.9), "Keep probabilities that are tried for dropout.", quick=(0.5, 0.8), minimum=0.01
@@ -32,10 +33,14 @@ class Dropout(TrainingSettings):
         quick=(50, 100, 400, 800),
         minimum=1,
     )
-    train_steps: int = setting(3000, "Adam steps of every run.", quick=150, minimum=1)
+    digits: int = setting(1000, "Size of the training set of digits, at most 6,000.", quick=300, minimum=1)
+    digits_steps: int = setting(2000, "Adam steps of every run on digits.", quick=150, minimum=1)
+    train_steps: int = setting(4000, "Adam steps of every run on MNIST-1D.", quick=150, minimum=1)
     short_steps: int = setting(300, "Adam steps of the run that is too short for dropout.", quick=50, minimum=1)
     train_batch: int = setting(64, "Examples per step, drawn with replacement.", quick=32, minimum=1)
     train_seeds: int = setting(8, "Seeds trained at the tuned learning rate.", quick=3, minimum=2)
+    disturbed_seeds: int = setting(16, "Those of the networks whose units or inputs are disturbed.", quick=3, minimum=2)
+    control_seeds: int = setting(32, "Those of the narrow networks and of the short runs.", quick=4, minimum=2)
     learning_rates: tuple[float, ...] = setting(
         (3e-3, 1e-2), "Learning rates tried at first for each arm.", quick=(3e-3, 1e-2), minimum=1e-12
     )
@@ -55,6 +60,8 @@ class Dropout(TrainingSettings):
                 raise SettingsError(f"--{name} must lie below 1: it is the probability to keep a unit, and 1 drops none")
         if len(self.ensemble_keeps) != 2 or self.ensemble_keeps[0] >= self.ensemble_keeps[1]:
             raise SettingsError(f"--ensemble_keeps={self.ensemble_keeps} must be two probabilities in rising order")
+        if self.disturbed_seeds < self.train_seeds or self.digits > POOL:
+            raise SettingsError(f"--disturbed_seeds must be at least --train_seeds, and --digits at most {POOL}")
         if len(self.examples) != 4 or list(self.examples) != sorted(set(self.examples)):
             raise SettingsError(f"--examples={self.examples} must be four sizes in rising order")
         if len(self.samples) < 2 or len(set(self.samples)) < len(self.samples):

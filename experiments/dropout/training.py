@@ -125,7 +125,9 @@ def train(plan: Plan, rate: Array, keys: Array, keep: Array, examples: Array, da
     return Trained(state.params, losses, *read(x, labels, own), read(*data.validation)[0], *read(*data.test))
 
 
-def tuned_arm(settings: Dropout, plan: Plan, keep: float, examples: int, data: Digits, key: Array) -> Arm:
+def tuned_arm(
+    settings: Dropout, plan: Plan, keep: float, examples: int, data: Digits, key: Array, seeds: int | None = None
+) -> Arm:
     """Returns networks trained at the learning rate with the best validation accuracy.
 
     Arms of one key are paired by seed: same weights at the start, training set and batches.
@@ -134,23 +136,23 @@ def tuned_arm(settings: Dropout, plan: Plan, keep: float, examples: int, data: D
     def run(rate: Array, key: Array) -> Trained:
         return train(plan, rate, jax.random.split(key), jnp.float32(keep), jnp.int32(examples), data)
 
-    keys = jax.random.split(key, settings.tuning_seeds + settings.train_seeds)[settings.tuning_seeds :]
-    tuned = tuning.tuned(run, lambda trained: trained.validation_accuracy, settings, key)
-    return Arm(plan, data, examples, keep, jax.vmap(jax.random.split)(keys), tuned)
+    keys = jax.random.split(key, settings.tuning_seeds + (seeds or settings.train_seeds))
+    tuned = tuning.tuned(run, lambda trained: trained.validation_accuracy, settings, key, seeds=seeds)
+    return Arm(plan, data, examples, keep, jax.vmap(jax.random.split)(keys[settings.tuning_seeds :]), tuned)
 
 
-def tuned_pair(settings: Dropout, plan: Plan, examples: int, data: Digits, key: Array) -> Pair:
+def tuned_pair(settings: Dropout, plan: Plan, examples: int, data: Digits, key: Array, seeds: int | None = None) -> Pair:
     """Returns networks without dropout ("plain") and with ("dropout"), each at its own learning rate.
 
     The keep probability is that of `settings.keeps` with the best mean validation accuracy on the tuning seeds, at the learning
     rate of the networks without dropout.
     """
-    plain = tuned_arm(settings, plan, 1.0, examples, data, key)
-    keys = jax.vmap(jax.random.split)(jax.random.split(key, settings.tuning_seeds + settings.train_seeds))
-    tries = [(keep, pair) for keep in settings.keeps for pair in keys[: settings.tuning_seeds]]
+    plain = tuned_arm(settings, plan, 1.0, examples, data, key, seeds)
+    keys = jax.vmap(jax.random.split)(jax.random.split(key, settings.tuning_seeds))
+    tries = [(keep, pair) for keep in settings.keeps for pair in keys]
     found = side_by_side(lambda at: float(again(plain, *at).validation_accuracy), tries)
     keep = settings.keeps[int(np.argmax(np.reshape(found, (len(settings.keeps), -1)).mean(1)))]
-    return {"plain": plain, "dropout": tuned_arm(settings, plan, keep, examples, data, key)}
+    return {"plain": plain, "dropout": tuned_arm(settings, plan, keep, examples, data, key, seeds)}
 
 
 def again(arm: Arm, keep: float, keys: Array) -> Trained:
