@@ -22,7 +22,7 @@ DISTURBANCES = {
 
 def changed_by_disturbance(settings: Dropout, arm: Arm, key: Array) -> dict[str, np.ndarray]:
     """Returns, by disturbance, the share of test examples whose predicted class it changes, [seeds]."""
-    params, x = arm.tuned.runs.params, arm.data.test[0]
+    params, x = arm.tuned.runs.params, jnp.tile(arm.data.test[0], (settings.disturbances, 1))
     clean = classes(params, x)
     return {name: np.mean(classes(params, given) != clean, 1) for name, given in disturbed(settings, key, x).items()}
 

@@ -15,7 +15,7 @@ class Dropout(TrainingSettings):
     units: int = setting(256, "Units of the random layers.", minimum=2)
     batch: int = setting(16, "Examples per seed of the random layers.", minimum=1)
     seeds: int = setting(16, "Independent seeds of the random layers.", quick=8, minimum=2)
-    draws: int = setting(128, "Masks drawn per seed.", minimum=2)
+    draws: int = setting(512, "Masks drawn per seed.", quick=256, minimum=2)
     small_units: int = setting(10, "Units of the layers whose 2^n masks are all enumerated.", quick=8, minimum=2)
     mask_steps: int = setting(1000, "Training steps whose masks are compared.", minimum=2)
     ensemble_keeps: tuple[float, ...] = setting((0.5, 0.8), "Two keep probabilities of the ensembles, rising.", minimum=0.01)
@@ -23,7 +23,7 @@ class Dropout(TrainingSettings):
     ensemble_examples: int = setting(500, "Test examples of the ensemble.", quick=200, minimum=1)
     samples: tuple[int, ...] = setting((1, 4, 16, 64, 256), "Masks in a Monte-Carlo average.", minimum=1)
     keeps: tuple[float, ...] = setting(
-        (0.5, 0.65, 0.8, 0.9), "Keep probabilities that are tried for dropout.", quick=(0.5, 0.8), minimum=0.01
+        (0.6, 0.7, 0.8, 0.9), "Keep probabilities that are tried for dropout.", quick=(0.6, 0.8), minimum=0.01
     )
     wide: int = setting(128, "Units of either hidden layer of the wide network.", quick=32, minimum=12)
     narrow: int = setting(8, "Units of either hidden layer of the narrow network.", minimum=4)
@@ -34,13 +34,13 @@ class Dropout(TrainingSettings):
         minimum=1,
     )
     digits: int = setting(1000, "Size of the training set of digits, at most 6,000.", quick=300, minimum=1)
-    digits_steps: int = setting(2000, "Adam steps of every run on digits.", quick=150, minimum=1)
+    digits_steps: int = setting(1500, "Adam steps of every run on digits.", quick=150, minimum=1)
     train_steps: int = setting(4000, "Adam steps of every run on MNIST-1D.", quick=150, minimum=1)
     short_steps: int = setting(300, "Adam steps of the run that is too short for dropout.", quick=50, minimum=1)
     train_batch: int = setting(64, "Examples per step, drawn with replacement.", quick=32, minimum=1)
     train_seeds: int = setting(8, "Seeds trained at the tuned learning rate.", quick=3, minimum=2)
-    disturbed_seeds: int = setting(16, "Those of the networks whose units or inputs are disturbed.", quick=3, minimum=2)
-    control_seeds: int = setting(32, "Those of the narrow networks and of the short runs.", quick=4, minimum=2)
+    digits_seeds: int = setting(16, "Those of the networks for digits.", quick=3, minimum=2)
+    control_seeds: int = setting(48, "Those of the narrow networks and of the short runs.", quick=4, minimum=2)
     learning_rates: tuple[float, ...] = setting(
         (3e-3, 1e-2), "Learning rates tried at first for each arm.", quick=(3e-3, 1e-2), minimum=1e-12
     )
@@ -48,6 +48,7 @@ class Dropout(TrainingSettings):
         (0.0, 0.25, 0.5, 0.75, 0.9), "Fractions of the hidden units deleted at test time; the first must be 0.", minimum=0.0
     )
     ablation_draws: int = setting(4, "Random deletions per fraction and seed.", quick=2, minimum=1)
+    disturbances: int = setting(8, "Times that each test input is disturbed.", quick=2, minimum=1)
     noise: float = setting(0.5, "Standard deviation of the noise on inputs, whose own is about 1.", minimum=0.0)
     patch_cells: int = setting(8, "Cells of a sequence of MNIST-1D, of 40, that a patch hides.", minimum=1)
     patch_pixels: int = setting(5, "Side of the square that a patch hides in a digit of 14 × 14 pixels.", minimum=1)
@@ -60,8 +61,8 @@ class Dropout(TrainingSettings):
                 raise SettingsError(f"--{name} must lie below 1: it is the probability to keep a unit, and 1 drops none")
         if len(self.ensemble_keeps) != 2 or self.ensemble_keeps[0] >= self.ensemble_keeps[1]:
             raise SettingsError(f"--ensemble_keeps={self.ensemble_keeps} must be two probabilities in rising order")
-        if self.disturbed_seeds < self.train_seeds or self.digits > POOL:
-            raise SettingsError(f"--disturbed_seeds must be at least --train_seeds, and --digits at most {POOL}")
+        if self.digits > POOL:
+            raise SettingsError(f"--digits={self.digits} must be at most {POOL}")
         if len(self.examples) != 4 or list(self.examples) != sorted(set(self.examples)):
             raise SettingsError(f"--examples={self.examples} must be four sizes in rising order")
         if len(self.samples) < 2 or len(set(self.samples)) < len(self.samples):
