@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from experiments.study.figures.style import COLORS, curve, new_figure, settings_note, theory
+from experiments.study.figures.style import COLORS, curve, legend_below, new_figure, settings_note, theory
 from experiments.study.measurement import Evidence
 
 _PASSED = "layers that the gradient has passed"
@@ -40,7 +40,7 @@ def _backward(evidence: Evidence, arms: dict[str, str], note: str = ""):
         curve(axes, evidence, name, series=series, label=label)
     axes.set(xlabel=_PASSED, ylabel=_GRADIENT)
     settings_note(axes, f"line: mean-field theory; {note}{_seeds(evidence)}")
-    axes.legend()
+    legend_below(axes)
     return figure
 
 
@@ -123,7 +123,7 @@ def where(evidence: Evidence):
         curve(axes, evidence, f"{name}-{kind}", series=series, label=f"{kind}: {words[name]}")
     axes.set(xlabel="layers or steps that the gradient has passed", ylabel=_GRADIENT)
     settings_note(axes, f"line: mean-field theory; {_seeds(evidence)}")
-    axes.legend()
+    legend_below(axes)
     return figure
 
 
@@ -136,7 +136,7 @@ def updates(evidence: Evidence):
     axes.axhline(0, color="#888888", lw=0.6)
     axes.set(xlabel="layer", ylabel=r"log$_{10}$ of first update over weights")
     settings_note(axes, f"grey: as large as the weights; {_seeds(evidence)}")
-    axes.legend()
+    legend_below(axes)
     return figure
 
 

@@ -261,7 +261,8 @@ def _spectra(settings: Causes, key: Array) -> list[Measurement]:
 
 def updates(settings: Causes, key: Array) -> dict[str, Evidence]:
     """causes.updates: the largest first updates over the weights that they change, of SGD and of Adam."""
-    arms = {"critical": Arm(tanh, 1.0), "exploding": OVERFLOW}
+    critical = meanfield.critical_weight_variance(tanh, 0.05)
+    arms = {"critical": Arm(tanh, critical, 0.05), "exploding": OVERFLOW}
     measurements, arrays = [], {}
     for name, arm in arms.items():
         found = first_updates(jax.random.split(key, settings.seeds), arm, settings)
