@@ -22,6 +22,7 @@ from jaxnotes.models.convolutional import convolutional, convolutional_init
 IMAGE, CHANNELS = (28, 28, 1), (16, 32)
 QUANTITIES = ("operations", "bytes", "memory")
 ARMS = ("none", "max")
+HEADS = ("flatten", "average")
 RATE = 1e-3
 
 
@@ -32,13 +33,14 @@ def cost(settings: Pooling, key: Array) -> dict[str, Evidence]:
     layers = np.asarray([_layer_cost(settings, size) for size in sizes])
     full, half = (sizes.index(size) for size in (max(settings.cost_sizes), max(settings.cost_sizes) // 2))
     operations, traffic = (layers[half, i] / layers[full, i] for i in (0, 1))
-    shape = jax.eval_shape(partial(max_pool, window=2), jax.ShapeDtypeStruct((1, sizes[full], sizes[full], 1), jnp.float32)).shape
+    whole = jax.ShapeDtypeStruct((1, sizes[full], sizes[full], 1), jnp.float32)
+    cells = jax.eval_shape(partial(max_pool, window=2), whole).size / whole.size
     law = layer_bytes(settings.cost_batch, sizes[half]) / layer_bytes(settings.cost_batch, sizes[full])
     at = f"3×3 convolution, 16 to 32 channels, of the map of {sizes[half]}² cells over that of {sizes[full]}²"
     measurements = [
-        exact("map-ratio", shape[1] * shape[2] / sizes[full] ** 2, unit="of the cells", prediction=0.25, source="2×2 windows"),
+        exact("map-ratio", cells, unit="of the cells", prediction=0.25, source="2×2 windows"),
         exact("operations-ratio-layer", operations, prediction=0.25, source=f"floating-point operations: {at}"),
-        exact("bytes-ratio-layer", traffic, prediction=law, source=f"bytes read and written: {at}; law: weights and border too"),
+        exact("bytes-ratio-layer", traffic, prediction=law, source=f"bytes read and written: {at}; law: weights and border"),
     ]
     behind = {"none": (28, 28, CHANNELS[0]), "max": (14, 14, CHANNELS[0])}
     later = {arm: _gradient_cost(arm, settings.cost_batch, image=behind[arm], channels=CHANNELS[1:]) for arm in ARMS}
@@ -95,26 +97,30 @@ def _loss(pool: str, params: Any, batch: tuple[Array, Array]) -> Array:
 def parameters(settings: Pooling, key: Array) -> dict[str, Evidence]:
     """pooling.parameters: the parameters of two-block classifiers with and without pooling, counted."""
     del settings, key
-    counts = {
-        head: np.asarray([_counts(_classifier(pool=pool, head=head)) for pool in ARMS]) for head in ("flatten", "average")
-    }
-    convolutions, heads = counts["flatten"].T
-    n_first, n_last = CHANNELS
-    cells = np.asarray([IMAGE[0] ** 2, (IMAGE[0] // 4) ** 2])
-    law = 9 * n_first + n_first + 9 * n_first * n_last + n_last + cells * n_last * CLASSES + CLASSES
-    totals = {head: found.sum(1) for head, found in counts.items()}
-    over = "with 2×2 pooling behind both blocks over without"
-    measurements = (
-        exact("parameters-ratio-flatten", np.divide(*totals["flatten"][::-1]), prediction=law[1] / law[0],
-              source=f"whole classifier of 28×28, flattened head, {over}; law: 9 C C' + C' and H W C K + K"),
-        exact("head-ratio-flatten", np.divide(*heads[::-1]), source=f"flattened head, {over}"),
-        exact("parameters-ratio-convolution", np.divide(*convolutions[::-1]), prediction=1, source=f"convolutions, {over}"),
-        exact("parameters-ratio-global", np.divide(*totals["average"][::-1]), prediction=1,
-              source=f"whole classifier, global average before the head, {over}"),
-        *(exact(f"parameters-{head}-{pool}", total, unit="parameters", source=f"{head} head, pool {pool}")
-          for head, found in totals.items() for pool, total in zip(ARMS, found, strict=True)),
-    )
-    return {"pooling.parameters": Evidence(measurements, {head: found for head, found in counts.items()})}
+    counts = np.asarray([[_counts(_classifier(pool=pool, head=head)) for pool in ARMS] for head in HEADS])
+    convolutions, output = counts[0, 1] / counts[0, 0]
+    whole = counts.sum(-1)
+    flattened, averaged = whole[:, 1] / whole[:, 0]
+    over = "2×2 pooling behind both blocks over none, classifier of 28×28"
+    law = np.divide(*(parameter_count(*IMAGE[:2], *CHANNELS, pools) for pools in (2, 0)))
+    measurements = [
+        exact("parameters-ratio-flatten", flattened, prediction=law, source=f"flattened head, {over}; law: each layer counted"),
+        exact("head-ratio-flatten", output, source=f"the flattened head alone, {over}"),
+        exact("parameters-ratio-convolution", convolutions, prediction=1, source=f"the convolutions alone, {over}"),
+        exact("parameters-ratio-global", averaged, prediction=1, source=f"global average before the head, {over}"),
+    ]
+    for head, found in zip(HEADS, whole, strict=True):
+        for pool, total in zip(ARMS, found, strict=True):
+            measurements.append(
+                exact(f"parameters-{head}-{pool}", total, unit="parameters", source=f"head {head}, pool {pool}")
+            )
+    return {"pooling.parameters": Evidence(tuple(measurements), {"counts": counts})}
+
+
+def parameter_count(height: int, width: int, n_first: int, n_last: int, pools: int) -> int:
+    """Returns the parameters of two 3×3 convolutions of a grey image and a flattened head behind `pools` halvings."""
+    cells = (height >> pools) * (width >> pools)
+    return (9 + 1) * n_first + (9 * n_first + 1) * n_last + (cells * n_last + 1) * CLASSES
 
 
 def _counts(params: dict) -> tuple[int, int]:
@@ -142,7 +148,7 @@ def speed(settings: Pooling, key: Array) -> dict[str, Evidence]:
             source="operations where each pool is followed by twice the channels, over no pooling and equal channels",
         ),
         *(
-            interval(f"milliseconds-{arm}", 1e3 * medians[:, i], unit="ms", source=f"a step on this machine, pool {arm}; {pairs}")
+            interval(f"milliseconds-{arm}", 1e3 * medians[:, i], unit="ms", source=f"a step on this machine, {arm}; {pairs}")
             for i, arm in enumerate(ARMS)
         ),
     ]
