@@ -43,4 +43,5 @@ class Pooling(TrainingSettings):
         (16, 16, 32), "Channels of the blocks of the classifiers of MNIST-1D.", minimum=1
     )
     sequence_examples: int = setting(1000, "MNIST-1D sequences trained on, drawn anew for each seed.", quick=200, minimum=100)
-    sequence_steps: int = setting(1500, "Adam steps of every classifier of MNIST-1D.", quick=100, minimum=10)
+    sequence_steps: int = setting(1500, "Adam steps of every classifier of MNIST-1D.", quick=60, minimum=10)
+    sequence_seeds: int = setting(16, "Seeds of the classifiers of MNIST-1D.", quick=2, minimum=2)
