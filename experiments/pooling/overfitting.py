@@ -32,7 +32,7 @@ def overfitting(settings: Pooling, key: Array) -> dict[str, Evidence]:
         settings.sequence_steps,
         settings.train_batch,
     )
-    trained = {arm: train_arm(settings, task, arm, data, key, seeds=settings.sequence_seeds) for arm in ARMS}
+    trained = {arm: train_arm(settings, task, arm, data, key) for arm in ARMS}
     tested = {arm: _tested(arm, found, data.test) for arm, found in trained.items()}
     budget = f"{settings.sequence_examples} sequences of MNIST-1D, {settings.sequence_steps} Adam steps, tuned rates"
     measurements = []

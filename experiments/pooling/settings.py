@@ -28,7 +28,7 @@ class Pooling(TrainingSettings):
     train_examples: int = setting(6000, "Digits trained on.", quick=200, minimum=100)
     train_steps: int = setting(1200, "Adam steps of every classifier of digits.", quick=40, minimum=10)
     train_batch: int = setting(32, "Digits, or sequences, per step.", minimum=1)
-    train_seeds: int = setting(12, "Seeds trained at the tuned learning rate.", quick=2, minimum=2)
+    train_seeds: int = setting(16, "Seeds trained at the tuned learning rate.", quick=2, minimum=2)
     learning_rates: tuple[float, ...] = setting(
         (3e-3, 1e-2, 3e-2), "Learning rates tried first for each network.", quick=(1e-2, 3e-2), minimum=1e-12
     )
@@ -44,4 +44,3 @@ class Pooling(TrainingSettings):
     )
     sequence_examples: int = setting(1000, "MNIST-1D sequences trained on, drawn anew for each seed.", quick=200, minimum=100)
     sequence_steps: int = setting(1500, "Adam steps of every classifier of MNIST-1D.", quick=60, minimum=10)
-    sequence_seeds: int = setting(16, "Seeds of the classifiers of MNIST-1D.", quick=2, minimum=2)

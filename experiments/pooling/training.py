@@ -120,9 +120,9 @@ def _adam(rate: Array, steps: int) -> optax.GradientTransformation:
     return optax.adam(optax.join_schedules([lambda step: rate * step / rise, fall], [rise]))
 
 
-def train_arm(settings: Pooling, task: Task, arm: str, data: Digits, key: Array, *, seeds: int | None = None) -> Tuned:
+def train_arm(settings: Pooling, task: Task, arm: str, data: Digits, key: Array) -> Tuned:
     """Returns the runs of an arm. With one key a seed has the same examples and batches in every arm: arms are paired."""
-    return tuned(partial(train, task, arm, data), lambda run: run.validation_accuracy, settings, key, seeds=seeds)
+    return tuned(partial(train, task, arm, data), lambda run: run.validation_accuracy, settings, key)
 
 
 def over_runs(measure: Callable[..., Any]) -> Callable[..., Any]:
