@@ -107,13 +107,13 @@ def _run(
         blocks = jax.tree.map(lambda p: jnp.where(learned, p, jax.lax.stop_gradient(p)), params["blocks"])
         return training.cross_entropy(logits({**params, "blocks": blocks}, batch[0], arm), batch[1])
 
-    optimizer = _adam(rate, steps)
+    optimizer = warmed_adam(rate, steps)
     state, losses = training.train_on(loss, optimizer)(training.init_state(params, optimizer), seen, indices)
     accuracies = (training.accuracy(logits(state.params, x, arm), labels) for x, labels in (seen, validation))
     return Run(state.params, losses, *accuracies)
 
 
-def _adam(rate: Array, steps: int) -> optax.GradientTransformation:
+def warmed_adam(rate: Array, steps: int) -> optax.GradientTransformation:
     """Adam whose rate rises over the first WARM_UP of the run: without, a rate good for most seeds stops others at once."""
     rise = int(WARM_UP * steps)
     fall = optax.cosine_decay_schedule(rate, steps - rise)
