@@ -97,7 +97,7 @@ def _loss(pool: str, params: Any, batch: tuple[Array, Array]) -> Array:
 def parameters(settings: Pooling, key: Array) -> dict[str, Evidence]:
     """pooling.parameters: the parameters of two-block classifiers with and without pooling, counted."""
     del settings, key
-    counts = np.asarray([[_counts(_classifier(pool=pool, head=head)) for pool in ARMS] for head in HEADS])
+    counts = np.asarray([[_counts(pool, head) for pool in ARMS] for head in HEADS])
     convolutions, output = counts[0, 1] / counts[0, 0]
     whole = counts.sum(-1)
     flattened, averaged = whole[:, 1] / whole[:, 0]
@@ -123,10 +123,11 @@ def parameter_count(height: int, width: int, n_first: int, n_last: int, pools: i
     return (9 + 1) * n_first + (9 * n_first + 1) * n_last + (cells * n_last + 1) * CLASSES
 
 
-def _counts(params: dict) -> tuple[int, int]:
-    """Returns the parameters of the convolutions and those of the head."""
-    count = lambda tree: sum(leaf.size for leaf in jax.tree.leaves(tree))
-    return count(params["blocks"]), count(params["output"])
+def _counts(pool: str, head: str) -> tuple[int, int]:
+    """Returns the parameters of a classifier's convolutions and those of its output layer."""
+    params = jax.eval_shape(partial(_classifier, pool=pool, head=head))
+    convolutions, output = (sum(leaf.size for leaf in jax.tree.leaves(params[part])) for part in ("blocks", "output"))
+    return convolutions, output
 
 
 def speed(settings: Pooling, key: Array) -> dict[str, Evidence]:
