@@ -36,7 +36,7 @@ def cost(evidence: Evidence):
     right.axvline(0.25, color="#999999", lw=0.6, ls=":")
     right.set(xlabel="with 2×2 maxima, relative to no pooling", xlim=(0, 1))
     settings_note(right, "gradient of a classifier of two blocks, compiled")
-    right.legend(loc="lower right")
+    right.legend(loc="upper right")
     return figure
 
 
@@ -55,8 +55,8 @@ def parameters(evidence: Evidence):
     for series, name in enumerate(("no pooling", "2×2 pooling")):
         _bars(axes, labels, counts[:, series].ravel(), series, name)
     axes.set(xlabel="parameters", xscale="log")
-    settings_note(axes, "classifier of 28×28 images, two blocks of 16 and 32 channels")
-    axes.legend(loc="upper right")
+    settings_note(axes, "28×28 images, blocks of 16 and 32 channels", 36)
+    axes.legend(loc="lower right")
     return figure
 
 
@@ -67,7 +67,7 @@ def speed(evidence: Evidence):
     seeds = np.arange(1, len(milliseconds) + 1)
     for series, label in enumerate(("no pooling", "2×2 maxima")):
         left.plot(seeds, milliseconds[:, series], MARKERS[series], color=COLORS[series], mfc="white", label=label)
-    left.set(xlabel="seed", ylabel="a training step (ms)", ylim=(0, None))
+    left.set(xlabel="seed", ylabel="a training step (ms)", ylim=(0, None), xticks=seeds)
     settings_note(left, "equal channels; the networks take turns, step by step")
     left.legend(loc="center right")
     names = {
@@ -90,11 +90,11 @@ def overfitting(evidence: Evidence):
     left.set(xlabel="test accuracy")
     settings_note(left, f"MNIST-1D; all fit; {seeds_note([evidence['test-none']])}", 36)
     changes = {"flatten": "maximum", "stride": "stride", "global": "maximum,\nglobal"}
-    for axes, kind, label in ((middle, "gap", "training − test accuracy"), (right, "loss", "test loss (nats)")):
+    for axes, kind, label in ((middle, "gap", "the gap"), (right, "loss", "test loss (nats)")):
         rows(axes, [evidence[f"{kind}-change-{name}"] for name in changes], list(changes.values()), series=2)
         axes.axvline(0, color="#999999", lw=0.6, ls=":")
         axes.set(xlabel=f"change of {label}")
-    settings_note(middle, "against no pooling, same head", 36)
+    settings_note(middle, "training − test accuracy, against no pooling with the same head", 36)
     return figure
 
 
