@@ -28,6 +28,7 @@ def test_parameters_are_those_counted_by_hand(key):
     assert found["parameters-flatten-none"].value == convolutions + 10 * (28 * 28 * 32 + 1)
     assert found["parameters-flatten-max"].value == convolutions + 10 * (7 * 7 * 32 + 1)
     assert found["parameters-average-none"].value == found["parameters-average-max"].value == convolutions + 10 * 33
+    assert found["parameters-ratio-flatten"].value == found["parameters-ratio-flatten"].prediction
     assert found["parameters-ratio-convolution"].value == 1 and found["head-ratio-flatten"].value == pytest.approx(
         1 / 16, rel=1e-3
     )
