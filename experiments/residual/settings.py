@@ -36,6 +36,9 @@ class Residual(TrainingSettings):
     learning_rates: tuple[float, ...] = setting(
         (3e-3, 1e-2, 3e-2), "Learning rates tried first for each arm and depth.", quick=(3e-3, 1e-2), minimum=1e-12
     )
+    control_rates: tuple[float, ...] = setting(
+        (1e-3, 3e-3, 1e-2), "The same of networks without normalisation.", quick=(3e-3, 1e-2), minimum=1e-12
+    )
     extreme_depth: int = setting(1000, "Layers of a network trained at the rate of the deepest tuned one.", quick=80, minimum=1)
 
     def __post_init__(self) -> None:

@@ -58,7 +58,8 @@ def train_arm(settings: Residual, arm: str, name: str, data: digits.Digits, key:
     else:
         seeds = settings.train_seeds if ARMS[arm].normalised and name != "deepest" else settings.control_seeds
     run = partial(one, steps=settings.train_steps, paths=paths)
-    return tuned(run, lambda run: run.validation, settings, key, seeds=seeds)
+    rates = settings.control_rates if arm in CONTROLS else settings.learning_rates
+    return tuned(run, lambda run: run.validation, settings, key, rates=rates, seeds=seeds)
 
 
 def at_rate(settings: Residual, arm: str, depth: int, rate: float, steps: int, data: digits.Digits, key: Array) -> Run:
@@ -138,8 +139,8 @@ def _searches(trained: Trained) -> dict:
 
 
 def _fits(trained: Trained) -> dict[str, Fit]:
-    """Returns how far each arm came; of all but `residual` and `scaled` the claims say that depth keeps them from it."""
+    """Returns how far each arm came; of all but `residual` the claims say that depth keeps them from it, or they are controls."""
     return {
-        f"{arm}-{name}": fit(found.runs.losses, 1 - found.runs.train_error, required=arm in ("residual", "scaled"))
+        f"{arm}-{name}": fit(found.runs.losses, 1 - found.runs.train_error, required=arm == "residual")
         for (arm, name), found in trained.items()
     }
