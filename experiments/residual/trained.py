@@ -139,7 +139,7 @@ def _searches(trained: Trained) -> dict:
 
 
 def _fits(trained: Trained) -> dict[str, Fit]:
-    """Returns how far each arm came; of all but `residual` the claims say that depth keeps them from it, or they are controls."""
+    """Returns how far each arm came; the others are controls, or the claims say that depth keeps them from it."""
     return {
         f"{arm}-{name}": fit(found.runs.losses, 1 - found.runs.train_error, required=arm == "residual")
         for (arm, name), found in trained.items()
