@@ -18,7 +18,7 @@ from experiments.study.measurement import Evidence
 
 _RATIO = r"log$_{10}$ gradient norm / last layer's"
 _NORMALISED = {"residual": "residual", "plain": "plain", "plain-leaky": "plain, leaky ReLU"}
-_CONTROLS = {"unnormalised": "control: residual", "unnormalised-plain": "control: plain", "scaled": "control: residual × 1/√L"}
+_CONTROLS = {"unnormalised": "control: residual", "scaled": "control: residual, branch × 1/√L"}
 
 
 def form(evidence: Evidence):

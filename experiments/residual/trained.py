@@ -17,7 +17,7 @@ from experiments.study.seeds import paired, side_by_side
 from experiments.study.tuning import Tuned, described, tuned
 
 ENDS = ("shallow", "deepest")
-CONTROLS = ("unnormalised", "unnormalised-plain", "scaled")
+CONTROLS = ("unnormalised", "scaled")
 TRAINS = 0.9  # training accuracy from which on a network counts as trained
 TEST, TRAIN = "fraction of the test set", "fraction of the training set"
 Trained = dict[tuple[str, str], Tuned]
@@ -53,10 +53,10 @@ def train_arm(settings: Residual, arm: str, name: str, data: digits.Digits, key:
     """Returns the tuned runs of an arm at a depth; arms and depths are paired seed by seed."""
     depth, paths = depth_of(settings, name), (arm, name) == ("residual", "medium")
     one = partial(train, ARMS[arm].numbers(depth), data, normalised=ARMS[arm].normalised, settings=settings, depth=depth)
-    if name == "deepest" and arm in ("residual", "unnormalised"):
+    if arm == "unnormalised" or (arm, name) == ("residual", "deepest"):
         seeds = settings.share_seeds
     else:
-        seeds = settings.train_seeds if ARMS[arm].normalised and name != "deepest" else settings.control_seeds
+        seeds = settings.control_seeds if name == "deepest" else settings.train_seeds
     run = partial(one, steps=settings.train_steps, paths=paths)
     rates = settings.control_rates if arm in CONTROLS else settings.learning_rates
     return tuned(run, lambda run: run.validation, settings, key, rates=rates, seeds=seeds)
@@ -99,7 +99,8 @@ def _deep(settings: Residual, trained: Trained, extreme: Run) -> Evidence:
     arrays |= {"extreme-depth": np.asarray(settings.extreme_depth), "extreme-rate": np.asarray(rate)}
     arrays |= curve("loss-residual", trained["residual", "deepest"].runs.losses) | curve("loss-extreme", extreme.losses)
     arrays |= curve("loss-plain", trained["plain", "deepest"].runs.losses)
-    fits = _fits(trained) | {"residual-extreme": fit(extreme.losses, 1 - extreme.train_error)}
+    # Of the deepest network only a lower bound of its accuracy is asked, for which it need not have converged.
+    fits = _fits(trained) | {"residual-extreme": fit(extreme.losses, 1 - extreme.train_error, required=False)}
     return Evidence(tuple(measurements), arrays, _searches(trained), fits)
 
 

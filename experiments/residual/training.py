@@ -51,7 +51,6 @@ ARMS = {
     "plain": Arm(True, 0.0),
     "plain-leaky": Arm(True, 0.0, slope=0.5),  # E φ′² / Var φ is 1.07 against ReLU's 1.47: its gradients hardly grow
     "unnormalised": Arm(False, 1.0),
-    "unnormalised-plain": Arm(False, 0.0),
     "scaled": Arm(False, 1.0, scaled=True),
 }
 

@@ -16,7 +16,6 @@ from jaxnotes import datasets, training
 from jaxnotes.layers.activations import leaky_relu, relu
 from jaxnotes.layers.linear import linear
 from jaxnotes.layers.normalization import batch_norm, batch_norm_state
-from jaxnotes.models.mlp import mlp
 from jaxnotes.models.residual_network import residual_network
 
 pytestmark = pytest.mark.usefixtures("standard_promotion")
@@ -39,7 +38,6 @@ def normalised(params, x, *, shortcut: float, slope: float = 0.0):
 @pytest.mark.parametrize(
     ("arm", "model"),
     [
-        ("unnormalised-plain", partial(mlp, activation=relu)),
         ("unnormalised", partial(residual_network, activation=relu)),
         ("scaled", partial(residual_network, activation=relu, branch_scale=3**-0.5)),
         ("residual", partial(normalised, shortcut=1.0)),
