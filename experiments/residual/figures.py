@@ -157,7 +157,7 @@ def degradation(evidence: Evidence):
 
 def long_paths(evidence: Evidence):
     """Share of the squared gradient by path length, against how many paths there are of each."""
-    figure, (left, right) = new_figure(2, height=2.6)
+    figure, (left, right) = new_figure(2, height=2.9)
     blocks = evidence.arrays["share-counted"].size - 1
     left.plot(np.arange(blocks + 1), evidence.arrays["share-counted"], ":", color=COLORS[6], label="number of paths")
     arms = {"unscaled": "unscaled", "scaled": "branch × 1/√L", "normalised": "batch norm. in the branch"}
@@ -165,9 +165,9 @@ def long_paths(evidence: Evidence):
         curve(left, evidence, f"share-{name}", series=series, label=label, most=60)
     left.set(xlabel="path length (branches taken)", ylabel="share of squared gradient")
     settings_note(left, f"{blocks} blocks at He's initialisation; line: theory; {seeds_note([evidence['length-unscaled']])}")
-    left.legend(loc="upper right")
-    curve(right, evidence, "share-trained", series=3, label="trained", most=60)
-    right.set(xlabel="path length (branches taken)", ylabel="share of squared gradient")
+    legend_below(left)
+    curve(right, evidence, "share-trained", series=3, most=60)
+    right.set(xlim=(-0.5, blocks / 3), xlabel="path length (branches taken)", ylabel="share of squared gradient")
     of, seeds = evidence.arrays["share-trained-mean"].size - 1, seeds_note([evidence["length-trained"]])
     settings_note(right, f"{of} trained blocks with batch normalisation in the branch; {seeds}")
     return figure
