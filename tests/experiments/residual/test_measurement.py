@@ -89,7 +89,7 @@ def verdict(identifier: str, **values: float) -> str:
 
 DEEP = {"trained_residual_deepest": 0.95, "accuracy_residual_extreme": 0.9}
 PLAIN = {"change_plain_leaky": 0.3, "gradient_before_plain_leaky": 3.0}
-PATHS = {"longest_normalised": -90.0, "long_share_trained": 0.1}
+PATHS = {"longest_normalised": -90.0, "long_share_trained": 0.01}
 
 
 @pytest.mark.parametrize(
