@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 
 import numpy as np
-from scipy import special
+from scipy import special, stats
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,6 +57,29 @@ class Search:
 
 
 @dataclasses.dataclass(frozen=True)
+class Fit:
+    """How far a training came, the mean over its seeds; see `convergence`.
+
+    Attributes:
+      state: "fits" its training set, is on a "plateau", or is "unfinished"; "not finite" where a loss is not.
+      train_accuracy: fraction of the training set, None where there is no accuracy.
+      remaining: what the last fifth of the run brings, as a share of the whole fall of its loss; None where it is not finite.
+      required: whether its claim is undecided unless it fits or is on a plateau. A network of which the claim says that it does
+        not train is not.
+    """
+
+    state: str
+    train_accuracy: float | None
+    remaining: float | None
+    required: bool
+
+    @property
+    def convincing(self) -> bool:
+        """Whether a claim may speak of this training."""
+        return not self.required or self.state in ("fits", "plateau")
+
+
+@dataclasses.dataclass(frozen=True)
 class Evidence:
     """What was measured for one claim: the numbers that are judged and the arrays that its figure draws.
 
@@ -64,11 +87,18 @@ class Evidence:
       measurements: in the order in which tables show them.
       arrays: by name.
       searches: how each learning rate behind the measurements was chosen, by the name of what was trained.
+      fits: how far each training behind the measurements came, by the same names.
     """
 
     measurements: tuple[Measurement, ...]
     arrays: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
     searches: Mapping[str, Search] = dataclasses.field(default_factory=dict)
+    fits: Mapping[str, Fit] = dataclasses.field(default_factory=dict)
+
+    @property
+    def unconvincing(self) -> list[str]:
+        """The trainings that should have got further before a claim speaks of them."""
+        return [name for name, fit in self.fits.items() if not fit.convincing]
 
     def __getitem__(self, name: str) -> Measurement:
         """Returns the measurement of this name, so that figures read `evidence["slope-tanh"].value`."""
@@ -97,6 +127,40 @@ def interval(name: str, samples, *, unit: str = "", prediction: float | None = N
     low, high = mean_interval(samples)
     value = float(np.clip(samples.mean(), low, high))
     return Measurement(name, value, float(low), float(high), samples.size, unit, _float(prediction), source)
+
+
+def fraction(name: str, samples, *, unit: str = "", prediction: float | None = None, source: str = "") -> Measurement:
+    """As `interval`, for accuracies and other fractions: the interval of the mean's logit, which stays inside [0, 1].
+
+    Its half-width is Student's over the derivative of the logit at the mean (the delta method).
+
+    Raises:
+      ValueError: fewer than two samples, or one outside [0, 1].
+    """
+    plain = interval(name, samples, unit=unit, prediction=prediction, source=source)
+    samples = np.asarray(samples, np.float64)
+    if samples.min() < 0 or samples.max() > 1:
+        raise ValueError(f"measurement {name!r} is no fraction: its samples reach from {samples.min()} to {samples.max()}")
+    mean = plain.value
+    if 0 < mean < 1 and plain.low < plain.high:
+        half = (plain.high - plain.low) / 2 / (mean * (1 - mean))
+        low, high = special.expit(special.logit(mean) + np.asarray([-half, half]))
+        plain = dataclasses.replace(plain, low=min(float(low), mean), high=max(float(high), mean))
+    return plain
+
+
+def share(name: str, true, *, unit: str = "of the seeds", source: str = "") -> Measurement:
+    """Returns the share of seeds for which something is true, with the interval of Clopper and Pearson (1934).
+
+    Args:
+      name: the measurement's name.
+      true: [n] one truth value per seed.
+    """
+    true = np.asarray(true, bool).ravel()
+    if not true.size:
+        raise ValueError(f"measurement {name!r} has no seeds")
+    found = stats.binomtest(int(true.sum()), true.size).proportion_ci(0.95, "exact")
+    return Measurement(name, float(true.mean()), float(found.low), float(found.high), true.size, unit, None, source)
 
 
 def mean_interval(samples, axis: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from experiments.study import rules
 from experiments.study.formatting import format_measurement
-from experiments.study.measurement import Evidence, Measurement, Search
+from experiments.study.measurement import Evidence, Fit, Measurement, Search
 from experiments.study.topics import TOPICS
 from jaxnotes.command import files
 
@@ -79,7 +79,7 @@ def judged(run: Run, evidence: Mapping[str, Evidence]) -> Results:
     """
     claims = rules.load_claims(run.topic)
     found = {
-        name: Judged(claim, evidence[name], rules.judge(claim, evidence[name].measurements, run.settings))
+        name: Judged(claim, evidence[name], rules.judge(claim, evidence[name], run.settings))
         for name, claim in claims.items()
         if name in evidence
     }
@@ -143,7 +143,9 @@ def decided_by(judged: Judged) -> str:
 
 
 def explained(judged: Judged) -> str:
-    """Returns what decides, and in words the condition under which the claim holds or the counterexample, in English."""
+    """Returns what decides, and in English the condition, the counterexample or which training is not convincing."""
+    if judged.verdict == "undecided" and judged.evidence.unconvincing:
+        return f"{decided_by(judged)}. Neither fits nor is on a plateau: {', '.join(judged.evidence.unconvincing)}"
     label = {"holds-if": "Condition: ", "fails": "Counterexample: "}.get(judged.verdict, "")
     text = judged.judgement.text.get("en")
     return f"{decided_by(judged)}. {label}{text}" if text else decided_by(judged)
@@ -165,6 +167,8 @@ def _entry(judged: Judged, scale: str) -> dict[str, Any]:
         "margin": None if math.isinf(judgement.margin) else judgement.margin,
         "measurements": [dataclasses.asdict(measurement) for measurement in evidence.measurements],
         "searches": {name: dataclasses.asdict(_finite(search)) for name, search in evidence.searches.items()},
+        "fits": {name: dataclasses.asdict(fit) for name, fit in evidence.fits.items()},
+        "published": [report._asdict() for report in claim.published],
         "history": [change._asdict() for change in claim.history],
         "figures": figure_files(claim.identifier, scale),
     }
@@ -181,7 +185,9 @@ def _evidence(entry: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Evi
     for name, stored in entry["searches"].items():
         scores = tuple(tuple(-math.inf if score is None else score for score in row) for row in stored["scores"])
         searches[name] = Search(**{**stored, "rates": tuple(stored["rates"]), "scores": scores})
-    return Evidence(tuple(Measurement(**measurement) for measurement in entry["measurements"]), arrays, searches)
+    measurements = tuple(Measurement(**measurement) for measurement in entry["measurements"])
+    fits = {name: Fit(**stored) for name, stored in entry.get("fits", {}).items()}
+    return Evidence(measurements, arrays, searches, fits)
 
 
 def _pack(claims: Mapping[str, Judged]) -> bytes:

@@ -8,7 +8,7 @@ A claim is an entry of `experiments/TOPIC/claims.toml`, written before it is mea
     fails       it is refuted: the opposite is measured
 
 The verdict is that of the first list, in this order, whose criteria are all met. Where none is, it is `undecided`: a
-confirmation that was missed is not a refutation. A criterion is decided by the whole 95% interval and not by the mean:
+confirmation that was missed is not a refutation. A criterion is decided by an interval and not by the mean:
 
     NAME above VALUE                 low  > VALUE
     NAME below VALUE                 high < VALUE
@@ -17,9 +17,16 @@ confirmation that was missed is not a refutation. A criterion is decided by the 
 
 VALUE is a number, the word `prediction` (the measurement's own), or another measurement's name (its nearer bound counts).
 
+The interval that decides reaches WIDTH times as far from the mean as the 95% interval that is shown. A verdict needs every
+criterion of its list, so that a wrong one is no likelier than one wrong criterion; but there are many claims, and one wrong
+verdict among all is what a reader minds. `error_rate` bounds its chance. Holm's procedure would need the claims to be judged
+together, and a claim's verdict would change with the others'.
+
+A claim that rests on a training which neither fits nor has reached a plateau (`measurement.Fit`) is `undecided`.
+
 In a `condition` or `counterexample` (said where the claim fails), `{name}` stands for the value measured, and
 `{setting:name}` or `{setting:name[0]}` for a setting. `history` lists each change of rule, settings or sample after the first
-measurement.
+measurement. `published` lists what a paper reports for one of the measurements, with a criterion that says what agreement is.
 """
 
 import math
@@ -29,14 +36,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+from scipy import stats
+
 from experiments.study.formatting import format_number
-from experiments.study.measurement import Measurement
+from experiments.study.measurement import Evidence, Measurement
 from experiments.study.topics import TOPICS
 
 EXPERIMENTS = Path(__file__).resolve().parent.parent
+WIDTH = 2.0
 VERDICTS = ("holds", "holds-if", "fails", "undecided")
 LANGUAGES = ("en", "zh")
 CHANGES = ("rule", "settings", "sample")
+CHECKED = ("against the paper's text", "not checked")
 _CRITERION = re.compile(
     r"(?P<name>[a-z0-9-]+) (?:(?P<relation>above|below|equals) |within (?P<tolerance>\S+) of )(?P<value>\S+)"
 )
@@ -53,6 +65,36 @@ class Change(NamedTuple):
     why: Mapping[str, str]
 
 
+class Published(NamedTuple):
+    """What a paper reports for a measurement.
+
+    Attributes:
+      criterion: what agreement is, a criterion over one measurement.
+      source: a key of the bibliography, or the citation itself.
+      where: the equation, table or figure.
+      setting: what was measured there, and how it differs from here.
+      checked: whether the paper's own text was read, "against the paper's text" or "not checked".
+      theirs: their number or trend in words, where it is not the number in the criterion.
+    """
+
+    criterion: str
+    source: str
+    where: str
+    setting: str
+    checked: str
+    theirs: str = ""
+
+    @property
+    def measurement(self) -> str:
+        """The name of the measurement that it is set beside."""
+        return parse(self.criterion)["name"]
+
+    @property
+    def value(self) -> str:
+        """What the paper reports."""
+        return self.theirs or parse(self.criterion)["value"]
+
+
 class Claim(NamedTuple):
     """A claim of the notes with the rule that decides it; texts are by language, `en` and `zh`."""
 
@@ -62,6 +104,7 @@ class Claim(NamedTuple):
     condition: Mapping[str, str] = {}
     counterexample: Mapping[str, str] = {}
     history: Sequence[Change] = ()
+    published: Sequence[Published] = ()
 
     @property
     def topic(self) -> str:
@@ -136,61 +179,94 @@ def _claim(identifier: str, entry: Mapping[str, Any], path: Path) -> Claim:
         if change.change not in CHANGES:
             raise ValueError(f"claim {identifier!r}: a change is one of {', '.join(CHANGES)}, not {change.change!r} {where}")
     statement = {language: entry[language] for language in LANGUAGES}
-    return Claim(identifier, statement, criteria, entry.get("condition", {}), entry.get("counterexample", {}), history)
+    published = tuple(Published(**report) for report in entry.get("published", ()))
+    for report in published:
+        parse(report.criterion)
+        if report.checked not in CHECKED:
+            raise ValueError(f"claim {identifier!r}: `checked` is one of {', '.join(CHECKED)}, not {report.checked!r} {where}")
+    texts = entry.get("condition", {}), entry.get("counterexample", {})
+    return Claim(identifier, statement, criteria, *texts, history, published)
 
 
-def judge(claim: Claim, measurements: Sequence[Measurement], settings: Mapping[str, Any]) -> Judgement:
+def judge(claim: Claim, evidence: Evidence, settings: Mapping[str, Any]) -> Judgement:
     """Returns the verdict that follows from the claim's rule.
 
     Raises:
       ValueError: a criterion or text names a measurement or setting that is not there.
     """
-    by_name = {measurement.name: measurement for measurement in measurements}
+    by_name = {measurement.name: measurement for measurement in evidence.measurements}
+    for report in claim.published:
+        _named(report.measurement, by_name, report.criterion)
     outcomes = {criterion: decide(criterion, by_name) for listed in claim.criteria.values() for criterion in listed}
     margins = {criterion: margin(criterion, by_name) for criterion in outcomes}
     for verdict, listed in claim.criteria.items():
-        if all(outcomes[criterion] == "met" for criterion in listed):
+        if not evidence.unconvincing and all(outcomes[criterion] == "met" for criterion in listed):
             deciding = min(listed, key=margins.__getitem__)
             text = {"holds": {}, "holds-if": claim.condition, "fails": claim.counterexample}[verdict]
             filled = {language: _fill(words, by_name, settings) for language, words in text.items()}
             return Judgement(verdict, filled, outcomes, deciding, margins[deciding])
     missed = [criterion for criterion in claim.criteria["holds"] if outcomes[criterion] != "met"]
-    deciding = min(missed, key=margins.__getitem__)
+    deciding = min(missed or claim.criteria["holds"], key=margins.__getitem__)
     return Judgement("undecided", {}, outcomes, deciding, margins[deciding])
 
 
 def decide(criterion: str, by_name: Mapping[str, Measurement]) -> str:
-    """Returns whether a criterion is `met`, `not met`, or `undecided`: the interval straddles the bound."""
+    """Returns whether a criterion is `met`, `not met`, or `undecided`: the interval that decides straddles the bound."""
     match = parse(criterion)
     measured = _named(match["name"], by_name, criterion)
-    low, high = _bounds(match["value"], measured, by_name, criterion)
+    bound_low, bound_high = _bounds(match["value"], measured, by_name, criterion)
+    low, high = _widened(measured)
     if match["relation"] == "above":
-        return _three_way(measured.low > high, measured.high <= low)
+        return _three_way(low > bound_high, high <= bound_low)
     if match["relation"] == "below":
-        return _three_way(measured.high < low, measured.low >= high)
+        return _three_way(high < bound_low, low >= bound_high)
     if match["relation"] == "equals":
-        return _three_way(measured.low == measured.high == low == high, True)
-    tolerance = _tolerance(match["tolerance"], max(abs(low), abs(high)))
-    inside = measured.low >= high - tolerance and measured.high <= low + tolerance
-    return _three_way(inside, measured.high < low - tolerance or measured.low > high + tolerance)
+        return _three_way(low == high == bound_low == bound_high, True)
+    tolerance = _tolerance(match["tolerance"], max(abs(bound_low), abs(bound_high)))
+    inside = low >= bound_high - tolerance and high <= bound_low + tolerance
+    return _three_way(inside, high < bound_low - tolerance or low > bound_high + tolerance)
 
 
 def margin(criterion: str, by_name: Mapping[str, Measurement]) -> float:
-    """Returns the distance of a measurement from the bound of a criterion, in half-widths of its interval.
+    """Returns the distance of a measurement from the bound of a criterion, in half-widths of its 95% interval.
 
-    Below 1 the criterion is undecided. Infinite where the interval is a point.
+    Below WIDTH the criterion is undecided. The half-width is that of the side on which the bound lies; where the bound is
+    another measurement, it is the nearer end of its widened interval. Infinite where the interval is a point.
     """
     match = parse(criterion)
     measured = _named(match["name"], by_name, criterion)
-    low, high = _bounds(match["value"], measured, by_name, criterion)
-    if match["tolerance"] is not None:
-        tolerance = _tolerance(match["tolerance"], max(abs(low), abs(high)))
-        distance = abs(tolerance - abs(measured.value - (low + high) / 2))
+    bound_low, bound_high = _bounds(match["value"], measured, by_name, criterion)
+    if match["tolerance"] is None:
+        if bound_low < measured.value < bound_high:
+            return 0.0
+        bounds = [bound_high if measured.value >= bound_high else bound_low]
     else:
-        bound = {"above": high, "below": low, "equals": low}[match["relation"]]
-        distance = abs(measured.value - bound)
-    half = (measured.high - measured.low) / 2
-    return distance / half if half else math.inf
+        tolerance = _tolerance(match["tolerance"], max(abs(bound_low), abs(bound_high)))
+        bounds = [bound_high - tolerance, bound_low + tolerance]
+    return min(_distance(measured, bound) for bound in bounds)
+
+
+def error_rate(deciding: Sequence[Measurement]) -> float:
+    """Returns a bound on the chance that sampling makes any verdict wrong, from the measurement that decides each.
+
+    The worst case, in which every claim lies exactly at a bound of another list of its rule: a wrong verdict then has the
+    one-sided error of its deciding criterion, for each of the two other lists. Means of n seeds are Student's; a measurement
+    without randomness errs by none.
+    """
+    random = [measurement.n for measurement in deciding if measurement.n > 1 and measurement.low < measurement.high]
+    degrees = np.asarray(random, np.float64) - 1
+    return float(2 * stats.t.sf(WIDTH * stats.t.ppf(0.975, degrees), degrees).sum())
+
+
+def _widened(measured: Measurement) -> tuple[float, float]:
+    """Returns the interval that decides."""
+    value = measured.value
+    return value - WIDTH * (value - measured.low), value + WIDTH * (measured.high - value)
+
+
+def _distance(measured: Measurement, bound: float) -> float:
+    half = measured.high - measured.value if bound > measured.value else measured.value - measured.low
+    return abs(bound - measured.value) / half if half else math.inf
 
 
 def parse(criterion: str) -> re.Match[str]:
@@ -217,8 +293,7 @@ def _bounds(text: str, measured: Measurement, by_name: Mapping[str, Measurement]
     try:
         return float(text), float(text)
     except ValueError:
-        other = _named(text, by_name, criterion)
-        return other.low, other.high
+        return _widened(_named(text, by_name, criterion))
 
 
 def _tolerance(text: str, scale: float) -> float:

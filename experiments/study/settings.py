@@ -58,6 +58,15 @@ class TrainingSettings(Settings):
     """Base of the settings of a topic that trains networks."""
 
     tuning_seeds: int = setting(3, "Seeds on which each learning rate is chosen, and nothing else.", quick=1, minimum=1)
+    train_seeds: int = setting(8, "Seeds trained at the tuned learning rate.", quick=2, minimum=2)
+    learning_rates: tuple[float, ...] = setting((1e-3, 3e-3, 1e-2), "Learning rates to begin with, rising.")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        rates = self.learning_rates
+        if not all(a < b for a, b in zip((0, *rates), rates, strict=False)):
+            listed = ",".join(map(str, rates))
+            raise SettingsError(f"--learning_rates={listed} must be positive and rising, for example 0.001,0.003,0.01")
 
 
 def _check(field: dataclasses.Field, value: Any) -> None:

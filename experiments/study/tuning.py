@@ -15,12 +15,14 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import Array
 
 from experiments.study.measurement import Search
 from experiments.study.seeds import side_by_side
+from experiments.study.settings import TrainingSettings
 
 EXTENSIONS = 4
 FLAT = 2
@@ -39,30 +41,32 @@ class Tuned(NamedTuple):
 
 
 def tuned(
-    run: Callable[[float, Array], Any],
+    run: Callable[[Array, Array], Any],
     score: Callable[[Any], Any],
-    rates: Sequence[float],
+    settings: TrainingSettings,
     key: Array,
     *,
-    tuning_seeds: int,
-    seeds: int,
+    rates: Sequence[float] | None = None,
+    seeds: int | None = None,
 ) -> Tuned:
     """Chooses a learning rate and trains with it.
 
     Args:
-      run: `run(rate, key)` trains one network; a tree of arrays. It is called from several threads.
+      run: `run(rate, key)` trains one network; a tree of arrays. The rate is a float32 array. It runs in several threads.
       score: the score of a run, higher is better.
-      rates: learning rates to begin with, rising.
+      settings: how many seeds to tune on and to count, and the learning rates to begin with.
       key: arms that are given the same key are paired seed by seed.
-      tuning_seeds: seeds on which the rate is chosen.
-      seeds: seeds that count.
+      rates: instead of `settings.learning_rates`, rising.
+      seeds: instead of `settings.train_seeds`.
 
     Returns:
       The runs of the seeds that count and the search.
     """
-    keys = jax.random.split(key, tuning_seeds + seeds)
-    chosen = search(lambda rate, key: score(run(rate, key)), rates, keys[:tuning_seeds])
-    runs = side_by_side(lambda key: jax.tree.map(np.asarray, run(chosen.rate, key)), list(keys[tuning_seeds:]))
+    rates, seeds = rates or settings.learning_rates, seeds or settings.train_seeds
+    keys = jax.random.split(key, settings.tuning_seeds + seeds)
+    at = lambda rate, key: run(jnp.float32(rate), key)
+    chosen = search(lambda rate, key: score(at(rate, key)), rates, keys[: settings.tuning_seeds])
+    runs = side_by_side(lambda key: jax.tree.map(np.asarray, at(chosen.rate, key)), list(keys[settings.tuning_seeds :]))
     return Tuned(jax.tree.map(lambda *leaves: np.stack(leaves), *runs), chosen)
 
 

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from experiments.study import rules, topics
-from experiments.study.measurement import Measurement
+from experiments.study.measurement import Evidence, Fit, Measurement
 
 
 def number(name="a", value=1.0, low=None, high=None, prediction=None):
@@ -14,40 +15,67 @@ def number(name="a", value=1.0, low=None, high=None, prediction=None):
 @pytest.mark.parametrize(
     "criterion, low, high, outcome",
     [
-        ("a above 1", 1.1, 1.3, "met"),
-        ("a above 1", 0.9, 1.3, "undecided"),
-        ("a above 1", 0.5, 1.0, "not met"),
-        ("a below 1", 0.5, 0.9, "met"),
-        ("a below 1", 0.5, 1.1, "undecided"),
-        ("a below 1", 1.0, 1.1, "not met"),
+        ("a above 1", 1.1, 1.28, "met"),
+        ("a above 1", 1.1, 1.32, "undecided"),  # the interval reaches twice as far: from 0.99
+        ("a above 1", 0.5, 0.8, "not met"),
+        ("a above 1", 0.5, 0.9, "undecided"),
+        ("a below 1", 0.72, 0.9, "met"),
+        ("a below 1", 0.5, 0.9, "undecided"),
+        ("a below 1", 1.05, 1.1, "not met"),
         ("a equals 0", 0.0, 0.0, "met"),
         ("a equals 0", 0.0, 0.1, "not met"),
-        ("a within 0.1 of 1", 0.95, 1.05, "met"),
-        ("a within 0.1 of 1", 0.85, 1.05, "undecided"),
+        ("a within 0.1 of 1", 0.96, 1.04, "met"),
+        ("a within 0.1 of 1", 0.94, 1.06, "undecided"),
         ("a within 0.1 of 1", 1.2, 1.3, "not met"),
-        ("a within 10% of -2", -2.1, -1.9, "met"),
-        ("a within 10% of -2", -2.3, -1.9, "undecided"),
+        ("a within 10% of -2", -2.09, -1.91, "met"),
+        ("a within 10% of -2", -2.15, -1.9, "undecided"),
         ("a within 5% of prediction", 1.96, 2.04, "met"),
         ("a within 5% of prediction", 1.8, 1.85, "not met"),
     ],
 )
-def test_a_criterion_is_decided_by_the_whole_interval(criterion, low, high, outcome):
+def test_a_criterion_is_decided_by_twice_the_interval(criterion, low, high, outcome):
     measured = number(value=(low + high) / 2, low=low, high=high, prediction=2.0)
     assert rules.decide(criterion, {"a": measured}) == outcome
 
 
-def test_another_measurement_counts_by_its_nearer_bound():
-    pair = {"a": number("a", 2.0, 1.5, 2.5), "b": number("b", 1.0, 0.5, 1.6)}
-    assert rules.decide("a above b", pair) == "undecided"
-    assert rules.decide("b below a", pair) == "undecided"
-    assert rules.decide("a above b", pair | {"b": number("b", 1.0, 0.5, 1.4)}) == "met"
+def test_an_interval_with_two_sides_is_widened_on_each_by_itself():
+    skewed = {"a": number("a", 0.9, 0.7, 0.94)}
+    assert rules.decide("a below 0.99", skewed) == "met" and rules.margin("a below 0.99", skewed) == pytest.approx(2.25)
+    assert rules.decide("a above 0.6", skewed) == "undecided" and rules.margin("a above 0.6", skewed) == pytest.approx(1.5)
+
+
+def test_another_measurement_counts_by_the_nearer_end_of_its_widened_interval():
+    pair = {"a": number("a", 2.0, 1.75, 2.25), "b": number("b", 1.0, 0.5, 1.3)}
+    assert rules.decide("a above b", pair) == "undecided" and rules.decide("b below a", pair) == "undecided"
+    assert rules.decide("a above b", pair | {"b": number("b", 1.0, 0.5, 1.2)}) == "met"
+    assert rules.margin("a above b", pair | {"b": number("b", 1.9, 1.0, 2.5)}) == 0
 
 
 def test_within_a_tolerance_of_another_measurement_means_of_all_that_its_interval_holds():
-    pair = {"a": number("a", 1.0, 0.95, 1.05), "b": number("b", 1.05, 0.98, 1.12)}
+    pair = {"a": number("a", 1.0, 0.98, 1.02), "b": number("b", 1.05, 1.0, 1.1)}
     assert rules.decide("a within 0.2 of b", pair) == "met"
     assert rules.decide("a within 0.1 of b", pair) == "undecided"
-    assert rules.decide("a within 0.1 of b", pair | {"b": number("b", 1.5, 1.4, 1.6)}) == "not met"
+    assert rules.decide("a within 0.1 of b", pair | {"b": number("b", 1.5, 1.45, 1.55)}) == "not met"
+
+
+@pytest.mark.parametrize("seeds", [4, 8, 20])
+def test_a_wrong_verdict_is_as_rare_as_stated(seeds):
+    """A mean that lies exactly at its bound is said to be above it as often as one term of the error rate says."""
+    samples = np.random.default_rng(0).standard_normal((200_000, seeds))
+    half = stats.t.ppf(0.975, seeds - 1) * samples.std(1, ddof=1) / np.sqrt(seeds)
+    wrong = np.mean(samples.mean(1) - rules.WIDTH * half > 0)
+    measured = Measurement("a", 0.0, -1.0, 1.0, seeds)
+    rate = rules.error_rate([measured, measured, number("exact", 1.0)]) / 4  # two claims, two other lists each
+    assert wrong == pytest.approx(rate, abs=4 * np.sqrt(rate / len(samples)))
+
+
+def test_a_training_that_is_not_convincing_leaves_its_claim_undecided():
+    met = (number("a", 2.0), number("b", 2.0))
+    unfinished = {"net": Fit("unfinished", 0.7, 0.1, required=True)}
+    found = rules.judge(claim(), Evidence(met, fits=unfinished), SETTINGS)
+    assert found.verdict == "undecided" and found.deciding == "a above 1"
+    for fit in (Fit("fits", 1.0, 0.1, True), Fit("plateau", 0.8, 0.01, True), Fit("unfinished", 0.1, 1.0, required=False)):
+        assert rules.judge(claim(), Evidence(met, fits={"net": fit}), SETTINGS).verdict == "holds"
 
 
 def claim(**changes):
@@ -63,7 +91,7 @@ SETTINGS = {"depths": (10, 60)}
 
 
 def judged(rule, *measurements):
-    return rules.judge(rule, measurements, SETTINGS)
+    return rules.judge(rule, Evidence(measurements), SETTINGS)
 
 
 @pytest.mark.parametrize(
@@ -104,12 +132,17 @@ def test_the_counterexample_is_said_where_the_verdict_is_fails_and_only_there():
 
 def test_the_deciding_criterion_is_the_one_nearest_to_its_bound():
     rule = claim(criteria={"holds": ["a above 1", "b above 1"], "fails": ["a below 1"]}, condition={})
-    found = judged(rule, number("a", 2.0, 1.5, 2.5), number("b", 4.0, 3.0, 5.0))  # 2 half-widths from the bound, and 3
-    assert found.deciding == "a above 1" and found.margin == pytest.approx(2.0) and found.measurement == "a"
+    found = judged(rule, number("a", 2.0, 1.6, 2.4), number("b", 4.0, 3.0, 5.0))  # 2.5 half-widths from the bound, and 3
+    assert (
+        found.verdict == "holds"
+        and found.deciding == "a above 1"
+        and found.margin == pytest.approx(2.5)
+        and found.measurement == "a"
+    )
     missed = judged(rule, number("a", 1.1, 0.9, 1.3), number("b", 2.0, 1.5, 2.5))
     assert missed.verdict == "undecided" and missed.deciding == "a above 1" and missed.margin == pytest.approx(0.5)
     rule = claim(criteria={"holds": ["a above 1", "b above 1"], "fails": ["a below -9"]}, condition={})
-    far = judged(rule, number("a", -4.0, -5.0, -3.0), number("b", 3.0, 2.0, 4.0))  # b is nearer to its bound, and met
+    far = judged(rule, number("a", -4.0, -5.0, -3.0), number("b", 4.0, 3.0, 5.0))  # b is nearer to its bound, and met
     assert far.verdict == "undecided" and far.deciding == "a above 1" and far.margin == pytest.approx(5.0)
 
 
@@ -118,8 +151,8 @@ def test_margins_are_distances_in_half_widths():
     assert rules.margin("a above 1", {"a": measured}) == pytest.approx(2.5)
     assert rules.margin("a within 0.5 of prediction", {"a": measured}) == pytest.approx(1.0)
     assert rules.margin("a within 10% of 1.6", {"a": measured}) == pytest.approx(0.6)
-    pair = {"a": measured, "b": number("b", 1.0, 0.8, 1.2)}  # its nearer bound counts
-    assert rules.margin("a above b", pair) == pytest.approx(2.0) and rules.margin("b below a", pair) == pytest.approx(3.0)
+    pair = {"a": measured, "b": number("b", 0.8, 0.6, 1.0)}  # the nearer end of its widened interval counts
+    assert rules.margin("a above b", pair) == pytest.approx(2.0) and rules.margin("b below a", pair) == pytest.approx(2.0)
     assert rules.margin("a above 1", {"a": number("a", 2.0)}) == np.inf
 
 

@@ -7,6 +7,7 @@ import optax
 import pytest
 
 from experiments.study import tuning
+from experiments.study.settings import SettingsError, TrainingSettings
 
 
 def parabola(best: float, spread: float = 0.0):
@@ -83,14 +84,22 @@ def test_rates_must_rise(key):
         tuning.search(parabola(0.1), (0.1, 0.01), [key])
 
 
+@pytest.mark.parametrize("rates", [(0.1, 0.01), (0.0, 0.1), (0.1, 0.1)])
+def test_settings_whose_rates_do_not_rise_are_refused(rates):
+    with pytest.raises(SettingsError, match="must be positive and rising, for example"):
+        TrainingSettings(learning_rates=rates)
+
+
 def test_the_seeds_that_count_are_not_those_that_tuned(key):
     seen = []
 
     def run(rate, key):
         seen.append(str(key))
-        return {"score": jnp.float32(-abs(rate - 0.1)), "rate": jnp.float32(rate)}
+        assert rate.dtype == jnp.float32
+        return {"score": -abs(rate - 0.1), "rate": rate}
 
-    found = tuning.tuned(run, lambda run: run["score"], (0.01, 0.1, 1.0), key, tuning_seeds=3, seeds=4)
+    settings = TrainingSettings(tuning_seeds=3, train_seeds=4, learning_rates=(0.01, 0.1, 1.0))
+    found = tuning.tuned(run, lambda run: run["score"], settings, key)
     tuning_keys, counted = seen[:9], seen[9:]
     assert len(set(tuning_keys)) == 3 and len(set(counted)) == 4 and not set(tuning_keys) & set(counted)
     np.testing.assert_array_equal(found.runs["rate"], np.full(4, np.float32(0.1)))
@@ -99,7 +108,7 @@ def test_the_seeds_that_count_are_not_those_that_tuned(key):
 
 def test_arms_of_the_same_key_are_paired_whatever_their_number_of_seeds(key):
     run = lambda rate, key: jax.random.normal(key)
-    few, many = (tuning.tuned(run, lambda _: 0.0, (0.1,), key, tuning_seeds=3, seeds=n).runs for n in (2, 5))
+    few, many = (tuning.tuned(run, lambda _: 0.0, TrainingSettings(), key, rates=(0.1,), seeds=n).runs for n in (2, 5))
     np.testing.assert_array_equal(few, many[:2])
 
 
