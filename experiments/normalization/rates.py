@@ -29,6 +29,7 @@ class Swept(NamedTuple):
     losses: np.ndarray  # [seeds, rates] final losses of the sweep
     search: Search  # by the final loss on the tuning seeds
     steps: np.ndarray  # [seeds] steps to the target at the rate chosen; all steps where it is not reached
+    all_steps: int  # of a training in full
     fit: Fit
 
     def largest_rate(self) -> np.ndarray:
@@ -64,13 +65,14 @@ def sweep(settings: Normalization, arm: Arm, shape: Shape, data: Examples, key: 
         one = lambda pair: _seen(train(arm, data, jnp.float32(pair[1]), pair[0], settings=settings, shape=shape, steps=steps))
         return side_by_side(one, [(key, rate) for key in keys for rate in rates])
 
-    short = np.stack([run.losses for run in run(keys, settings.rate_grid, settings.rate_steps)])
+    few = settings.channel_rate_steps if shape.convolutional else settings.rate_steps
+    short = np.stack([run.losses for run in run(keys, settings.rate_grid, few)])
     losses = short.reshape(len(keys), len(settings.rate_grid), -1)
     search = grid_search(settings.rate_grid, loss_score(losses[:count]).T)
-    runs = run(keys[count:], (search.rate,), settings.train_steps)
+    runs = run(keys[count:], (search.rate,), settings.steps(shape))
     full = np.stack([run.losses for run in runs])
     fit = convergence.fit(full, np.stack([run.accuracy for run in runs]))
-    return Swept(final_loss(losses[count:]), search, steps_to(settings, full), fit)
+    return Swept(final_loss(losses[count:]), search, steps_to(settings, full), full.shape[1], fit)
 
 
 def _seen(run: Run) -> Run:
@@ -92,11 +94,11 @@ def steps_to(settings: Normalization, losses: np.ndarray) -> np.ndarray:
 
 def _limits(settings: Normalization, label: str, swept: Swept) -> list[Measurement]:
     rates, steps = settings.rate_grid, swept.steps
-    criterion = f"last losses of {settings.rate_steps} steps below {MOST_TRAINED:.3g} nats; {rates[0]:.2g} to {rates[-1]:.3g}"
+    criterion = f"last losses of the sweep below {MOST_TRAINED:.3g} nats; {rates[0]:.2g} to {rates[-1]:.3g}"
     return [
         interval(f"log-rate-{label}", np.log10(swept.largest_rate()), unit=DECADES, source=criterion),
         interval(f"steps-{label}", steps, unit="steps", source=f"{described(swept.search)} by the lowest final loss"),
-        share(f"reached-{label}", steps < settings.train_steps, source=f"of {settings.target_loss:g} nats in all steps"),
+        share(f"reached-{label}", steps < swept.all_steps, source=f"of {settings.target_loss:g} nats in all steps"),
     ]
 
 

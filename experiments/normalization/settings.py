@@ -28,9 +28,13 @@ class Normalization(TrainingSettings):
     train_width: int = setting(64, "Units per layer of the MLPs that are trained.", minimum=2)
     train_depth: int = setting(6, "Their hidden layers after the first.", minimum=1)
     channels: int = setting(8, "Channels per layer of the CNNs that are trained.", minimum=1)
-    channel_depth: int = setting(4, "Their convolutions after the first.", quick=2, minimum=1)
-    train_batch: int = setting(128, "Examples per step.", minimum=2)
-    train_steps: int = setting(1500, "SGD steps of every run.", quick=24, minimum=20)
+    channel_depth: int = setting(2, "Their convolutions after the first.", minimum=1)
+    channel_steps: int = setting(400, "Their SGD steps.", quick=24, minimum=20)
+    channel_rate_steps: int = setting(
+        100, "Those at each rate of the grid of normalization.learning-rate.", quick=24, minimum=20
+    )
+    train_batch: int = setting(64, "Examples per step.", minimum=2)
+    train_steps: int = setting(1500, "SGD steps of the MLPs.", quick=24, minimum=20)
     points: int = setting(10, "Points of training at which readings are taken.", quick=8, minimum=2)
     train_seeds: int = setting(6, "Seeds that count.", quick=2, minimum=2)
     learning_rates: tuple[float, ...] = setting(
@@ -38,7 +42,7 @@ class Normalization(TrainingSettings):
     )
     large_variance: float = setting(100.0, "σ_w² of the sigmoid networks of normalization.range.", minimum=1e-6)
     rate_depth: int = setting(2, "Hidden layers after the first in normalization.learning-rate.", minimum=1)
-    rate_steps: int = setting(600, "SGD steps at each rate of its grid.", quick=24, minimum=20)
+    rate_steps: int = setting(600, "SGD steps of the MLPs at each rate of its grid.", quick=24, minimum=20)
     rate_grid: tuple[float, ...] = setting(
         tuple(float(10 ** (k / 2)) for k in range(-2, 5)), "Its learning rates.", quick=(0.1, 1.0, 10.0), minimum=1e-9
     )
@@ -48,6 +52,10 @@ class Normalization(TrainingSettings):
     def mlp(self) -> Shape:
         """The MLPs that are trained."""
         return Shape(self.train_width, self.train_depth)
+
+    def steps(self, shape: Shape) -> int:
+        """SGD steps of a training in full."""
+        return self.channel_steps if shape.convolutional else self.train_steps
 
     @property
     def cnn(self) -> Shape:
@@ -61,6 +69,6 @@ class Normalization(TrainingSettings):
             raise SettingsError(
                 f"--gain_window={window} must be two layers in rising order, up to --gain_depth={self.gain_depth}"
             )
-        for name in ("train_steps", "rate_steps"):
+        for name in ("train_steps", "rate_steps", "channel_steps", "channel_rate_steps"):
             if getattr(self, name) % self.points:
                 raise SettingsError(f"--{name}={getattr(self, name)} must be a multiple of --points={self.points}")

@@ -51,7 +51,7 @@ def read_shift(moment: Moment, arm: Arm) -> Shift:
 
         both = {"input": moved["input"], "output": params["output"]}
         both["hidden"] = jax.tree.map(mixed, params["hidden"], moved["hidden"])
-        chosen = jnp.where(jnp.arange(depth + 1) <= layer, next_keys, keys)
+        chosen = None if keys is None else jnp.where(jnp.arange(depth + 1) <= layer, next_keys, keys)
         return jax.grad(lambda p: network.loss(arm, p, batch, chosen)[0])(both)["hidden"]["weight"][layer]
 
     now = moment.gradients["hidden"]["weight"]
@@ -77,7 +77,11 @@ def input_drift(before: Array, after: Array) -> Array:
 
 def shift(settings: Normalization, key: Array) -> dict[str, Evidence]:
     """normalization.shift: arms at their own learning rates, and normalisation at the plain network's; MLP and CNN."""
-    data, found, arrays = digits.load().train, {}, {"steps": point_steps(settings)}
+    data, found, arrays = (
+        digits.load().train,
+        {},
+        {"steps": point_steps(settings), "steps-cnn": point_steps(settings, settings.cnn)},
+    )
     shapes = {"": (settings.mlp, ("plain", "normalised", "noisy")), "-cnn": (settings.cnn, ("plain", "normalised"))}
     for label, (shape, kinds) in shapes.items():
         for kind in kinds:

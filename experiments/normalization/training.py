@@ -68,7 +68,7 @@ def train(
       noisy: whether an arm of this program has noise.
     """
     key_params, key_batches, key_noise = jax.random.split(key, 3)
-    steps, optimizer = steps or settings.train_steps, optax.sgd(rate)
+    steps, optimizer = steps or settings.steps(shape), optax.sgd(rate)
     params = network.init(arm, key_params, data[0].shape[1], shape)
     indices = datasets.minibatch_indices(key_batches, len(data[1]), settings.train_batch, steps)
     keys = jax.random.split(key_noise, (steps + 1, shape.depth + 1)) if noisy else None
@@ -134,6 +134,7 @@ def smooth(losses: np.ndarray, points: int) -> np.ndarray:
     return losses.reshape(len(losses), points, -1).mean(2)
 
 
-def point_steps(settings: Normalization) -> np.ndarray:
-    """Returns the step at which each stretch starts."""
-    return np.arange(settings.points) * (settings.train_steps // settings.points)
+def point_steps(settings: Normalization, shape: Shape | None = None) -> np.ndarray:
+    """Returns the step at which each stretch starts; of the settings' MLP where None."""
+    steps = settings.steps(settings.mlp if shape is None else shape)
+    return np.arange(settings.points) * (steps // settings.points)
