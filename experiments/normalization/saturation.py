@@ -52,7 +52,7 @@ def saturation(settings: Normalization, key: Array) -> dict[str, Evidence]:
     measurements.append(interval("saturated-change", change, unit=UNIT, source="after training, with minus without"))
     arrays |= {"weight-variance": np.asarray(settings.large_variance)}
     searches = {name: trained.search for name, trained in found.items()}
-    return {"normalization.range": Evidence(tuple(measurements), arrays, searches, fits(found))}
+    return {"normalization.range": Evidence(tuple(measurements), arrays, searches, fits(found, controls=("plain",)))}
 
 
 def _initial(settings: Normalization, images: Array, kind: str, weight_variance: Array, keys: Array) -> Array:
