@@ -16,7 +16,7 @@ class Normalization(TrainingSettings):
     drift_width: int = setting(256, "Units per layer there.", quick=128, minimum=2)
     drift_batch: int = setting(64, "Examples there.", quick=32, minimum=4)
     drift_seeds: int = setting(16, "Seeds of normalization.drift: with critical weights it is random.", quick=6, minimum=2)
-    gain_width: int = setting(768, "Units per layer of normalization.gradients.", quick=128, minimum=8)
+    gain_width: int = setting(512, "Units per layer of normalization.gradients.", quick=128, minimum=8)
     gain_batch: int = setting(64, "Examples per batch there, few against the width.", quick=16, minimum=4)
     gain_depth: int = setting(18, "Layers of the stacks there.", minimum=6)
     gain_window: tuple[int, ...] = setting((4, 16), "First and last layer between which the gain is measured.", minimum=0)
@@ -29,22 +29,22 @@ class Normalization(TrainingSettings):
     train_depth: int = setting(6, "Their hidden layers after the first.", minimum=1)
     channels: int = setting(8, "Channels per layer of the CNNs that are trained.", minimum=1)
     channel_depth: int = setting(2, "Their convolutions after the first.", minimum=1)
-    channel_steps: int = setting(400, "Their SGD steps.", quick=24, minimum=20)
+    channel_steps: int = setting(300, "Their SGD steps.", quick=24, minimum=20)
     channel_rate_steps: int = setting(
         100, "Those at each rate of the grid of normalization.learning-rate.", quick=24, minimum=20
     )
     train_batch: int = setting(64, "Examples per step.", minimum=2)
-    train_steps: int = setting(1500, "SGD steps of the MLPs.", quick=24, minimum=20)
+    train_steps: int = setting(1200, "SGD steps of the MLPs.", quick=24, minimum=20)
     points: int = setting(10, "Points of training at which readings are taken.", quick=8, minimum=2)
     train_seeds: int = setting(6, "Seeds that count.", quick=2, minimum=2)
     learning_rates: tuple[float, ...] = setting(
-        (0.1, 0.3, 1.0), "Learning rates tried first for each arm.", quick=(0.1, 0.3), minimum=1e-9
+        (0.03, 0.1, 0.3), "Learning rates tried first for each arm.", quick=(0.1, 0.3), minimum=1e-9
     )
     large_variance: float = setting(100.0, "σ_w² of the sigmoid networks of normalization.range.", minimum=1e-6)
     rate_depth: int = setting(2, "Hidden layers after the first in normalization.learning-rate.", minimum=1)
     rate_steps: int = setting(600, "SGD steps of the MLPs at each rate of its grid.", quick=24, minimum=20)
     rate_grid: tuple[float, ...] = setting(
-        tuple(float(10 ** (k / 2)) for k in range(-2, 5)), "Its learning rates.", quick=(0.1, 1.0, 10.0), minimum=1e-9
+        tuple(float(10 ** (k / 2)) for k in range(-2, 4)), "Its learning rates.", quick=(0.1, 1.0, 10.0), minimum=1e-9
     )
     target_loss: float = setting(0.2, "Training loss to reach, nats.", quick=1.0, minimum=0.0)
 
