@@ -12,7 +12,7 @@ import optax
 from jax import Array
 
 from experiments.remedies.settings import Remedies
-from experiments.study.measurement import Evidence, Measurement, curve, exact, interval, share
+from experiments.study.measurement import Evidence, Measurement, exact, interval, share
 from experiments.study.seeds import over_seeds
 from experiments.study.tuning import final_loss
 from jaxnotes.layers.clipping import clip_by_global_norm, clip_by_value, direction_cosine, global_norm
@@ -21,7 +21,7 @@ from jaxnotes.layers.recurrent import lstm, lstm_init, rnn, rnn_init
 
 FORMS = ("none", "value", "norm")
 CHANCE = 1 / 6  # mean squared error of always answering 1: the variance of the sum of two uniform numbers
-SOLVED = 0.05  # mean squared error below which the adding problem counts as solved
+SOLVED = 0.05  # mean squared error, of the last tenth of the steps, below which a network has solved the problem
 
 
 class Kind(NamedTuple):
@@ -105,19 +105,32 @@ def clip(settings: Remedies, key: Array) -> dict[str, Evidence]:
     measurements.append(exact("change-vanishing", vanishing_change(settings, key_vanishing), source=source))
     keys = jax.random.split(key_training, settings.clip_seeds)
     for kind in KINDS:
-        for form in FORMS:
-            runs = [losses(kind, FORMS.index(form), jnp.float32(rate), keys, settings=settings) for rate in settings.clip_rates]
-            runs = np.asarray(runs)
-            solved = final_loss(runs) < SOLVED
-            measurements += [
-                share(f"solved-{kind}-{form}", solved[-1], source=f"adding problem, learning rate {settings.clip_rates[-1]:g}"),
-                share(f"finite-{kind}-{form}", np.isfinite(runs[-1]).all(-1), source="every loss of the run is finite"),
-            ]
-            arrays[f"solved-{kind}-{form}"] = solved.mean(1)
-            middle = np.where(np.isfinite(runs[-1]), np.minimum(runs[-1], 1.0), 1.0)
-            arrays |= curve(f"loss-{kind}-{form}", middle.reshape(len(keys), settings.clip_points, -1).mean(2))
-    arrays["steps"] = (np.arange(settings.clip_points) + 0.5) * (settings.clip_steps // settings.clip_points)
+        found = {
+            form: np.asarray([losses(kind, index, jnp.float32(rate), keys, settings=settings) for rate in settings.clip_rates])
+            for index, form in enumerate(FORMS)
+        }
+        measurements += _shares(settings, kind, found)
+        arrays |= {f"solved-{kind}-{form}": (final_loss(runs) < SOLVED).mean(1) for form, runs in found.items()}
     return {"remedies.clip": Evidence(tuple(measurements), arrays)}
+
+
+def _shares(settings: Remedies, kind: str, found: Mapping[str, np.ndarray]) -> list[Measurement]:
+    """Returns the shares of seeds that solve the problem and that stay finite, of losses [rates, seeds, steps] by form.
+
+    At the smallest rate at which most seeds fail without clipping, the largest where none is such.
+    """
+    solved = {form: final_loss(runs) < SOLVED for form, runs in found.items()}
+    fails = solved["none"].mean(1) < 0.5
+    place = int(fails.argmax()) if fails.any() else len(fails) - 1
+    rate = settings.clip_rates[place]
+    measurements = [exact(f"rate-{kind}", rate, source="smallest rate tried at which most seeds fail without clipping")]
+    for form, runs in found.items():
+        source = f"adding problem of length {settings.clip_time} at learning rate {rate:g}"
+        measurements += [
+            share(f"solved-{kind}-{form}", solved[form][place], source=f"{source}; mean squared error below {SOLVED:g}"),
+            share(f"finite-{kind}-{form}", np.isfinite(runs[place]).all(-1), source=f"{source}; every loss is finite"),
+        ]
+    return measurements
 
 
 def bounded(settings: Remedies, kind: str, key: Array) -> dict[str, Array]:

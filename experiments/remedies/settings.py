@@ -45,7 +45,6 @@ class Remedies(TrainingSettings):
     clip_time: int = setting(10, "Length of the adding problem in training.", minimum=2)
     clip_batch: int = setting(32, "Sequences per step.", minimum=1)
     clip_steps: int = setting(1600, "Steps of every run on the adding problem.", quick=40, minimum=10)
-    clip_points: int = setting(20, "Points of a drawn loss curve; divides the steps.", minimum=1)
     clip_seeds: int = setting(20, "Seeds of the recurrent networks.", quick=4, minimum=2)
     clip_rates: tuple[float, ...] = setting(
         (0.03, 0.1, 0.3),
@@ -65,5 +64,3 @@ class Remedies(TrainingSettings):
         super().__post_init__()
         if len(self.spread_widths) != 2:
             raise SettingsError(f"--spread_widths={self.spread_widths} must be two widths, such as 32,128")
-        if self.clip_steps % self.clip_points:
-            raise SettingsError(f"--clip_points={self.clip_points} must divide --clip_steps={self.clip_steps}")
