@@ -72,7 +72,7 @@ def domains(evidence: Evidence):
     right.set(ylabel="nats per character")
     right.tick_params(axis="x", labelsize=6)
     settings_note(right, f"text in generation mode, lower is better; n = {evidence['gain-rnn-varied'].n}")
-    right.legend(loc="best")
+    right.legend(fontsize=6)
     return figure
 
 
