@@ -61,8 +61,8 @@ def axes(settings: Norms, key: Array) -> dict[str, Evidence]:
 def batch_size(settings: Norms, key: Array) -> dict[str, Evidence]:
     """norms.batch-size: test accuracy against batch size at equal epochs, and what a batch of one lets through.
 
-    The drop of a norm is from the best common batch, the one of the larger sizes with the best mean accuracy over the norms, down
-    to the smallest: no drop is 0 by construction.
+    The drop of a norm is from the best common batch, the one of the larger sizes with the best mean accuracy over the norms,
+    down to the smallest: no drop is 0 by construction.
     """
     key_signal, key_trained = jax.random.split(key)
     data, seen = digits.load(flat=False), f"{settings.examples_seen} examples seen"
@@ -75,7 +75,7 @@ def batch_size(settings: Norms, key: Array) -> dict[str, Evidence]:
         by_norm = {norm: np.stack([trained[size][norm].runs.test[:, 0] for size in sizes], 1) for norm in NORMS}
         common = 1 + np.mean([values.mean(0)[1:] for values in by_norm.values()], 0).argmax()
         for norm, values in by_norm.items():
-            source = f"{name.upper()}: batches of {sizes[common]}, the best common size above it, minus batches of {sizes[0]}; {seen}"
+            source = f"{name.upper()}: best common size ({sizes[common]}) minus batches of {sizes[0]}; {seen}"
             measurements.append(interval(f"drop-{name}-{norm}", values[:, common] - values[:, 0], unit=SHARE, source=source))
             arrays |= curve(f"{name}-{norm}", values)
         for norm in ("layer", "group"):
