@@ -37,28 +37,30 @@ def main(argv) -> None:
     files.check_writable(out_dir)
     start.use_compilation_cache()
     console = Console()
-    plan = [_plan(topic, values.scale, values.seed, out_dir, values.force) for topic in chosen]
+    plan = [_plan(topic, values, out_dir) for topic in chosen]
     failed: list[str] = []
     for step in plan:
         if step.kept:
-            _attempt(step.topic, partial(_keep, step.earlier, out_dir), failed, console)
-    missing = writeup.missing_packages()
+            _attempt(step.topic, partial(_keep, step, out_dir), failed, console)
+    missing, site = writeup.missing_packages(), values.site and values.draw
     tutorials = values.scale == "paper" if values.tutorials is None else values.tutorials
-    beside = [writeup.run_tutorials] if values.site and tutorials and not missing else []
+    beside = [writeup.run_tutorials] if site and tutorials and not missing else []
     changed = _ordered([step for step in plan if not step.kept])
     workers = _workers(values.workers, len(changed))
     compilation.set_flags(processes=workers, short_runs=values.scale == "quick")
     failed += _run(changed, beside, workers, values, out_dir, console)
     run.write_numbers(out_dir)
-    if values.site and missing:
+    if site and missing:
         console.print(f"The site is left out: it needs {', '.join(missing)}; pip install 'jaxnotes\\[site]' has them.")
-    elif values.site:
+    elif site:
         writeup.build(out_dir, tutorials=tutorials)
-    console.print(script.verdict_table([found for found in results.load_all(out_dir) if found.run.topic in chosen]))
+    found = [measured for measured in results.load_all(out_dir) if measured.run.topic in chosen]
+    console.print(script.verdict_table(found))
     console.print(f"Figures are in {out_dir / 'figures'}, numbers in {out_dir}, the site in {out_dir / 'site'}.")
     if failed:
         console.print(f"[red]Failed: {', '.join(failed)}; the others are complete. Run again to retry only these.")
         sys.exit(1)
+    script.end_with_comparison(found, console)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,6 +72,7 @@ class Step:
     settings: settings.Settings
     earlier: results.Results | None
     kept: bool
+    draw: bool
 
     @property
     def seconds(self) -> float:
@@ -77,11 +80,11 @@ class Step:
         return self.earlier.run.seconds if self.earlier and self.earlier.run.scale == self.scale else math.inf
 
 
-def _plan(name: str, scale: str, seed: int, out_dir: Path, force: bool) -> Step:
+def _plan(name: str, values, out_dir: Path) -> Step:
     topic = topics.load(name)
-    chosen, earlier = topic.settings.preset(scale), results.load(out_dir, name)
-    kept = not force and earlier is not None and earlier.run.key == fingerprint.of_run(topic, chosen, seed)
-    return Step(name, scale, chosen, earlier, kept)
+    chosen, earlier = topic.settings.preset(values.scale), results.load(out_dir, name)
+    kept = not values.force and earlier is not None and earlier.run.key == fingerprint.of_run(topic, chosen, values.seed)
+    return Step(name, values.scale, chosen, earlier, kept, values.draw)
 
 
 def _ordered(steps: list[Step]) -> list[Step]:
@@ -147,9 +150,10 @@ def _attempt(topic: str, call: Callable[[], str], failed: list[str], console: Co
         console.print(f"{topic}: {said}", highlight=False)
 
 
-def _keep(kept: results.Results, out_dir: Path) -> str:
-    results.save(out_dir, kept)  # the rules may have changed though the measurements have not
-    run.draw(out_dir, kept)
+def _keep(step: Step, out_dir: Path) -> str:
+    results.save(out_dir, step.earlier)  # the rules may have changed though the measurements have not
+    if step.draw:
+        run.draw(out_dir, step.earlier)
     return "unchanged"
 
 
@@ -180,7 +184,8 @@ def _do(step: Step, seed: int, out_dir: Path) -> float:
         out_dir=out_dir,
         on_part=lambda: _finished.put(1),
     )
-    run.draw(out_dir, measured)
+    if step.draw:
+        run.draw(out_dir, measured)
     return measured.run.seconds
 
 
@@ -195,6 +200,7 @@ def _chosen_topics(words: list[str]) -> list[str]:
 def _define_flags() -> None:
     script.define_common_flags()
     flags.DEFINE_list("topics", [], "Topics to run, by comma or space; all where empty.", module_name=sys.argv[0])
+    flags.DEFINE_bool("draw", True, "Draw the figures, which the site needs.", module_name=sys.argv[0])
     flags.DEFINE_bool("site", True, "Build the site once the topics are done.", module_name=sys.argv[0])
     tutorials = "Run the tutorials, so that the site shows their output; at scale paper where neither is said."
     flags.DEFINE_bool("tutorials", None, tutorials, module_name=sys.argv[0])

@@ -13,8 +13,8 @@ def fit(losses, train_accuracy=None, *, required: bool = True, threshold: float 
 
     They fit where their mean accuracy on the training set reaches the threshold. Else they are on a plateau where the last
     fifth of the run brings less than 2% of the whole fall of the loss: its mean over that fifth, taken from the mean over the
-    fifth before, as a share of what the first step's loss has lost since. A network that has not begun to learn falls by nothing
-    and is unfinished.
+    fifth before, as a share of what the first step's loss has lost since. A network that has not begun to learn falls by
+    nothing and is unfinished.
 
     Args:
       losses: [seeds, steps] training losses.

@@ -11,7 +11,7 @@ from absl import flags
 from rich.console import Console
 from rich.table import Table
 
-from experiments.study import compilation, results, run, settings, topics
+from experiments.study import compilation, reference, results, run, settings, topics
 from experiments.study.topic import Topic
 from jaxnotes.command import files, start
 
@@ -31,6 +31,8 @@ def define_common_flags(default_scale: str = "paper") -> None:
     scales = list(settings.SCALES)
     flags.DEFINE_enum("scale", default_scale, scales, "Preset of all settings: quick or paper.", module_name=here)
     flags.DEFINE_integer("seed", 0, "Seed of all randomness.", lower_bound=0, module_name=here)
+    check = "End with exit status 1 where a verdict is not that of experiments/reference.json."
+    flags.DEFINE_bool("check_reference", False, check, module_name=here)
 
 
 def define_out_dir() -> None:
@@ -53,6 +55,14 @@ def verdict_table(found: Sequence[results.Results]) -> Table:
     return table
 
 
+def end_with_comparison(found: Sequence[results.Results], console: Console) -> None:
+    """Prints how many verdicts are the reference's, and which are not; with --check_reference those end the process."""
+    comparison = reference.compare(found, reference.read())
+    console.print(str(comparison), highlight=False, markup=False)
+    if flags.FLAGS.check_reference and comparison.agree < comparison.claims:
+        sys.exit(1)
+
+
 def _main(topic: Topic) -> None:
     values = flags.FLAGS.flag_values_dict()
     names = [field.name for field in dataclasses.fields(topic.settings)]
@@ -67,7 +77,9 @@ def _main(topic: Topic) -> None:
     )
     run.draw(out_dir, measured)
     run.write_numbers(out_dir)
-    Console().print(verdict_table([measured]), f"Figures and numbers are in {out_dir}.")
+    console = Console()
+    console.print(verdict_table([measured]), f"Figures and numbers are in {out_dir}.")
+    end_with_comparison([measured], console)
 
 
 def _define_flags(settings_class: type[settings.Settings]) -> None:

@@ -11,10 +11,11 @@ from docutils.parsers.rst import directives
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
+from experiments.study import agreement
 from experiments.study.formatting import format_measurement, format_number
-from experiments.study.measurement import Measurement, Search
-from experiments.study.results import figure_files
-from experiments.study.rules import Change
+from experiments.study.measurement import Fit, Measurement, Search
+from experiments.study.results import Judged, figure_files
+from experiments.study.rules import VERDICTS, Change, decide
 from experiments.writeup.claims import judged_claim, quoted
 from experiments.writeup.numbers import UnknownName, measured_number, typographic
 from experiments.writeup.words import site_language, words
@@ -23,10 +24,14 @@ _SIZE = re.compile(r'<svg[^>]* width="([\d.]+)pt" height="([\d.]+)pt"')
 
 
 class Evidence(SphinxDirective):
-    """`code` names the functions that compute the claim, as `package.module.function`, one or more by space."""
+    """All that shows a claim's verdict.
+
+    `code` names the functions that compute the claim, as `package.module.function`, one or more by space; `written-for` is the
+    verdict that the prose around it explains: where the results have another, the page says so.
+    """
 
     required_arguments = 1
-    option_spec = {"code": directives.unchanged_required}
+    option_spec = {"code": directives.unchanged_required, "written-for": lambda word: directives.choice(word, VERDICTS)}
 
     def run(self) -> list[nodes.Node]:
         identifier, app = self.arguments[0], self.env.app
@@ -41,17 +46,28 @@ class Evidence(SphinxDirective):
         claim, judgement = judged.claim, judged.judgement
         run = app.jaxnotes_results[claim.topic].run
         found: list[nodes.Node] = []
+        if self.options.get("written-for", judged.verdict) != judged.verdict:
+            found.append(_literal_line(label["written-for"], label[self.options["written-for"]]))
         if judgement.text:
             name = "condition" if judged.verdict == "holds-if" else "counterexample"
             found.append(quoted(label[name], judgement.text[language]))
+        if judged.evidence.unconvincing:
+            found.append(_literal_line(label["unconvincing"], ", ".join(judged.evidence.unconvincing)))
         undecided = [criterion for criterion, outcome in judgement.outcomes.items() if outcome == "undecided"]
         if undecided:
             found.append(_literal_line(label["straddling"], "; ".join(undecided)))
         found.append(_figure(Path(self.env.srcdir), identifier, f"{label['figure']}: {claim.statement[language]}"))
         found.append(_folded(label["numbers"], _table(judged.evidence.measurements, label, language)))
+        if claim.published:
+            found.append(_folded(label["published"], published_table([judged], label, language)))
         found += [_folded(f"{label['code']}: {name.rpartition('.')[2]}", block) for name, block in source.items()]
         command = nodes.literal_block("", run.command, language="console")
         found.append(_folded(label["rule"], nodes.paragraph("", "", nodes.literal("", claim.rule))))
+        same = agreement.of_claim(app.jaxnotes_agreement, identifier)
+        if same is not None:
+            found.append(nodes.paragraph("", "", measured_number("", _same(same, label))))
+        if judged.evidence.fits:
+            found.append(_folded(label["fits"], _fits(judged.evidence.fits, label)))
         if judged.evidence.searches:
             found.append(_folded(label["searches"], _searches(judged.evidence.searches, label)))
         if claim.history:
@@ -122,6 +138,52 @@ def _searches(searches: Mapping[str, Search], label: dict[str, str]) -> nodes.co
     return nodes.container("", table([label["measurement"], label["rate"], label["rates"]], rows), classes=["scroll"])
 
 
+def _fits(fits: Mapping[str, Fit], label: dict[str, str]) -> nodes.container:
+    """Returns how far each network was trained: state, training accuracy, and what the last fifth of its run still brought."""
+    shown = lambda value: measured_number("", "–" if value is None else typographic(format_number(value)), classes=["value"])
+    rows = []
+    for name, fit in fits.items():
+        state = measured_number("", label[f"state-{fit.state}"])
+        rows.append([nodes.literal("", name), state, shown(fit.train_accuracy), shown(fit.remaining)])
+    titles = [label[name] for name in ("measurement", "state", "train-accuracy", "remaining")]
+    return nodes.container("", table(titles, rows), classes=["scroll"])
+
+
+def _same(same: agreement.Agreement, label: dict[str, str]) -> str:
+    return label["same"].format(*same.seeds, *same.arithmetics)
+
+
+def published_table(found: Sequence[Judged], label: dict[str, str], language: str) -> nodes.container:
+    """Returns what papers report for measurements of some claims: theirs, ours, whether they agree, where it stands."""
+    titles = [label[name] for name in ("measurement", "theirs", "ours", "agrees", "source", "checked")]
+    rows = []
+    for judged in found:
+        by_name = {m.name: m for m in judged.evidence.measurements}
+        for report in judged.claim.published:
+            setting = f"; {report.setting}" if language == "en" else ""
+            rows.append(
+                [
+                    nodes.literal("", f"{judged.claim.identifier}/{report.measurement}"),
+                    measured_number("", typographic(report.value), classes=["value"]),
+                    measured_number("", typographic(format_measurement(by_name[report.measurement])), classes=["value"]),
+                    measured_number("", label[decide(report.criterion, by_name)]),
+                    measured_number("", f"{report.source}, {report.where}{setting}"),
+                    measured_number("", label[report.checked]),
+                ]
+            )
+    return nodes.container("", table(titles, rows), classes=["scroll"])
+
+
+class PublishedNumbers(SphinxDirective):
+    """All published numbers of all claims in one table."""
+
+    def run(self) -> list[nodes.Node]:
+        if not self.config.jaxnotes_out_dir:
+            return []
+        found = [judged for measured in self.env.app.jaxnotes_results.values() for judged in measured.claims.values()]
+        return [published_table(found, words(self.config), site_language(self.config))]
+
+
 def _history(history: Sequence[Change], label: dict[str, str], language: str) -> nodes.bullet_list:
     """Returns each change with its date, what was before and after, and why."""
     items = []
@@ -152,3 +214,4 @@ def _depart(translator, node: folded) -> None:
 def setup(app: Sphinx) -> None:
     app.add_node(folded, html=(_visit, _depart), text=(lambda self, node: None, lambda self, node: None))
     app.add_directive("evidence", Evidence)
+    app.add_directive("published", PublishedNumbers)

@@ -6,7 +6,7 @@ from pathlib import Path
 from sphinx.application import Sphinx
 from sphinx.config import Config
 
-from experiments.study import results, rules, topics
+from experiments.study import agreement, results, rules, topics
 from experiments.writeup import charts, claims, digits, evidence, mathml, numbers, overview, search, slimming, spoken
 
 TUTORIALS = "tutorials"
@@ -29,6 +29,7 @@ def _load(app: Sphinx, config: Config) -> None:
     reference, whose docstrings are English. Without a folder of results only messages are extracted, from all pages.
     """
     app.jaxnotes_claims = rules.load_claims()
+    app.jaxnotes_agreement = agreement.read()
     app.jaxnotes_results = {}
     if not config.jaxnotes_out_dir:
         return

@@ -1,10 +1,10 @@
-"""Writes the table of all claims and verdicts into README.md, from the results of a run at scale paper."""
+"""Writes the table of all claims and verdicts into README.md, from the committed reference and stability runs."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from absl import flags
-
-from experiments.study import results, script, topics
+from experiments.study import agreement, reference, rules
 from experiments.study.settings import SettingsError
 from jaxnotes.command import files, start
 
@@ -12,19 +12,40 @@ README = Path(__file__).resolve().parent.parent.parent / "README.md"
 START, END = "<!-- verdicts", "<!-- /verdicts -->"
 
 
-def table(out_dir: Path) -> str:
-    """Returns the claims of every topic with results, in the notes' order, as a Markdown table."""
-    lines = ["| claim | verdict | decided by [95% interval] |", "| --- | --- | --- |"]
-    for topic in topics.TOPICS:
-        measured = results.load(out_dir, topic)
-        if measured is None:
-            raise SettingsError(f"{out_dir} has no results of {topic}; run make figures first")
-        if measured.run.scale != "paper":
-            raise SettingsError(f"{out_dir} has results of {topic} at scale {measured.run.scale}; README's are of scale paper")
-        for name, judged in measured.claims.items():
-            said = results.explained(judged).replace("|", r"\|")
-            lines.append(f"| `{name}` {judged.claim.statement['en']} | {judged.verdict} | {said} |")
-    return "\n".join(lines)
+def table(claims: Mapping[str, rules.Claim], stored: Mapping[str, Any], summary: agreement.Summary) -> str:
+    """Returns the line that says how many verdicts are the same in every set, and a row per claim, as Markdown.
+
+    Args:
+      claims: in the notes' order.
+      stored: the reference.
+      summary: the sets that were measured.
+
+    Raises:
+      SettingsError: the reference lacks a claim.
+    """
+    rows = []
+    for name, claim in claims.items():
+        found = stored["topics"].get(claim.topic, {}).get("claims", {}).get(name)
+        if found is None:
+            raise SettingsError(f"the reference lacks {name}; run python -m experiments.stability first")
+        same = agreement.of_claim(summary, name)
+        sets = "" if same is None else f"{list(same.verdicts.values()).count(found['verdict'])} of {len(same.verdicts)}"
+        said = found["explained"].replace("|", r"\|")
+        rows.append(f"| `{name}` {claim.statement['en']} | {found['verdict']} | {sets} | {said} |")
+    head = ["| claim | verdict | in sets | decided by [95% interval] |", "| --- | --- | --- | --- |"]
+    return "\n".join([badge(summary, list(claims)), "", *head, *rows])
+
+
+def badge(summary: agreement.Summary, claims: list[str]) -> str:
+    """Returns one line: how many claims have one verdict in every set of seeds and under every arithmetic."""
+    found = [agreement.of_claim(summary, claim) for claim in claims]
+    complete = [same for same in found if same is not None and len(same.verdicts) == len(summary)]
+    unanimous = sum(same.unanimous for same in complete)
+    if summary and unanimous == len(claims):
+        return f"**{len(claims)} claims, the same verdict in every seed set and instruction set** ({', '.join(summary)})."
+    return (
+        f"**{unanimous} of {len(claims)} claims have the same verdict in every set** ({', '.join(summary) or 'none measured'})."
+    )
 
 
 def replaced(text: str, table: str) -> str:
@@ -38,9 +59,8 @@ def replaced(text: str, table: str) -> str:
 def main(argv) -> None:
     del argv
     text = README.read_text(encoding="utf-8")
-    files.write_text(README, replaced(text, table(Path(flags.FLAGS.out_dir))))
+    files.write_text(README, replaced(text, table(rules.load_claims(), reference.read(), agreement.read())))
 
 
 if __name__ == "__main__":
-    script.define_out_dir()
     start.start(main, usage=__doc__)

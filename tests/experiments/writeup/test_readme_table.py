@@ -1,10 +1,8 @@
-"""README's table: only of a whole run at scale paper, between its two marks."""
-
-import dataclasses
+"""README's table: from the reference and the stability runs, between its two marks."""
 
 import pytest
 
-from experiments.study import results, topics
+from experiments.study import agreement, reference, results, rules
 from experiments.study.settings import SettingsError
 from experiments.writeup import readme_table
 
@@ -14,15 +12,20 @@ def test_the_table_takes_the_place_of_the_one_between_the_marks():
     assert readme_table.replaced(text, "new") == text.replace("old", "new")
 
 
-def test_it_is_of_all_questions_at_scale_paper(tmp_path, monkeypatch, saturation_run, limits):
-    monkeypatch.setattr(topics, "TOPICS", ("saturation",))
-    with pytest.raises(SettingsError, match="has no results of saturation; run make figures first"):
-        readme_table.table(tmp_path)
-    results.save(tmp_path, results.judged(saturation_run, {"saturation.limits": limits()}))
-    with pytest.raises(SettingsError, match="results of saturation at scale quick"):
-        readme_table.table(tmp_path)
-    paper = dataclasses.replace(saturation_run, scale="paper")
-    results.save(tmp_path, results.judged(paper, {"saturation.limits": limits()}))
-    head, _, row = readme_table.table(tmp_path).splitlines()
-    assert head == "| claim | verdict | decided by [95% interval] |"
-    assert row.startswith("| `saturation.limits` ") and row.endswith(" | holds | rate-right: 1 nats |")
+def test_a_row_has_verdict_sets_and_what_decides(tmp_path, saturation_run, limits):
+    measured = results.judged(saturation_run, {"saturation.limits": limits()})
+    claims = {"saturation.limits": rules.load_claims("saturation")["saturation.limits"]}
+    with pytest.raises(SettingsError, match="the reference lacks saturation.limits"):
+        readme_table.table(claims, reference.read(tmp_path / "r.json"), {})
+    reference.write([measured], tmp_path / "r.json")
+    for name in ("seed 0", "seed 1", "seed 0, AVX2"):
+        agreement.store(name, [measured], tmp_path / "s.json")
+    summary = agreement.read(tmp_path / "s.json")
+    badge, _, _, _, row = readme_table.table(claims, reference.read(tmp_path / "r.json"), summary).splitlines()
+    assert badge.startswith(
+        "**1 claims, the same verdict in every seed set and instruction set** (seed 0, seed 1, seed 0, AVX2)"
+    )
+    assert row.startswith("| `saturation.limits` ") and row.endswith(" | holds | 3 of 3 | rate-right: 1 nats |")
+    summary["seed 1"]["saturation"]["claims"]["saturation.limits"]["verdict"] = "fails"
+    badge, *_, row = readme_table.table(claims, reference.read(tmp_path / "r.json"), summary).splitlines()
+    assert badge.startswith("**0 of 1 claims") and "| 2 of 3 |" in row
