@@ -15,12 +15,11 @@ from experiments.remedies.settings import Remedies
 from experiments.study import profiles
 from experiments.study.measurement import Measurement, curve, interval
 from experiments.study.profiles import NATS_PER_LAYER
-from jaxnotes import jacobians, meanfield
-from jaxnotes.layers.activations import by_name
+from jaxnotes import jacobians
 
 VARIANCES = {"0.5": 0.5, "Xavier": 1.0, "He": 2.0, "8": 8.0}  # σ_w² of layers with as many inputs as outputs
-# σ_w² at which χ = 1 without biases; ReLU's is He's.
-CRITICAL = {name: float(meanfield.critical_weight_variance(by_name(name), 0.0)) for name in ("sigmoid", "leaky_relu", "elu")}
+# σ_w² at which χ = 1 without biases, as `meanfield.critical_weight_variance` says; He's for ReLU, Xavier's for tanh.
+CRITICAL = {"sigmoid": 103.0075538554195, "leaky_relu": 2 / (1 + 0.01**2), "elu": 1.0}
 THEORY = "mean field, from layer to layer (Schoenholz et al. 2017; Yang et al. 2019 with batch normalisation)"
 
 

@@ -40,7 +40,7 @@ def log_relu_gradients(keys: Array, **draw) -> Array:
 
 @partial(jax.jit, static_argnames=("width", "depth", "batch"))
 def log_relu_units(keys: Array, **draw) -> Array:
-    """Returns [seeds, depth] logs of the root mean square of each layer's units, their mean over examples; `draw` as of `relu_draw`."""
+    """Returns [seeds, depth] logs of each layer's root mean square, their mean over examples; `draw` as of `relu_draw`."""
 
     def step(h: Array, params: dict[str, Array]) -> tuple[Array, Array]:
         h = relu_layer(params, h)
@@ -76,8 +76,8 @@ def he(settings: Remedies, key: Array) -> tuple[list[Measurement], dict[str, np.
 def log_norm_step(width: int) -> tuple[float, float]:
     """Returns mean and variance of what one ReLU layer in He initialisation adds to the log of a norm, either way.
 
-    Of `width` units K ~ Binomial(width, 1/2) are active; given K the squared norm is multiplied by 2/width times a χ² variable of
-    K degrees of freedom: forwards, and backwards (Hanin and Nica 2020), where u ↦ WᵀDu keeps K of the entries of u.
+    Of `width` units K ~ Binomial(width, 1/2) are active; given K the squared norm is multiplied by 2/width times a χ² of K
+    degrees of freedom: forwards, and backwards (Hanin and Nica 2020), where u ↦ WᵀDu keeps K of the entries of u.
     """
     active = np.arange(1, width + 1)
     weight = stats.binom.pmf(active, width, 0.5)
@@ -97,7 +97,8 @@ def spread(settings: Remedies, name: str, width: int, key: Array) -> tuple[Measu
     groups = (logs[:, ::-1] - logs[:, -1:]).reshape(settings.spread_groups, settings.spread_networks, -1)
     variances = groups.var(axis=1, ddof=1)
     predicted = depth * log_norm_step(width)[1]
-    source = f"variance of ln ‖gradient‖ over networks, exact at this width, about 5/4 · depth/width; {depth} layers of {width} units"
+    size = f"{depth} layers of {width} units"
+    source = f"variance of ln ‖gradient‖ over networks, exact at this width, about 5/4 · depth/width; {size}"
     measured = interval(f"spread-{name}", variances[:, -1], unit="nats²", prediction=predicted, source=source)
     arrays = curve(f"spread-{name}", variances, predicted * np.arange(depth + 1) / depth)
     return measured, arrays | {f"width-{name}": np.asarray(width)}

@@ -63,6 +63,13 @@ def parameters(channels: int | np.ndarray, depth: int) -> int | np.ndarray:
     return (KERNEL + 1) * channels + (depth - 1) * (KERNEL * channels + 1) * channels + 2 * (channels + 1)
 
 
+def equal_parameters(channels: int, depth: int, other_depth: int) -> int:
+    """Returns the channels at which a network of `other_depth` has as many parameters as one of `channels` and `depth`."""
+    total = parameters(channels, depth)
+    widths = np.arange(1, total)
+    return int(widths[np.abs(parameters(widths, other_depth) - total).argmin()])
+
+
 @partial(jax.jit, static_argnames=("channels", "depth", "steps"))
 def run(rate: Array, key: Array, *, channels: int, depth: int, steps: int) -> Outcome:
     """Returns the outcome of one whole training, on circles that are fresh at every step."""

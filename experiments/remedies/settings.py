@@ -16,9 +16,7 @@ class Remedies(TrainingSettings):
     he_width: int = setting(128, "Units per layer where He initialisation is measured.", quick=64, minimum=2)
     he_depth: int = setting(50, "Layers where He initialisation is measured.", quick=20, minimum=2)
     he_seeds: int = setting(256, "Independent seeds where He initialisation is measured.", quick=16, minimum=2)
-    spread_widths: tuple[int, ...] = setting(
-        (32, 64), "Two widths at which the log-norm's variance is measured.", minimum=2
-    )
+    spread_widths: tuple[int, ...] = setting((32, 64), "Two widths at which the log-norm's variance is measured.", minimum=2)
     spread_depth: int = setting(20, "Layers where the log-norm's variance is measured.", minimum=2)
     spread_groups: int = setting(32, "Groups of networks, one estimate of the variance each.", quick=8, minimum=2)
     spread_networks: int = setting(128, "Networks per group.", quick=32, minimum=2)

@@ -126,9 +126,10 @@ def _run(chosen: Choice, data: digits.Digits, size: dict, rate: Array, key: Arra
     return run(chosen, data, rate, key, **size)
 
 
-def accuracy(name: str, arm: Tuned, by: str = "Adam") -> Measurement:
+def accuracy(name: str, arm: Tuned, by: str = "Adam", prediction: float | None = None) -> Measurement:
     """Returns the test accuracy of an arm."""
-    return fraction(name, arm.runs.test, unit=SHARE, source=f"{by}, {tuning.described(arm.search)}")
+    source = f"{by}, {tuning.described(arm.search)}"
+    return fraction(name, arm.runs.test, unit=SHARE, prediction=prediction, source=source)
 
 
 def gain(name: str, arm: Tuned, over: Tuned, what: str) -> Measurement:
@@ -144,6 +145,4 @@ def searches(trained: dict[str, Tuned], *names: str) -> dict[str, Search]:
 
 def fits(trained: dict[str, Tuned], controls: Sequence[str] = ()) -> dict[str, Fit]:
     """Returns how far each arm came; those named in `controls` need not come to an end."""
-    return {
-        name: fit(arm.runs.losses, arm.runs.train, required=name not in controls) for name, arm in trained.items()
-    }
+    return {name: fit(arm.runs.losses, arm.runs.train, required=name not in controls) for name, arm in trained.items()}
