@@ -50,6 +50,7 @@ def adaptive(settings: Remedies, key: Array) -> dict[str, Evidence]:
         source = f"RMS of the first step's update, first over last of {settings.adaptive_layers} sigmoid layers"
         measurements.append(interval(f"update-ratio-{name}", ratios[:, 0], unit="decades", source=source))
         arrays |= curve(f"update-{name}", ratios)
+    arrays["trained-layers"] = np.asarray([settings.adaptive_depth, settings.train_depth])
     of_depth, arms = _rescued(settings, key_depth, data)
     searches |= training_of_arms.searches(arms, *arms)
     fits = training_of_arms.fits(arms, [name for name in arms if name not in ("adam-few", "rmsprop-few")])

@@ -187,6 +187,7 @@ def _shallower(settings: Remedies, gains: Gains, deep: Deep, key: Array) -> Evid
     best = {f"needed-{size}": reach.best_accuracy(layers) for size, layers in (("shallow", depth), ("deep", reach.REACH))}
     measurements += [training.accuracy(f"accuracy-{name}", arm, prediction=best.get(name)) for name, arm in arms.items()]
     arrays = {"names": np.asarray([*names, "needed"]), "layers": np.asarray([depth, settings.train_depth])}
+    arrays["reach"] = np.asarray(reach.REACH)
     fits = training.fits({name: arm for name, arm in arms.items() if name not in needed}, ("sigmoid-deep",)) | fits_needed
     return Evidence(tuple(measurements), arrays, training.searches(arms, *arms), fits)
 

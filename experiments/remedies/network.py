@@ -119,9 +119,9 @@ def equal_parameters(n_in: int, n_out: int, width: int, depth: int, other_depth:
 def predicted_gain(chosen: Choice, depth: int, batch: int | None = None) -> np.ndarray:
     """Returns [depth + 1] the natural log of the gradient's gain across the first l layers, from inputs of variance 1.
 
-    For infinite width, and for a batch of this many examples, a large one where None. A normalised unit has variance 1, so that the square of a layer's gain is σ_w² E φ'(z)² over
-    the variance v of its input: layer normalisation divides by E h², batch normalisation by the variance over the batch, to
-    which the units add σ_w² E φ² or σ_w² Var φ (Yang et al. 2019).
+    For infinite width, and for a batch of this many examples, a large one where None. A normalised unit has variance 1, so that
+    the square of a layer's gain is σ_w² E φ'(z)² over the variance v of its input: layer normalisation divides by E h², batch
+    normalisation by the variance over the batch, to which the units add σ_w² E φ² or σ_w² Var φ (Yang et al. 2019).
     """
     name, norm = ACTIVATIONS[chosen.activation], NORMS[chosen.norm]
     weights, scale, shortcut = float(chosen.weight_variance), float(chosen.branch_scale), float(chosen.shortcut)
