@@ -184,8 +184,13 @@ def layer_norm(evidence: Evidence):
         "relu-large-layer": "σ² = 8, layer norm",
     }
     _profiles(panels[0], evidence, arms, f"ReLU; line: mean-field theory; n = {n} seeds", loc="lower left", fontsize=6)
-    arms = {"sigmoid-none": "without", "sigmoid-layer": "layer norm"}
-    _profiles(panels[1], evidence, arms, "sigmoid, Xavier; line: mean-field theory")
+    arms = {
+        "sigmoid-none": "sigmoid, without",
+        "sigmoid-layer": "sigmoid, layer norm",
+        "tanh-none": "tanh, without",
+        "tanh-layer": "tanh, layer norm",
+    }
+    _profiles(panels[1], evidence, arms, "Xavier; line: mean-field theory", loc="lower left", fontsize=6)
     arms = {
         "rnn-small-none": "small weights, without",
         "rnn-small-layer": "small weights, layer norm",
@@ -201,25 +206,31 @@ def layer_norm(evidence: Evidence):
 
 
 def clip(evidence: Evidence):
-    """Gradient norms over a run, and test loss and loss curves with and without clipping."""
-    figure, (left, middle, right) = new_figure(3, height=2.5)
-    arrays = evidence.arrays
-    labels = {"none": "no clipping", "value": "by value", "norm": "by norm"}
-    for series, name in enumerate(labels):
-        norms = np.where(np.isfinite(arrays[f"norm-{name}"]), arrays[f"norm-{name}"], np.nan)
-        left.plot(np.arange(norms.size), norms, color=COLORS[series], lw=0.5, label=labels[name])
-        _curve(middle, evidence, f"loss-{name}", series=series, label=labels[name], x=arrays["steps"], most=20)
-    left.axhline(float(arrays["limit"]), color="#888888", lw=0.6, ls=":")
-    left.set(yscale="log", xlabel="step", ylabel="gradient norm before clipping")
-    settings_note(left, f"adding problem of length {arrays['time']}, one seed; dotted: limit {arrays['limit']:g}", _THIRD)
-    middle.axhline(float(arrays["chance"]), color="#888888", lw=0.6, ls=":")
-    middle.set(yscale="log", xlabel="step", ylabel="mean squared error")
-    settings_note(middle, f"each at its tuned learning rate, n = {evidence['loss-none'].n}; dotted: always answer 1", _THIRD)
-    middle.legend(loc="best")
-    _bars(right, evidence, {f"loss-{name}": label.replace(" ", "\n", 1) for name, label in labels.items()}, ylabel="test loss")
-    right.axhline(float(arrays["chance"]), color="#888888", lw=0.6, ls=":")
-    right.set_ylim(0, None)
-    settings_note(right, f"n = {evidence['loss-none'].n} seeds")
+    """What clipping leaves of gradients that explode, and which share of networks learns with and without it."""
+    figure, panels = new_figure(3, height=2.5)
+    arrays, rates = evidence.arrays, evidence.arrays["rates"]
+    n = evidence["solved-rnn-none"].n
+    for series, (kind, name) in enumerate({"rnn": "RNN", "lstm": "LSTM"}.items()):
+        for form, label in {"norm-value": "by value", "norm-norm": "by norm"}.items():
+            marker = "o" if form == "norm-value" else "x"
+            label = f"{name}, {label}"
+            panels[0].plot(
+                arrays[f"{kind}-norm"], arrays[f"{kind}-{form}"], marker, color=COLORS[series], ms=3, mfc="none", label=label
+            )
+    panels[0].axhline(float(arrays["limit"]), color="#888888", lw=0.6, ls=":")
+    panels[0].set(xscale="log", yscale="log", xlabel="gradient norm", ylabel="norm after clipping")
+    settings_note(panels[0], f"gradients that explode, {n} networks each; dotted: limit {arrays['limit']:g}", _THIRD)
+    panels[0].legend(loc="center right", fontsize=6)
+    for panel, (kind, name) in zip(panels[1:], {"rnn": "RNN", "lstm": "LSTM"}.items(), strict=True):
+        for series, (form, label) in enumerate({"none": "no clipping", "value": "by value", "norm": "by norm"}.items()):
+            shares = arrays[f"solved-{kind}-{form}"]
+            panel.plot(rates, shares, "o^s"[series] + "-", color=COLORS[series], ms=4, mfc="none", lw=0.8, label=label)
+        panel.set(xscale="log", xlabel="learning rate", ylim=(-0.05, 1.05), xticks=rates)
+        panel.set_xticklabels([f"{rate:g}" for rate in rates])
+        panel.minorticks_off()
+        settings_note(panel, f"{name} on the adding problem, n = {n} seeds", _THIRD)
+    panels[1].set(ylabel="share of seeds that solve it")
+    panels[1].legend(loc="lower left", fontsize=6)
     return figure
 
 

@@ -49,8 +49,7 @@ def _trained(settings: Remedies, key: Array) -> dict[str, Deep]:
         depth = getattr(settings, field)
         choices = training.arms(depth)
         if name != "deep":
-            compared = {"relu": choices["relu"]}
-            choices = compared | training.initialised("tanh") | training.initialised("sigmoid")
+            choices = {arm: choices[arm] for arm in ("relu", *training.initialised("tanh"), *training.initialised("sigmoid"))}
         found[name] = training.train_all(settings, choices, key, width=settings.train_width, depth=depth)
     return found
 
@@ -151,6 +150,7 @@ def _batch_norm(gains: Gains, deep: Deep) -> Evidence:
 def _layer_norm(settings: Remedies, gains: Gains, deep: Deep, key: Array) -> Evidence:
     measurements, arrays = [], {}
     pairs = {"relu-small": ("relu", "0.5"), "relu-large": ("relu", "8"), "sigmoid": ("sigmoid", "Xavier")}
+    pairs |= {"tanh": ("tanh", "Xavier"), "tanh-large": ("tanh", "8")}
     for name, (activation, label) in pairs.items():
         plain, normalised = (choice(activation, VARIANCES[label], norm=norm) for norm in ("none", "layer"))
         measurements += [gains.slope(f"slope-{name}", normalised), gains.relief(f"relief-{name}", plain, normalised)]

@@ -39,17 +39,19 @@ class Remedies(TrainingSettings):
     )
     reach_channels: int = setting(8, "Channels of the convolutions where layers are needed.", minimum=2)
     reach_steps: int = setting(1500, "Steps of every run where layers are needed.", quick=40, minimum=10)
-    clip_limit: float = setting(5.0, "Limit of an entry, or of the norm.", minimum=0.0)
-    clip_gain: float = setting(2.0, "Gain of the orthogonal recurrent weights of the network that explodes.", minimum=1e-3)
-    clip_width: int = setting(64, "Units of the recurrent network.", quick=32, minimum=2)
-    clip_time: int = setting(30, "Length of the adding problem.", quick=20, minimum=2)
+    clip_limit: float = setting(5.0, "Limit of an entry, or of the norm, of a gradient that explodes.", minimum=0.0)
+    clip_bound_time: int = setting(60, "Length of the sequences over which that gradient explodes.", minimum=2)
+    clip_step_limit: float = setting(1.0, "The same limit in training.", minimum=0.0)
+    clip_width: int = setting(32, "Units of the recurrent networks.", minimum=2)
+    clip_time: int = setting(10, "Length of the adding problem in training.", minimum=2)
     clip_batch: int = setting(32, "Sequences per step.", minimum=1)
-    clip_steps: int = setting(1000, "Steps of every run on the adding problem.", quick=40, minimum=10)
-    clip_points: int = setting(20, "Points of a drawn loss curve; divides the steps.", minimum=1)
-    clip_test: int = setting(1000, "Test sequences.", minimum=1)
-    clip_seeds: int = setting(8, "Seeds of the adding problem at the tuned learning rate.", quick=2, minimum=2)
+    clip_steps: int = setting(1600, "Steps of every run on the adding problem.", quick=40, minimum=10)
+    clip_seeds: int = setting(20, "Seeds of the recurrent networks.", quick=4, minimum=2)
     clip_rates: tuple[float, ...] = setting(
-        (1e-3, 3e-3, 1e-2, 3e-2), "Learning rates to begin with on the adding problem.", quick=(3e-3, 1e-2), minimum=1e-12
+        (0.03, 0.1, 0.3),
+        "Learning rates on the adding problem, each trained with and without clipping.",
+        quick=(0.3,),
+        minimum=1e-12,
     )
     adaptive_width: int = setting(32, "Units per layer of the networks of the optimisers.", minimum=2)
     adaptive_depth: int = setting(5, "Sigmoid layers through which the forward signal survives.", minimum=2)
@@ -67,5 +69,3 @@ class Remedies(TrainingSettings):
         super().__post_init__()
         if len(self.spread_widths) != 2:
             raise SettingsError(f"--spread_widths={self.spread_widths} must be two widths, such as 32,128")
-        if self.clip_steps % self.clip_points:
-            raise SettingsError(f"--clip_points={self.clip_points} must divide --clip_steps={self.clip_steps}")

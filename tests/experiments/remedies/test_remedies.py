@@ -1,16 +1,18 @@
 """The network whose choices are data against the library's own models; ranges, parameters and the adding problem."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.remedies import adaptive, clipping, gains, initialisation, network, reach, training
+from experiments.remedies import adaptive, clipping, gains, initialisation, network, reach, sequences, training
 from experiments.remedies.network import choice
 from experiments.remedies.settings import Remedies
 from experiments.study import profiles, rules
 from experiments.study.digits import Digits
-from experiments.study.measurement import Evidence, exact
+from experiments.study.measurement import Evidence, Measurement, exact
 from jaxnotes import datasets, meanfield
 from jaxnotes.layers.activations import by_name, elu, relu, tanh
 from jaxnotes.models.mlp import mlp_init
@@ -76,7 +78,7 @@ def test_the_adding_problem_asks_for_the_sum_of_the_marked_numbers(key):
 
 
 def test_the_recurrent_loss_is_the_loop(key):
-    params = clipping.network_init(key, 6, jnp.asarray(2.0))
+    params = clipping.network_init("rnn", key, 6, 2.0)
     weight = params["recurrent"]["recurrent"]["weight"]
     np.testing.assert_allclose(weight @ weight.T, 4 * np.eye(6), atol=1e-5)
     x, answers = clipping.adding_problem(key, 3, 7)
@@ -84,7 +86,74 @@ def test_the_recurrent_loss_is_the_loop(key):
     for t in range(7):
         h = np.tanh(x[:, t] @ params["recurrent"]["input"]["weight"] + h @ weight)
     expected = np.mean(((h @ params["output"]["weight"])[:, 0] - answers) ** 2)
-    np.testing.assert_allclose(clipping.loss(params, (x, answers)), expected, rtol=1e-5)
+    np.testing.assert_allclose(clipping.loss("rnn", params, (x, answers)), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", clipping.KINDS)
+def test_gradients_explode_and_clipping_bounds_them(key, kind):
+    settings = Remedies.preset("quick")
+    found = jax.tree.map(float, clipping.bounded(settings, kind, key))
+    assert found["norm"] > 10 * settings.clip_limit
+    assert found["entry-value"] == settings.clip_limit and found["norm-norm"] == pytest.approx(settings.clip_limit)
+    assert found["cosine-norm"] == pytest.approx(1, abs=1e-5) and found["cosine-value"] < 0.9999
+    assert clipping.vanishing_change(settings, key) == 0
+
+
+def test_the_recurrent_slope_follows_the_state_from_zero():
+    # At one step the state is 0 and the gradient passes W and the slope at the input's variance.
+    first = 0.5 * np.log(meanfield.chi(tanh, 9.0, 0.0, q=sequences.RNN_INPUT))
+    assert sequences.mean_field_slope(9.0, 1) == pytest.approx(first)
+    last = 0.5 * np.log(meanfield.chi(tanh, 9.0, sequences.RNN_INPUT))  # at the fixed point
+    assert sequences.mean_field_slope(9.0, 2000) == pytest.approx(last, abs=2e-3)
+    # A wide network with one matrix for all its few steps is as independent ones are.
+    assert sequences.tied_slope(9.0, 8, 400, 4, networks=6) == pytest.approx(sequences.mean_field_slope(9.0, 4), abs=0.03)
+
+
+CLIPPED = {f"{name}-{kind}": v for kind in ("rnn", "lstm") for name, v in (("explosion", 3.0), ("entry", 5.0), ("norm", 5.0))}
+CLIPPED |= {"cosine-norm-rnn": 1.0, "cosine-norm-lstm": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("change", "verdict"),
+    [({}, "holds"), ({"entry-rnn": 9.0, "norm-rnn": 9.0}, "fails"), ({"explosion-lstm": 0.5}, "undecided")],
+)
+def test_clipping_is_judged_by_what_it_bounds(change, verdict):
+    assert judged("remedies.clip", CLIPPED | change) == verdict
+
+
+EASED = {
+    "relief-relu-small": 0.68,
+    "relief-relu-large": 0.68,
+    "relief-tanh-large": 0.2,
+    "relief-rnn-small": 0.5,
+    "relief-rnn-large": 0.22,
+    "relief-transformer": 0.7,
+    "relief-sigmoid": 0.5,
+    "slope-sigmoid": -0.95,
+    "relief-tanh": -0.06,
+    "slope-tanh": 0.08,
+    "accuracy-gain-sigmoid": -0.01,
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "verdict"),
+    [
+        ({}, "holds-if"),
+        ({"slope-sigmoid": -0.01, "relief-tanh": 0.05, "accuracy-gain-sigmoid": 0.5}, "holds"),
+        ({"relief-relu-large": -0.5, "relief-rnn-large": -0.1}, "fails"),
+        ({"relief-rnn-large": 0.01}, "undecided"),
+    ],
+)
+def test_layer_normalisation_is_judged_by_every_activation(change, verdict):
+    assert judged("remedies.layer-norm", EASED | change) == verdict
+
+
+def judged(claim: str, values: dict[str, float]) -> str:
+    """The verdict on made-up values, each with a small interval but for the exact ones of clipping."""
+    width = 0.0 if claim == "remedies.clip" else 0.05
+    found = tuple(Measurement(name, v, v - width * abs(v), v + width * abs(v), 6) for name, v in values.items())
+    return rules.judge(rules.load_claims("remedies")[claim], Evidence(found), dataclasses.asdict(Remedies())).verdict
 
 
 def test_the_trained_range_is_the_unbroken_one_around_scale_one():
@@ -246,7 +315,10 @@ def test_a_gradient_s_scale_is_a_learning_rate_to_sgd_and_nothing_to_adam(key):
         np.testing.assert_allclose(losses(name, 0.01, 3.0), losses(name, 0.01, 0.0), rtol=1e-3)
 
 
-def test_clipping_by_norm_below_the_limit_is_no_clipping(key):
-    settings = Remedies.preset("quick", clip_limit=1e6, clip_steps=20, clip_width=8, clip_time=5, clip_gain=1.0)
-    none, norm = (clipping.run(jnp.int32(form), jnp.float32(0.01), key, settings=settings) for form in (0, 2))
-    np.testing.assert_allclose(norm["loss"], none["loss"], rtol=1e-6)
+def test_clipping_below_the_limit_is_no_clipping(key):
+    settings = Remedies.preset("quick", clip_step_limit=1e6, clip_steps=20, clip_width=8, clip_time=5)
+    keys = jax.random.split(key, 2)
+    none, value, norm = (clipping.losses("rnn", form, jnp.float32(0.01), keys, settings=settings) for form in range(3))
+    assert none.shape == (2, 20)
+    np.testing.assert_allclose(value, none, rtol=1e-6)
+    np.testing.assert_allclose(norm, none, rtol=1e-6)
