@@ -53,12 +53,12 @@ def he(evidence: Evidence):
     figure, (left, middle, right) = new_figure(3, height=2.5)
     he, xavier = evidence["gradient-slope-he"], evidence["gradient-slope-xavier"]
     arms = {"gradient-he": f"He: {he.value:.4f} nats per layer", "gradient-xavier": f"Xavier: {xavier.value:.3f}"}
-    _profiles(left, evidence, arms, f"ReLU; line: ½ ln(σ²/2) per layer; n = {he.n} networks", columns=_THIRD, room=0.25)
+    _profiles(left, evidence, arms, f"ReLU; line: exact at this width; n = {he.n} networks", columns=_THIRD, room=0.25)
     for series, name in enumerate(("narrow", "wide")):
         label = f"{evidence.arrays[f'width-{name}']} units"
         _curve(middle, evidence, f"spread-{name}", series=series, label=label, most=11)
     middle.set(xlabel="layers", ylabel="variance of ln ‖gradient‖")
-    settings_note(middle, f"He; line: 5/4 · depth/width; {evidence['spread-narrow'].n} groups of networks", _THIRD)
+    settings_note(middle, f"He; line: exact at this width; {evidence['spread-narrow'].n} groups of networks", _THIRD)
     middle.legend(loc="upper left")
     _bars(right, evidence, {"accuracy-he": "He", "accuracy-xavier": "Xavier"})
     right.axhline(0.1, color="#888888", lw=0.6, ls=":")
