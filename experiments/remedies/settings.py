@@ -27,11 +27,11 @@ class Remedies(TrainingSettings):
     explorer_widths: tuple[int, ...] = setting((32, 128), "Widths of the explorable profiles.", quick=(16, 64), minimum=2)
     explorer_depth: int = setting(40, "Layers of the explorable profiles.", quick=20, minimum=8)
     explorer_seeds: int = setting(4, "Independent seeds of the explorable profiles.", quick=2, minimum=2)
-    train_depth: int = setting(16, "Hidden layers of the deep networks that are trained.", minimum=2)
+    train_depth: int = setting(12, "Hidden layers of the deep networks that are trained.", minimum=2)
     middle_depth: int = setting(8, "Hidden layers of the networks of middle depth that are trained.", minimum=1)
     shallow_depth: int = setting(3, "Hidden layers of the shallow networks that are trained.", minimum=1)
     train_width: int = setting(32, "Units per layer of the networks that are trained.", minimum=2)
-    train_steps: int = setting(2500, "Steps of every run on the digits.", quick=40, minimum=10)
+    train_steps: int = setting(3500, "Steps of every run on the digits.", quick=40, minimum=10)
     train_batch: int = setting(32, "Examples per step.", minimum=3)
     train_seeds: int = setting(5, "Seeds trained at the tuned learning rate.", quick=2, minimum=2)
     learning_rates: tuple[float, ...] = setting(
