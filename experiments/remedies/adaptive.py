@@ -50,7 +50,7 @@ def adaptive(settings: Remedies, key: Array) -> dict[str, Evidence]:
         source = f"RMS of the first step's update, first over last of {settings.adaptive_layers} sigmoid layers"
         measurements.append(interval(f"update-ratio-{name}", ratios[:, 0], unit="decades", source=source))
         arrays |= curve(f"update-{name}", ratios)
-    arrays["trained-layers"] = np.asarray([settings.adaptive_depth, settings.train_depth])
+    arrays["trained-layers"] = np.asarray([settings.adaptive_depth, settings.adaptive_lost])
     of_depth, arms = _rescued(settings, key_depth, data)
     searches |= training_of_arms.searches(arms, *arms)
     fits = training_of_arms.fits(arms, [name for name in arms if name not in ("adam-few", "rmsprop-few")])
@@ -60,7 +60,7 @@ def adaptive(settings: Remedies, key: Array) -> dict[str, Evidence]:
 def _rescued(settings: Remedies, key: Array, data: digits.Digits) -> tuple[list[Measurement], dict[str, Tuned]]:
     """Returns what each optimiser makes of few and of many sigmoid layers, and what of the inputs reaches the last one."""
     measurements, arms, chosen = [], {}, choice("sigmoid", 1.0)
-    for size, depth in (("few", settings.adaptive_depth), ("many", settings.train_depth)):
+    for size, depth in (("few", settings.adaptive_depth), ("many", settings.adaptive_lost)):
         for name, label in LABELS.items():
             rates = settings.sgd_rates if name == "sgd" else None
             shape = {"width": settings.train_width, "depth": depth}

@@ -55,6 +55,7 @@ class Remedies(TrainingSettings):
     )
     adaptive_width: int = setting(32, "Units per layer of the networks of the optimisers.", minimum=2)
     adaptive_depth: int = setting(5, "Sigmoid layers through which the forward signal survives.", minimum=2)
+    adaptive_lost: int = setting(16, "Sigmoid layers through which it does not.", minimum=2)
     sgd_rates: tuple[float, ...] = setting(
         (0.3, 1.0, 3.0), "Learning rates to begin with for SGD on sigmoid networks.", quick=(0.3, 1.0), minimum=1e-12
     )
