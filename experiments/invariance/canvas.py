@@ -124,10 +124,10 @@ def consistencies(shown: Mapping[str, Shown]) -> Evidence:
 
 
 def kept(found: Shown, other: Shown) -> np.ndarray:
-    """Returns [seeds] the share of the digits that both know at the centre that it knows a pixel off, over four shifts."""
+    """Returns [seeds] the share of digits both know at the centre that it knows a pixel off, over four shifts (of none, 0)."""
     known = found.right[:, MARGIN, MARGIN] & other.right[:, MARGIN, MARGIN]
     moved = np.stack([found.right[:, down, right] for down, right in NEIGHBOURS], 1).mean(1)
-    return (moved * known).sum(1) / known.sum(1)
+    return (moved * known).sum(1) / np.maximum(known.sum(1), 1)
 
 
 def _measured(make, name: str, values: np.ndarray, found: Shown, what: str) -> Measurement:

@@ -51,6 +51,7 @@ def test_only_the_invariant_network_is_invariant(key):
     for arm in networks.ARMS:
         init, apply = networks.network(arm, sizes)
         params = init(key)
+        apply = jax.jit(apply)
         moved = np.stack([apply(params, jnp.roll(x, shift, (1, 2))) for shift in ((0, 0), (1, 2), (-3, 1), (4, 8))])
         change = np.abs(moved - moved[0]).max((1, 2))
         assert (change[1:3].max() < 1e-5) == (arm == "polyphase")
