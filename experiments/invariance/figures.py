@@ -117,6 +117,8 @@ def generalisation(evidence: Evidence):
         for series, (arm, name) in enumerate({"usual": "max, flattened", "invariant": "invariant"}.items()):
             curve(axes, evidence, f"{case}-{arm}", evidence.arrays["examples"], series=series, label=name, ls="-")
         axes.set(xscale="log", xlabel="training sequences", ylim=(0, 1.02))
+        axes.set_xticks(evidence.arrays["examples"], evidence.arrays["examples"])
+        axes.minorticks_off()
         settings_note(axes, f"{label}; n = {evidence[f'gain-{case}'].n}", 26)
     panels[0].set(ylabel="test accuracy")
     panels[1].legend(loc="upper left", fontsize=6)
