@@ -41,14 +41,13 @@ def load() -> dict[str, datasets.Dataset]:
 def grow(settings: Invariance, arm: str, position: str, data: Mapping[str, datasets.Dataset], key: Array) -> Grown:
     """Trains an arm at each size and tests it; with the same key arms see the same examples, and so are paired.
 
-    The learning rate is tuned at the middle size, and all sizes take it.
+    The learning rate is tuned at the largest size, and all sizes take it.
     """
     own, sizes = data[position], Sizes(data[position].train_images.shape[1:], settings.sequence_channels)
     parts = tuple((own.train_images[part], own.train_labels[part]) for part in (slice(VALIDATION, None), slice(VALIDATION)))
     run = partial(train, ARMS[arm], sizes, parts, steps=settings.sequence_steps, batch=settings.sequence_batch)
     keys = jax.random.split(key, settings.tuning_seeds + settings.train_seeds)
-    middle = settings.examples[len(settings.examples) // 2]
-    score = lambda rate, key: run(jnp.float32(rate), key, examples=middle).validation_accuracy
+    score = lambda rate, key: run(jnp.float32(rate), key, examples=max(settings.examples)).validation_accuracy
     chosen = search(score, settings.learning_rates, keys[: settings.tuning_seeds])
 
     def of_pair(pair: tuple[int, Array]) -> tuple[Run, list[float]]:

@@ -22,7 +22,7 @@ class Invariance(TrainingSettings):
     sequence_channels: tuple[int, ...] = setting((25, 25, 25), "Channels of the blocks of the networks on MNIST-1D.", minimum=1)
     sequence_steps: int = setting(1000, "Adam steps of every run on MNIST-1D.", quick=30, minimum=10)
     sequence_batch: int = setting(64, "Sequences per step.", minimum=1)
-    examples: tuple[int, ...] = setting((250, 500, 1000, 2000), "Training sequences, rising.", quick=(250, 1000), minimum=64)
+    examples: tuple[int, ...] = setting((250, 500, 1000), "Training sequences, rising.", quick=(250, 1000), minimum=64)
     target: float = setting(0.7, "Test accuracy for which the examples needed are counted.", minimum=0)
     tuning_seeds: int = setting(2, "Seeds on which each learning rate is chosen, and nothing else.", quick=1, minimum=1)
     learning_rates: tuple[float, ...] = setting(
