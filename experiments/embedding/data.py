@@ -73,7 +73,7 @@ def film_reviews() -> tuple[tuple[str, ...], Bool[np.ndarray, "reviews"]]:
     Raises:
       MissingPackageError: gensim is not installed.
     """
-    lines = [line.split(maxsplit=1) for line in _gensim("pang_lee_polarity.cor").splitlines() if line.strip()]
+    lines = [line.split(maxsplit=1) for line in _gensim("pang_lee_polarity.cor", "cp1252").splitlines() if line.strip()]
     return tuple(text for _, text in lines), np.asarray([label == "__label__pos" for label, _ in lines])
 
 
