@@ -111,6 +111,7 @@ def tuned_classifier(
     *,
     classes: int,
     steps: int,
+    seeds: int | None = None,
 ) -> Tuned:
     """Returns the runs of one kind of vectors, with its rate chosen by the accuracy on the held-out set "validation".
 
@@ -121,6 +122,7 @@ def tuned_classifier(
       key: random key.
       classes: how many.
       steps: of Adam.
+      seeds: instead of `settings.train_seeds`.
     """
 
     def run(rate: Array, key: Array) -> dict[str, Array]:
@@ -131,7 +133,7 @@ def tuned_classifier(
         options = {"classes": classes, "steps": steps, "learns": vectors.learns}
         return fit_classifier(key_layer, table, rate, words, (x, train[1]), held, **options)
 
-    return tuned(run, lambda found: found["validation"], settings, key)
+    return tuned(run, lambda found: found["validation"], settings, key, seeds=seeds)
 
 
 def fitted(found: Tuned) -> Fit:

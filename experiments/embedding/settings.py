@@ -50,6 +50,7 @@ class Embedding(TrainingSettings):
     map_targets: int = setting(48, "Targets of each symbol of the linear map.", quick=12, minimum=1)
     expressive_widths: tuple[int, ...] = setting((2, 8, 32), "Widths of the tables, rising.", quick=(2, 8), minimum=1)
     expressive_steps: int = setting(2000, "Adam steps of the map and of the network that memorises.", quick=100, minimum=10)
+    review_seeds: int = setting(24, "Seeds of the splits of film reviews.", quick=2, minimum=2)
     item_seeds: int = setting(32, "Seeds of the tables of items and of nodes.", quick=4, minimum=2)
 
     def __post_init__(self) -> None:

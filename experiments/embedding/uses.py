@@ -21,7 +21,7 @@ from jaxnotes.models.pair_embedding import pair_embedding, pair_embedding_init
 
 LEADERS = (0, 33)  # of the karate club
 PAIR_WIDTH = 2  # of the tables of items and nodes
-REVIEWS = {"train": 60, "validation": 20, "test": 20}  # of each class
+REVIEWS = {"train": 60, "validation": 10, "test": 30}  # of each class
 
 
 def uses(settings: Embedding, key: Array) -> dict[str, Evidence]:
@@ -105,7 +105,7 @@ def _reviews(vectors: np.ndarray, settings: Embedding, key: Array) -> Tuned:
         }
         return sets["train"], {name: sets[name] for name in ("validation", "test")}
 
-    options = {"classes": 2, "steps": settings.transfer_steps}
+    options = {"classes": 2, "steps": settings.transfer_steps, "seeds": settings.review_seeds}
     return tuned_classifier(given(vectors, learns=False), examples, settings, key, **options)
 
 
