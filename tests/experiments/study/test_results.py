@@ -100,7 +100,11 @@ def test_the_file_says_what_decides_by_how_much_under_which_condition_and_what_c
     assert under["history"] == [change._asdict()]
     refuted = entry(-1.5)
     assert refuted["verdict"] == "fails" and (refuted["deciding"], refuted["margin"]) == ("a below 0", 3.0)
-    assert (refuted["condition"], refuted["counterexample"], refuted["counterexample_zh"]) == (None, "a only -1.5", "a 只有 -1.5")
+    assert (refuted["condition"], refuted["counterexample"], refuted["counterexample_zh"]) == (
+        None,
+        "a only -1.5",
+        "a 只有 -1.5",
+    )
     assert entry(0.5)["verdict"] == "undecided"
 
 
