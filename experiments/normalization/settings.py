@@ -41,12 +41,13 @@ class Normalization(TrainingSettings):
         (0.03, 0.1, 0.3), "Learning rates tried first for each arm.", quick=(0.1, 0.3), minimum=1e-9
     )
     large_variance: float = setting(100.0, "σ_w² of the sigmoid networks of normalization.range.", minimum=1e-6)
-    rate_depth: int = setting(2, "Hidden layers after the first in normalization.learning-rate.", minimum=1)
-    rate_steps: int = setting(600, "SGD steps of the MLPs at each rate of its grid.", quick=24, minimum=20)
+    rate_depth: int = setting(2, "Hidden layers after the first of the sigmoid MLP of normalization.learning-rate.", minimum=1)
+    rate_seeds: int = setting(8, "Seeds that count there.", quick=2, minimum=2)
+    rate_steps: int = setting(400, "SGD steps of the MLPs at each rate of its grid.", quick=24, minimum=20)
     rate_grid: tuple[float, ...] = setting(
-        tuple(float(10 ** (k / 2)) for k in range(-2, 4)), "Its learning rates.", quick=(0.1, 1.0, 10.0), minimum=1e-9
+        tuple(float(10 ** (k / 3)) for k in range(-3, 5)), "Its learning rates.", quick=(0.1, 1.0, 10.0), minimum=1e-9
     )
-    target_loss: float = setting(0.2, "Training loss to reach, nats.", quick=1.0, minimum=0.0)
+    target_loss: float = setting(0.3, "Training loss to reach, nats.", quick=1.0, minimum=0.0)
 
     @property
     def mlp(self) -> Shape:

@@ -50,12 +50,13 @@ class Agreement(NamedTuple):
         return chosen.count(first), len(chosen)
 
 
-def read(path: Path = PATH) -> dict[str, dict[str, Any]]:
+def read(path: Path | None = None) -> dict[str, dict[str, Any]]:
     """Returns of each set, by name, of each topic: its code's fingerprint, the processor and its claims."""
+    path = path or PATH
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
-def store(name: str, found: Sequence[Results], path: Path = PATH) -> None:
+def store(name: str, found: Sequence[Results], path: Path | None = None) -> None:
     """Writes the topics of one set into the summary."""
     summary = read(path)
     entry = summary.setdefault(name, {})
@@ -64,7 +65,7 @@ def store(name: str, found: Sequence[Results], path: Path = PATH) -> None:
         claims = reference.summary(results)
         entry[topic] = {"code": reference.code(topic), "processor": reference.processor(), "claims": claims}
     ordered = {name: {topic: topics[topic] for topic in TOPICS if topic in topics} for name, topics in summary.items()}
-    files.write_text(path, json.dumps(ordered, indent=1, ensure_ascii=False) + "\n")
+    files.write_text(path or PATH, json.dumps(ordered, indent=1, ensure_ascii=False) + "\n")
 
 
 def of_claim(summary: Summary, claim: str) -> Agreement | None:

@@ -38,15 +38,16 @@ class Comparison(NamedTuple):
         return "\n".join([f"{self.agree} of {self.claims} verdicts as in the reference", *self.lines])
 
 
-def read(path: Path = PATH) -> dict[str, Any]:
+def read(path: Path | None = None) -> dict[str, Any]:
     """Returns what `write` wrote; without topics where there is no such file."""
+    path = path or PATH
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"topics": {}}
 
 
-def write(found: Sequence[Results], path: Path = PATH) -> None:
+def write(found: Sequence[Results], path: Path | None = None) -> None:
     """Writes the reference, whole: topics that are not among those found stay as they were."""
     topics = read(path)["topics"] | {results.run.topic: _entry(results) for results in found}
-    files.write_text(path, _one_line_each({"topics": topics}) + "\n")
+    files.write_text(path or PATH, _one_line_each({"topics": topics}) + "\n")
 
 
 def compare(found: Sequence[Results], reference: Mapping[str, Any]) -> Comparison:

@@ -84,4 +84,4 @@ def test_the_text_is_in_three_parts_of_the_alphabet():
 def test_a_network_learns_which_character_follows(key):
     text = language.Text(*[jnp.arange(400) % 4] * 3)
     found = language.run(LAYER, text, jnp.float32(1e-2), key, size=size("rnn", steps=80))
-    assert found.losses[0] > 2 and found.generation < 0.5 and found.losses.shape == (80,)
+    assert found.losses[0] > 3 and found.generation < 1.5 and found.losses.shape == (80,)
