@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from experiments.study.figures.style import COLORS, curve, legend_below, new_figure, points, rows, settings_note, theory
+from experiments.study.figures.style import COLORS, curve, new_figure, points, rows, settings_note, theory
 from experiments.study.measurement import Evidence
 
 # Not imported from the topic: a figure is a function of results alone.
 _ARMS = {"plain": "without dropout", "dropout": "with dropout"}
 _SIDES = {"digits": "digits", "narrow": "narrow", "short": "short run", "untuned": "p = ½"}  # beside the curve over data size
 _NETWORKS = {f"{name}-{level}": (name, level) for name in ("linear", "hidden") for level in ("low", "high")}  # of the ensemble
-_BEHIND = {"linear": "softmax layer after the mask", "hidden": "hidden and softmax layer after it"}
+_BEHIND = {"linear": "mask, softmax", "hidden": "mask, hidden layer, softmax"}
 _CAUSES = {"sample": "other training set", "start": "other start", "noise": "noise on the inputs", "patch": "patch hidden"}
 
 
@@ -78,7 +78,7 @@ def ensemble(evidence: Evidence):
         left.axhline(scaled, color=COLORS[series], lw=0.8, ls="--")
     left.set(xscale="log", yscale="log", xlabel="masks averaged", ylabel="distance from the exact mean\n(total variation)")
     settings_note(left, "points: Monte-Carlo mean; line: slope −½; dashed: weight scaling")
-    legend_below(left)
+    left.legend(loc="lower left", fontsize=6)
     kinds = {
         "mean-subnetwork": "one\nsubnetwork",
         "arithmetic": "arithmetic\nmean",
