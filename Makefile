@@ -49,7 +49,7 @@ install: .venv/installed
 	$(PYTHON) -c 'import sys; sys.exit("jaxnotes needs Python 3.11 or newer, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
 	rm -rf .venv
 	$(PYTHON) -m venv --without-pip .venv
-	$(PYTHON) -m pip --python $(python) install --quiet --require-hashes -r requirements.lock
+	$(PYTHON) -m pip --python $(python) install --quiet --require-hashes --no-deps -r requirements.lock
 	$(PYTHON) -m pip --python $(python) install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 

@@ -3,6 +3,7 @@
 import bz2
 import html
 import re
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,52 @@ def analogy_questions() -> tuple[tuple[str, ...], np.ndarray]:
             categories.append(category)
             questions.append(line.split())
     return tuple(categories), np.asarray(questions)
+
+
+# Kinds of words, each a column of a category of the analogy questions.
+_KINDS = {
+    "capitals": ("capital-world", 0),
+    "countries": ("capital-world", 1),
+    "cities": ("city-in-state", 0),
+    "states": ("city-in-state", 1),
+    "currencies": ("currency", 1),
+    "nationalities": ("gram6-nationality-adjective", 1),
+    "adjectives": ("gram1-adjective-to-adverb", 0),
+    "adverbs": ("gram1-adjective-to-adverb", 1),
+    "negations": ("gram2-opposite", 1),
+    "comparatives": ("gram3-comparative", 1),
+    "superlatives": ("gram4-superlative", 1),
+    "participles": ("gram5-present-participle", 1),
+    "past tenses": ("gram7-past-tense", 1),
+    "things": ("gram8-plural", 0),
+    "plurals": ("gram8-plural", 1),
+    "third persons": ("gram9-plural-verbs", 1),
+}
+
+
+def word_kinds() -> dict[str, list[str]]:
+    """Kinds of lower-case words, from the analogy questions; a word of several kinds is left out.
+
+    Raises:
+      MissingPackageError: gensim is not installed.
+    """
+    categories, questions = analogy_questions()
+    columns = {
+        kind: {question[column].lower() for question in questions[[c == category for c in categories]]}
+        for kind, (category, column) in _KINDS.items()
+    }
+    counts = Counter(word for words in columns.values() for word in words)
+    return {kind: sorted(word for word in words if counts[word] == 1) for kind, words in columns.items()}
+
+
+def film_reviews() -> tuple[tuple[str, ...], Bool[np.ndarray, "reviews"]]:
+    """200 sentences of film reviews and whether they praise the film (Pang and Lee 2005), from gensim; half of them do.
+
+    Raises:
+      MissingPackageError: gensim is not installed.
+    """
+    lines = [line.split(maxsplit=1) for line in _gensim("pang_lee_polarity.cor", "cp1252").splitlines() if line.strip()]
+    return tuple(text for _, text in lines), np.asarray([label == "__label__pos" for label, _ in lines])
 
 
 def word_pairs(name: str) -> tuple[np.ndarray, np.ndarray]:

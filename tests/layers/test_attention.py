@@ -131,6 +131,29 @@ def test_causal_output_ignores_the_future_even_where_it_is_infinite_in_score(key
     np.testing.assert_array_equal(run(x)[:3], run(x.at[3:].set(1e6))[:3])
 
 
+@pytest.mark.parametrize("pre_norm", [True, False])
+def test_positions_that_only_fill_up_change_nothing(key, pre_norm):
+    """A filled-up example with its known positions equals the example alone, in value and gradient."""
+    key_params, key_x, key_rest = jax.random.split(key, 3)
+    params = noisy(transformer_block_init(key_params, WIDTH, HIDDEN), key_params)
+    x = jax.random.normal(key_x, (TIME, WIDTH))
+    filled = jnp.concatenate([x, 100 * jax.random.normal(key_rest, (3, WIDTH))])
+    known = jnp.arange(TIME + 3) < TIME
+
+    def run(params, x, known=None):
+        return transformer_block(params, x, heads=HEADS, causal=False, pre_norm=pre_norm, known=known)[:TIME]
+
+    same_value_and_gradient(lambda p: run(p, filled, known), lambda p: run(p, x), params)
+
+
+def test_known_positions_equal_jax_mask(key):
+    keys = jax.random.split(key, 3)
+    query, source, value = (jax.random.normal(k, (TIME, HEADS, 4)) for k in keys)
+    known = jnp.asarray([True, False, True, True, False, True])
+    theirs = jax.nn.dot_product_attention(query, source, value, mask=jnp.tile(known, (1, TIME, 1)))
+    np.testing.assert_allclose(dot_product_attention(query, source, value, causal=False, known=known), theirs, atol=1e-6)
+
+
 @pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16])
 def test_half_precision_keeps_its_type_and_its_softmax_is_wide(key, dtype):
     query, keys, value = jax.random.normal(key, (3, TIME, HEADS, 4))
