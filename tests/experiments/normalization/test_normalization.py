@@ -114,6 +114,12 @@ def test_steps_to_a_target():
     assert abs(steps[0] - (np.argmax(means < 1.0) + 10)) <= 1
 
 
+def test_a_run_that_comes_down_sooner_scores_higher():
+    losses = np.stack([np.linspace(2, 0, 9), np.r_[2, np.zeros(8)], np.r_[np.ones(8), np.nan]])
+    slow, fast, never = rates.speed_score(losses)
+    assert fast > slow == -1 and never == -np.inf
+
+
 def test_the_largest_rate_that_trains_and_what_a_missed_target_counts():
     losses, fit = np.array([[0.3, 0.2, np.inf], [0.3, 2.2, 2.3], [2.3, 2.3, np.inf]]), Fit("fits", 1.0, 0.0, True)
     search = Search(rate=1.0, rates=(0.1, 1.0, 10.0), scores=((-3.0,), (-2.0,), (-9.0,)), inside=True)
@@ -191,7 +197,7 @@ def test_an_arm_at_another_rate_is_paired_with_itself(key, one_thread):
 def test_the_sweep_runs_every_seed_at_every_rate_and_chooses_on_the_tuning_seeds(key, one_thread):
     settings = Normalization.preset("quick", **TINY, train_width=8, rate_grid=(1e-6, 0.3, 1e9), target_loss=2.2)
     swept = rates.sweep(settings, network.arm(relu, 2.0, "plain"), Shape(8, 1), digits.load(0).train, key)
-    assert swept.losses.shape == (settings.train_seeds, 3) and swept.steps.shape == (settings.train_seeds,)
+    assert swept.losses.shape == (settings.rate_seeds, 3) and swept.steps.shape == (settings.rate_seeds,)
     assert swept.search.rate == 0.3 and len(swept.search.scores[0]) == settings.tuning_seeds
     assert (swept.losses[:, 2] > 100).all() and (swept.steps < 20).all() and swept.fit.train_accuracy > 0.2
     np.testing.assert_allclose(swept.losses[:, 0], np.log(10), rtol=0.5)  # untrained
