@@ -37,7 +37,7 @@ class Embedding(TrainingSettings):
         (1, 4, 16, 64), "Labelled texts per class, rising: tiny, small, medium, large.", quick=(1, 2, 4, 8), minimum=1
     )
     transfer_texts: tuple[int, ...] = setting(
-        (128, 40, 100),
+        (96, 40, 80),
         "Texts of each class to draw from for training, for validation and as the test.",
         quick=(8, 8, 20),
         minimum=1,

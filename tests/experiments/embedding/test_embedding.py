@@ -234,7 +234,7 @@ def test_no_word_is_both_seen_and_unseen_and_a_share_of_the_labels_is_wrong():
 
 
 def test_one_hot_codes_repeat_what_they_saw_and_know_nothing_else(key, promotion_in_threads):
-    evidence = generalisation.generalisation(Embedding.preset("quick", transfer_steps=100), key)["embedding.generalisation"]
+    evidence = generalisation.generalisation(Embedding.preset("quick", kinds_steps=100), key)["embedding.generalisation"]
     assert evidence["accuracy-one-hot-rare"].value == pytest.approx(0.7, abs=0.1)
     assert evidence["accuracy-one-hot-unseen"].value < 0.25 < evidence["accuracy-pretrained-unseen"].value
 
