@@ -1,7 +1,7 @@
 # make figures [TOPICS="residual saturation"] [SCALE=quick|paper] [OUT=out] [FLAGS="--force"]
 # make test      [TESTS=tests/jacobians]   all tests, or some
 # make test-fast                           the library, the rules and the formats
-# make benchmark | lint | lock | messages | clean
+# make stability | benchmark | lint | lock | messages | clean
 PYTHON ?= python3
 OUT    ?= out
 SCALE  ?= paper
@@ -12,7 +12,7 @@ python = .venv/bin/python
 # QR factorisations of small matrices are slower with threads, and far slower on a busy machine.
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: figures test test-fast benchmark lint lock clean install messages
+.PHONY: figures test test-fast stability benchmark lint lock clean install messages
 
 figures: .venv/installed
 	$(python) -m experiments.reproduce --scale=$(SCALE) --out_dir=$(OUT) $(if $(TOPICS),--topics="$(TOPICS)") $(FLAGS)
@@ -26,6 +26,11 @@ FAST = tests/jacobians tests/layers tests/meanfield tests/models tests/probe tes
 SLOW = tests/test_readme.py tests/test_install.py tests/experiments/study/test_script.py
 test-fast: .venv/installed
 	$(python) -m pytest -n auto --dist loadfile $(filter-out $(SLOW),$(FAST))
+
+# The study on other seeds and under other arithmetic; README's table is of what it writes.
+stability: .venv/installed
+	$(python) -m experiments.stability --out_dir=$(OUT)
+	$(python) -m experiments.writeup.readme_table
 
 benchmark: .venv/installed
 	$(python) -m experiments.benchmark --out_dir=$(OUT)

@@ -59,11 +59,13 @@ def _read(source: Traversable) -> tuple[np.ndarray, np.ndarray]:
         raise ValueError(f"{source} is damaged ({error}); reinstall jaxnotes, which ships it") from error
 
 
-def mnist1d(*, shuffled: bool) -> Dataset:
-    """MNIST-1D (Greydanus and Kobak 2020) as the package `mnist1d` generates it: 4,000 sequences to train, 1,000 to test.
+def mnist1d(*, shuffled: bool = False, examples: int = 5000, translations: int = 48) -> Dataset:
+    """MNIST-1D (Greydanus and Kobak 2020) as the package `mnist1d` generates it: four fifths to train, one fifth to test.
 
     Args:
       shuffled: one fixed permutation of the 40 cells for all sequences, which destroys their order.
+      examples: how many are generated; 5,000, of which 4,000 train, are the published data set.
+      translations: at how many places the pattern may stand, 48 in the published data set; at 1 it always stands at the first.
 
     Returns:
       float32 sequences [n, 40] of mean 0 and variance 1, and int32 labels; always the same ones.
@@ -75,15 +77,18 @@ def mnist1d(*, shuffled: bool) -> Dataset:
         from mnist1d.data import get_dataset_args, make_dataset
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(f"MNIST-1D needs the package mnist1d ({error}); run: pip install mnist1d") from error
-    made, order = _made_mnist1d(get_dataset_args, make_dataset)
+    made, order = _made_mnist1d(get_dataset_args, make_dataset, examples, translations)
     x, x_test = (jnp.asarray(made[name][:, order] if shuffled else made[name], jnp.float32) for name in ("x", "x_test"))
     return Dataset(x, jnp.asarray(made["y"], jnp.int32), x_test, jnp.asarray(made["y_test"], jnp.int32))
 
 
 @functools.cache  # seconds of work
-def _made_mnist1d(get_dataset_args: Callable, make_dataset: Callable) -> tuple[dict, np.ndarray]:
+def _made_mnist1d(
+    get_dataset_args: Callable, make_dataset: Callable, examples: int, translations: int
+) -> tuple[dict, np.ndarray]:
     """Returns the package's data set, and the permutation of its cells that the package would draw next to shuffle them."""
     arguments = get_dataset_args()
+    arguments.num_samples, arguments.max_translation = examples, translations
     states = random.getstate(), np.random.get_state()  # the package seeds the global generators
     try:
         return make_dataset(arguments), np.random.permutation(arguments.final_seq_length)

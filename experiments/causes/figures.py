@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from experiments.study.figures.style import COLORS, curve, new_figure, settings_note, theory
+from experiments.study.figures.style import COLORS, curve, legend_below, new_figure, settings_note, theory
 from experiments.study.measurement import Evidence
 
 _PASSED = "layers that the gradient has passed"
@@ -12,7 +12,8 @@ _GRADIENT = r"log$_{10}$ gradient norm"
 def _label(evidence: Evidence, name: str) -> str:
     """An arm by its activation and the variances that it was measured with."""
     weight_variance, bias_variance = evidence.arrays[f"{name}-variances"]
-    label = rf"{'ReLU' if name == 'relu' else name}, $\sigma_w^2$ = {weight_variance:g}"
+    activation = {"relu": "ReLU", "large": "tanh"}.get(word := name.removesuffix("-below"), word)
+    label = rf"{activation}, $\sigma_w^2$ = {weight_variance:g}"
     return label + (rf", $\sigma_b^2$ = {bias_variance:g}" if bias_variance else "")
 
 
@@ -39,13 +40,13 @@ def _backward(evidence: Evidence, arms: dict[str, str], note: str = ""):
         curve(axes, evidence, name, series=series, label=label)
     axes.set(xlabel=_PASSED, ylabel=_GRADIENT)
     settings_note(axes, f"line: mean-field theory; {note}{_seeds(evidence)}")
-    axes.legend()
+    legend_below(axes)
     return figure
 
 
 def vanish(evidence: Evidence):
-    """The gradient falls exponentially where the factor is below 1."""
-    return _backward(evidence, {name: _label(evidence, name) for name in ("tanh", "sigmoid")})
+    """The gradient falls exponentially where χ is below 1, and grows where the weights make up for the derivative."""
+    return _backward(evidence, {name: _label(evidence, name) for name in ("tanh", "sigmoid", "large")})
 
 
 def saturation(evidence: Evidence):
@@ -83,10 +84,11 @@ def init_small(evidence: Evidence):
 
 
 def explode(evidence: Evidence):
-    """The gradient grows exponentially where the factor is above 1."""
+    """The gradient grows exponentially where χ is above 1; weights above 1 with χ below 1 let it vanish."""
     overflow, weight_variance = evidence["overflow-depth"], evidence.arrays["overflow-variances"][0]
     note = rf"float32 overflows after {overflow.value:.0f} layers at tanh, $\sigma_w^2$ = {weight_variance:g}; "
-    return _backward(evidence, {name: _label(evidence, name) for name in ("tanh", "relu")}, note)
+    arms = ("tanh", "relu", "relu-below", "sigmoid-below", "tanh-below")
+    return _backward(evidence, {name: _label(evidence, name) for name in arms}, note)
 
 
 def init_large(evidence: Evidence):
@@ -105,9 +107,37 @@ def init_large(evidence: Evidence):
 
 def depth(evidence: Evidence):
     """A factor a little off 1 becomes an exponential with depth."""
-    below, above = (evidence[f"depth-scale-{side}"] for side in ("below", "above"))
-    arms = {"below": f"χ < 1: ξ = {below.value:.2f} layers", "above": f"χ > 1: ξ = {above.value:.2f} layers"}
-    return _backward(evidence, arms, "ReLU, norm ∝ exp(± layers / 2ξ); ")
+    arms = {}
+    for side, sign in (("below", "<"), ("above", ">")):
+        for activation, word in (("relu", "ReLU"), ("tanh", "tanh")):
+            name = f"{side}-{activation}"
+            arms[name] = f"{word}, χ {sign} 1: ξ = {evidence[f'depth-scale-{name}'].value:.2f} layers"
+    return _backward(evidence, arms, "norm ∝ exp(± layers / 2ξ); ")
+
+
+def where(evidence: Evidence):
+    """A deep stack and a recurrent network of as many steps lose or gain decades; at few layers hardly any."""
+    figure, axes = new_figure()
+    words = {"vanish": r"tanh, $\sigma_w^2$ = 0.5", "explode": r"tanh, $\sigma_w^2$ = 16"}
+    for series, (name, kind) in enumerate((n, k) for n in words for k in ("stack", "recurrent")):
+        curve(axes, evidence, f"{name}-{kind}", series=series, label=f"{kind}: {words[name]}")
+    axes.set(xlabel="layers or steps that the gradient has passed", ylabel=_GRADIENT)
+    settings_note(axes, f"line: mean-field theory; {_seeds(evidence)}")
+    legend_below(axes)
+    return figure
+
+
+def updates(evidence: Evidence):
+    """The first update over the weights, by layer: plain gradient descent and Adam, critical and exploding."""
+    figure, axes = new_figure()
+    words = {"sgd": "SGD", "adam": "Adam"}
+    for series, (optimizer, name) in enumerate((o, n) for o in words for n in ("critical", "exploding")):
+        curve(axes, evidence, f"{optimizer}-{name}", series=series, label=f"{words[optimizer]}, {name}")
+    axes.axhline(0, color="#888888", lw=0.6)
+    axes.set(xlabel="layer", ylabel=r"log$_{10}$ of first update over weights")
+    settings_note(axes, f"grey: as large as the weights; {_seeds(evidence)}")
+    legend_below(axes)
+    return figure
 
 
 FIGURES = {
@@ -118,4 +148,6 @@ FIGURES = {
     "causes.explode": explode,
     "causes.init-large": init_large,
     "causes.depth": depth,
+    "causes.where": where,
+    "causes.updates": updates,
 }

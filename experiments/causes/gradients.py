@@ -16,17 +16,45 @@ from jaxnotes import jacobians
 from jaxnotes.models.mlp import hidden_layer
 
 
-def backward(settings: Causes, key: Array, arm: Arm, depth: int | None = None) -> np.ndarray:
+def backward(settings: Causes, key: Array, arm: Arm, depth: int | None = None, *, tied: bool = False) -> np.ndarray:
     """Returns `log_gradients` of an arm over settings.seeds, from settings.depth layers where no depth is given."""
     shape = (settings.depth if depth is None else depth, settings.batch, settings.width)
-    return np.asarray(log_gradients(jax.random.split(key, settings.seeds), arm.numbers, shape=shape))
+    return np.asarray(log_gradients(jax.random.split(key, settings.seeds), arm.numbers, tied, shape=shape))
 
 
 @partial(jax.jit, static_argnames=("shape",))
-def log_gradients(keys: Array, numbers: Numbers, *, shape: Shape) -> Array:
-    """Returns [seeds, depth + 1] natural logs of the gradient's norm at each layer of random stacks, one stack per key."""
-    layer = hidden_layer(activation_at(numbers.activation))
-    return profiles.log_gradients(layer, partial(draw, numbers=numbers, shape=shape), keys)
+def log_gradients(keys: Array, numbers: Numbers, tied: bool | Array = False, *, shape: Shape) -> Array:
+    """Returns [seeds, depth + 1] natural logs of the gradient's norm at each layer of random stacks, one stack per key.
+
+    Where they are tied, every layer has the first one's parameters: the steps of a recurrent network.
+    """
+
+    def drawn(key: Array) -> tuple[dict[str, Array], Array]:
+        params, x = draw(key, numbers, shape)
+        return jax.tree.map(lambda p: jnp.where(tied, p[:1], p), params), x
+
+    return profiles.log_gradients(hidden_layer(activation_at(numbers.activation)), drawn, keys)
+
+
+@partial(jax.jit, static_argnames=("steps", "width"))
+def tied_growth(keys: Array, *, steps: int, width: int) -> dict[str, Array]:
+    """Returns [seeds] the growth per step of random vectors under powers of one Gaussian matrix, with and without symmetry.
+
+    Its mean squared gain σ_w² is 1.
+    """
+
+    def of_seed(key: Array) -> dict[str, Array]:
+        key_matrix, key_vector = jax.random.split(key)
+        free = jax.random.normal(key_matrix, (width, width)) / jnp.sqrt(width)
+        symmetric = jnp.triu(free) + jnp.triu(free, 1).T
+        vectors = jax.random.normal(key_vector, (width, 64)) / jnp.sqrt(width)
+        found = {}
+        for name, matrix in (("free", free), ("symmetric", symmetric)):
+            last = jax.lax.fori_loop(0, steps, lambda _, v, matrix=matrix: matrix @ v, vectors)
+            found[name] = 0.5 * jnp.log(jnp.mean(jnp.sum(last**2, 0))) / steps
+        return found
+
+    return jax.lax.map(of_seed, keys)
 
 
 def layer_gradients(layer: Callable, params: Any, x: Array, direction: Array) -> Array:

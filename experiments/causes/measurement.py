@@ -1,22 +1,28 @@
 """Why gradients vanish or explode: products of Jacobians, their growth with depth, and what sets their factors."""
 
+import dataclasses
 from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from scipy import integrate, optimize, special
 
-from experiments.causes.gradients import backward, finite_layers, product_errors, update_ratios
+from experiments.causes.gradients import backward, finite_layers, product_errors, tied_growth, update_ratios
 from experiments.causes.settings import Causes
 from experiments.causes.stacks import ACTIVATIONS, Arm, forward, forward_slope
-from experiments.study.measurement import Evidence, curve, interval
+from experiments.causes.updates import RATES, UPDATES, first_updates
+from experiments.study import profiles
+from experiments.study.measurement import Evidence, Measurement, curve, exact, interval
 from experiments.study.profiles import NATS_PER_LAYER, passed_curve, slope
 from experiments.study.topic import Topic
-from jaxnotes.layers.activations import relu, sigmoid, tanh
+from jaxnotes import meanfield
+from jaxnotes.layers.activations import Activation, relu, sigmoid, tanh
 
 MEAN_FIELD = "½ ln χ, Schoenholz et al. (2017)"
-HOMOGENEOUS = "½ ln(σ_w²/2), He et al. (2015)"
+HOMOGENEOUS = "½ ln(σ_w²/2) − 5/(4n), He et al. (2015), Hanin and Nica (2020)"
+LARGE = {relu: 4.0, tanh: 4.0, sigmoid: 400.0}  # weight variances
 OVERFLOW = Arm(tanh, 16.0)  # in its stack float32 overflows
 
 growth = partial(interval, unit=NATS_PER_LAYER)
@@ -42,8 +48,8 @@ def product(settings: Causes, key: Array) -> dict[str, Evidence]:
 
 
 def vanish(settings: Causes, key: Array) -> dict[str, Evidence]:
-    """causes.vanish: tanh and sigmoid stacks whose factor is below 1."""
-    arms = {"tanh": Arm(tanh, 0.6, 0.05), "sigmoid": Arm(sigmoid, 1.0)}
+    """causes.vanish: stacks whose slopes are below 1: two whose factor χ is below 1, and one whose weights make up for it."""
+    arms = {"tanh": Arm(tanh, 0.6, 0.05), "sigmoid": Arm(sigmoid, 1.0), "large": Arm(tanh, 2.25)}
     shape = (settings.depth, settings.batch, settings.width)
     measurements, arrays = [], {}
     for key_arm, (name, arm) in zip(jax.random.split(key, len(arms)), arms.items(), strict=True):
@@ -54,6 +60,9 @@ def vanish(settings: Causes, key: Array) -> dict[str, Evidence]:
         source = "norm of the first layer's weight gradient over the last layer's, float64"
         measurements.append(interval(f"update-ratio-{name}", ratios, unit="log10", source=source))
         arrays |= passed_curve(name, logs, arm.predicted_slope) | variances(name, arm)
+    squared = meanfield.chi(*arms["large"]) / arms["large"].weight_variance
+    source = "root mean square of tanh's derivative at the fixed point of σ_w² = 2.25; it is nowhere above 1"
+    measurements.append(exact("derivative-large", squared**0.5, source=source))
     return {"causes.vanish": Evidence(tuple(measurements), arrays)}
 
 
@@ -68,8 +77,22 @@ def saturation(settings: Causes, key: Array) -> dict[str, Evidence]:
         arrays |= curve(name, slopes, predicted) | variances(name, Arm(activation, weight_variance))
         arrays[f"{name}-q"] = np.asarray([arm.q for arm in arms])
         change, expected = slopes[:, -1] - slopes[:, 0], predicted[-1] - predicted[0]
-        measurements.append(growth(f"slope-change-{name}", change, prediction=expected, source=MEAN_FIELD))
+        measurements.append(growth(f"slope-change-{name}", change, prediction=expected, source=f"by biases; {MEAN_FIELD}"))
+        large = Arm(activation, LARGE[activation])
+        change = slope(backward(settings, key, large)) - slopes[:, 0]
+        source = f"by weights of σ_w² = {large.weight_variance:g}; {MEAN_FIELD}"
+        expected = large.predicted_slope - predicted[0]
+        measurements.append(growth(f"slope-change-weights-{name}", change, prediction=expected, source=source))
+        saturated = [_saturated(settings, key, arm) for arm in (large, arms[-1], arms[0])]
+        for cause, more in (("weights", saturated[0]), ("biases", saturated[1])):
+            source = "units whose slope is below 5% of its maximum, against the smallest biases"
+            measurements.append(interval(f"saturated-{cause}-{name}", more - saturated[2], unit="of the units", source=source))
     return {"causes.saturation": Evidence(tuple(measurements), arrays)}
+
+
+def _saturated(settings: Causes, key: Array, arm: Arm) -> np.ndarray:
+    """Returns [seeds] the share of saturated units."""
+    return forward(dataclasses.replace(settings, forward_seeds=settings.seeds), key, arm)["saturated"].mean(1)
 
 
 def init_small(settings: Causes, key: Array) -> dict[str, Evidence]:
@@ -81,10 +104,11 @@ def init_small(settings: Causes, key: Array) -> dict[str, Evidence]:
     distance = signals["sigmoid"]["distance"][:, : few + 1]
     gradient = slope(backward(settings, keys["sigmoid"], arms["sigmoid"]))
     predicted = arms["sigmoid"].predicted_slope
-    near_0 = 0.5 * np.log(arms["tanh"].weight_variance)
+    near_0 = 0.5 * (np.log(arms["tanh"].weight_variance) - 1 / settings.width)
     measurements = (
-        _forward_growth("relu", signals["relu"], arms["relu"].predicted_slope, HOMOGENEOUS),
-        _forward_growth("tanh", signals["tanh"], near_0, "½ ln σ_w² near 0, where tanh is linear"),
+        _forward_growth("relu", signals["relu"], arms["relu"].relu_slope(settings.width), HOMOGENEOUS),
+        _forward_growth("tanh", signals["tanh"], near_0, "½ ln σ_w² − 1/(2n) near 0, where tanh is linear"),
+        _forward_growth("sigmoid", signals["sigmoid"], 0.0, "the outputs gather around ½"),
         growth(
             "difference-slope-sigmoid",
             (distance[:, few] - distance[:, 0]) / few,
@@ -104,19 +128,28 @@ def _forward_growth(name: str, signal: dict[str, np.ndarray], prediction: float,
 
 
 def explode(settings: Causes, key: Array) -> dict[str, Evidence]:
-    """causes.explode: factors above 1, and the depth at which float32 overflows."""
-    key_tanh, key_relu, key_overflow = jax.random.split(key, 3)
+    """causes.explode: weights above 1 whose factor χ is above 1 and such whose factor is below; where float32 overflows."""
+    arms = {"tanh": Arm(tanh, 2.25), "relu": Arm(relu, 4.0), "relu-below": Arm(relu, 1.44), "sigmoid-below": Arm(sigmoid, 4.0)}
+    arms["tanh-below"] = Arm(tanh, 2.25, 10.0)
+    keys = jax.random.split(key, len(arms) + 1)
     measurements, arrays = [], variances("overflow", OVERFLOW)
-    arms = {"tanh": (key_tanh, Arm(tanh, 2.25), MEAN_FIELD), "relu": (key_relu, Arm(relu, 4.0), HOMOGENEOUS)}
-    for name, (key_arm, arm, law) in arms.items():
+    for key_arm, (name, arm) in zip(keys[1:], arms.items(), strict=True):
         logs = backward(settings, key_arm, arm)
-        measurements.append(growth(f"slope-{name}", slope(logs), prediction=arm.predicted_slope, source=law))
-        arrays |= passed_curve(name, logs, arm.predicted_slope) | variances(name, arm)
-    predicted = float(np.log(float(jnp.finfo(jnp.float32).max))) / OVERFLOW.predicted_slope
-    law = f"ln(largest float32) / (½ ln χ), from a gradient of length 1; tanh, σ_w² = {OVERFLOW.weight_variance:g}"
-    passed = _overflow_depth(settings, key_overflow)
+        law = (arm.relu_slope(settings.width), HOMOGENEOUS) if arm.activation is relu else (arm.predicted_slope, MEAN_FIELD)
+        measurements.append(growth(f"slope-{name}", slope(logs), prediction=law[0], source=law[1]))
+        arrays |= passed_curve(name, logs, law[0]) | variances(name, arm)
+    largest = largest_entry(settings.batch * settings.width) / settings.width**0.5
+    limit = np.log(float(jnp.finfo(jnp.float32).max)) - np.log(largest)
+    law = f"ln(largest float32 / largest entry) / (½ ln χ); tanh, σ_w² = {OVERFLOW.weight_variance:g}"
+    passed = _overflow_depth(settings, keys[0])
+    predicted = float(limit) / OVERFLOW.predicted_slope
     measurements.append(interval("overflow-depth", passed, unit="layers", prediction=predicted, source=law))
     return {"causes.explode": Evidence(tuple(measurements), arrays)}
+
+
+def largest_entry(n: int) -> float:
+    """Returns the expected largest magnitude of n independent standard normal numbers."""
+    return integrate.quad(lambda x: 1 - (2 * special.ndtr(x) - 1) ** n, 0, 12, epsabs=1e-10)[0]
 
 
 def _overflow_depth(settings: Causes, key: Array) -> np.ndarray:
@@ -130,12 +163,11 @@ def _overflow_depth(settings: Causes, key: Array) -> np.ndarray:
 
 def init_large(settings: Causes, key: Array) -> dict[str, Evidence]:
     """causes.init-large: large weights; ReLU amplifies the signal, bounded activations cannot."""
-    large = {relu: 4.0, tanh: 4.0, sigmoid: 400.0}
     measurements, arrays = [], {}
     for activation, key_arm in zip(ACTIVATIONS, jax.random.split(key, len(ACTIVATIONS)), strict=True):
-        name, arm = activation.__name__, Arm(activation, large[activation])
+        name, arm = activation.__name__, Arm(activation, LARGE[activation])
         signal, gradient = forward(settings, key_arm, arm), backward(settings, key_arm, arm)
-        law = (arm.predicted_slope, HOMOGENEOUS) if activation is relu else (0.0, "bounded")
+        law = (arm.relu_slope(settings.width), HOMOGENEOUS) if activation is relu else (0.0, "bounded")
         measurements.append(_forward_growth(name, signal, *law))
         arrays |= curve(f"forward-{name}", signal["rms"] / np.log(10)) | variances(name, arm)
         arrays |= passed_curve(f"backward-{name}", gradient, arm.predicted_slope)
@@ -153,19 +185,93 @@ def init_large(settings: Causes, key: Array) -> dict[str, Evidence]:
 
 
 def depth(settings: Causes, key: Array) -> dict[str, Evidence]:
-    """causes.depth: ReLU stacks whose factor is a little below and above 1."""
+    """causes.depth: ReLU and tanh stacks whose factor is a little below and above 1."""
+    single = dataclasses.replace(settings, batch=1)  # the law at finite width is that of one example
     measurements, arrays = [], {}
     chis = {"below": 1 - settings.deviation, "above": 1 + settings.deviation}
     for key_arm, (name, chi) in zip(jax.random.split(key, len(chis)), chis.items(), strict=True):
-        logs = backward(settings, key_arm, Arm(relu, 2 * chi), settings.deep)
-        scale = 1 / np.abs(2 * slope(logs))
-        law = f"1 / |ln χ| at infinite width, Schoenholz et al. (2017); χ = {chi:g}"
-        measurements.append(interval(f"depth-scale-{name}", scale, unit="layers", prediction=1 / abs(np.log(chi)), source=law))
-        straight = [np.corrcoef(np.arange(row.size), row)[0, 1] ** 2 for row in logs]
-        source = "share of the log-norm's variance that a straight line explains"
-        measurements.append(interval(f"linearity-{name}", straight, unit="R²", source=source))
-        arrays |= passed_curve(name, logs, 0.5 * np.log(chi))
+        for activation in (relu, tanh):
+            arm = Arm(activation, _weight_variance(activation, chi))
+            predicted, law = _finite_slope(arm, settings.width)
+            logs = backward(single, key_arm, arm, settings.deep)
+            label = f"{name}-{activation.__name__}"
+            scale, expected = 1 / np.abs(2 * slope(logs)), 1 / abs(2 * predicted)
+            source = f"1 / (2 |slope|), χ = {chi:g}; {law}"
+            measurements.append(interval(f"depth-scale-{label}", scale, unit="layers", prediction=expected, source=source))
+            straight = [np.corrcoef(np.arange(row.size), row)[0, 1] ** 2 for row in logs]
+            source = "share of the log-norm's variance that a straight line explains"
+            measurements.append(interval(f"linearity-{label}", straight, unit="R²", source=source))
+            arrays |= passed_curve(label, logs, predicted)
     return {"causes.depth": Evidence(tuple(measurements), arrays)}
 
 
-TOPIC = Topic("causes", Causes, (product, vanish, saturation, init_small, explode, init_large, depth))
+def _finite_slope(arm: Arm, width: int) -> tuple[float, str]:
+    """Returns the slope of a typical gradient, at finite width where that is known, and the law."""
+    if arm.activation is relu:
+        return arm.relu_slope(width), HOMOGENEOUS
+    if arm.q < 1e-6:  # linear
+        return arm.predicted_slope - 0.5 / width, "½ ln σ_w² − 1/(2n), tanh is linear at its fixed point 0"
+    return arm.predicted_slope, f"{MEAN_FIELD}, infinite width"
+
+
+def _weight_variance(activation: Activation, chi: float) -> float:
+    """Returns the weight variance at which χ has this value, without biases."""
+    if activation is relu:
+        return 2 * chi
+    if chi < 1:
+        return chi  # tanh is linear at its fixed point, 0
+    return optimize.brentq(lambda variance: meanfield.chi(activation, variance, 0.0) - chi, 1.01, 16.0)
+
+
+def where(settings: Causes, key: Array) -> dict[str, Evidence]:
+    """causes.where: the same layers in a shallow stack, a deep one, and a recurrent one of few and of many steps."""
+    arms = {"vanish": Arm(tanh, 0.5), "explode": OVERFLOW}
+    measurements, arrays = [], {}
+    for key_arm, (name, arm) in zip(jax.random.split(key, len(arms)), arms.items(), strict=True):
+        for kind, tied in (("stack", False), ("recurrent", True)):
+            logs = backward(settings, key_arm, arm, tied=tied)
+            curves = profiles.decades_passed(logs)
+            for length, layers in (("short", settings.shallow), ("long", settings.depth)):
+                predicted = arm.predicted_slope * layers / np.log(10)
+                source = f"{layers} {'steps' if tied else 'layers'}, σ_w² = {arm.weight_variance:g}; {MEAN_FIELD}"
+                numbers = interval(
+                    f"{name}-{kind}-{length}", curves[:, layers], unit="log10", prediction=predicted, source=source
+                )
+                measurements.append(numbers)
+            arrays |= passed_curve(f"{name}-{kind}", logs, arm.predicted_slope)
+    measurements += _spectra(settings, key)
+    return {"causes.where": Evidence(tuple(measurements), arrays)}
+
+
+def _spectra(settings: Causes, key: Array) -> list[Measurement]:
+    """Returns the growth of tied linear steps by matrices of one mean squared gain and different spectra.
+
+    For a symmetric Gaussian matrix of entry variance σ²/n the mean of ||A^k v||² is σ^(2k) times the k-th Catalan number, the
+    semicircle's moment (Wigner 1958); for one without symmetry it is σ^(2k).
+    """
+    steps = settings.shallow * 4
+    catalan = special.comb(2 * steps, steps) / (steps + 1)
+    law = {"free": 0.0, "symmetric": 0.5 * np.log(catalan) / steps}
+    found = tied_growth(jax.random.split(key, settings.seeds), steps=steps, width=settings.width)
+    return [
+        growth(f"tied-{name}", values, prediction=law[name], source=f"{steps} steps by one {name} Gaussian matrix, σ_w² = 1")
+        for name, values in jax.tree.map(np.asarray, found).items()
+    ]
+
+
+def updates(settings: Causes, key: Array) -> dict[str, Evidence]:
+    """causes.updates: the largest first updates over the weights that they change, of SGD and of Adam."""
+    critical = meanfield.critical_weight_variance(tanh, 0.05)
+    arms = {"critical": Arm(tanh, critical, 0.05), "exploding": OVERFLOW}
+    measurements, arrays = [], {}
+    for name, arm in arms.items():
+        found = first_updates(jax.random.split(key, settings.seeds), arm, settings)
+        for optimizer, sizes in found.items():
+            rate = RATES[optimizer]
+            source = f"largest over layers and the first {UPDATES} steps of norm of update over norm of weights, rate {rate:g}"
+            measurements.append(interval(f"update-{optimizer}-{name}", sizes.max((1, 2)), unit="log10", source=source))
+            arrays |= curve(f"{optimizer}-{name}", sizes[:, 0])
+    return {"causes.updates": Evidence(tuple(measurements), arrays)}
+
+
+TOPIC = Topic("causes", Causes, (product, vanish, saturation, init_small, explode, init_large, depth, where, updates))

@@ -11,6 +11,7 @@ class Causes(Settings):
 
     width: int = setting(256, "Units per layer.", minimum=2)
     depth: int = setting(60, "Layers of a stack.", quick=40, minimum=10)
+    shallow: int = setting(3, "Layers of the shallow stack and steps of the short recurrent one of causes.where.", minimum=1)
     batch: int = setting(8, "Examples per seed.", quick=4, minimum=1)
     seeds: int = setting(16, "Independent seeds.", quick=4, minimum=2)
     forward_seeds: int = setting(48, "Independent seeds of what happens on the way forward.", quick=12, minimum=2)

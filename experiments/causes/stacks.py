@@ -51,6 +51,14 @@ class Arm(NamedTuple):
         """Growth of the gradient per layer on its way back, ½ ln χ of the mean-field theory, in nats."""
         return 0.5 * float(np.log(meanfield.chi(*self)))
 
+    def relu_slope(self, width: int) -> float:
+        """Growth of a typical ReLU signal or gradient per layer at finite width, in nats: ½ ln(σ_w²/2) − 5/(4n).
+
+        The mean of the logarithm lies below the logarithm of the mean by half the variance, and the log of the squared norm
+        gains a variance of 5/n per layer (Hanin and Nica 2020). It is that of one example.
+        """
+        return 0.5 * float(np.log(self.weight_variance / 2)) - 1.25 / width
+
     @property
     def numbers(self) -> Numbers:
         """The arm as numbers, which a compiled program takes as arguments."""

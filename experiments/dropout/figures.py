@@ -2,13 +2,15 @@
 
 import numpy as np
 
-from experiments.study.figures.style import COLORS, curve, measured, new_figure, points, settings_note, theory
+from experiments.study.figures.style import COLORS, curve, legend_below, new_figure, points, rows, settings_note, theory
 from experiments.study.measurement import Evidence
 
 # Not imported from the topic: a figure is a function of results alone.
 _ARMS = {"plain": "without dropout", "dropout": "with dropout"}
-_SIZES = ("tiny", "medium", "large")
-_NETWORKS = {"linear": "softmax layer after the mask", "hidden": "hidden and softmax layer after it"}
+_SIDES = {"digits": "digits", "narrow": "narrow", "short": "short run", "untuned": "p = ½"}  # beside the curve over data size
+_NETWORKS = {f"{name}-{level}": (name, level) for name in ("linear", "hidden") for level in ("low", "high")}  # of the ensemble
+_BEHIND = {"linear": "softmax layer after the mask", "hidden": "hidden and softmax layer after it"}
+_CAUSES = {"sample": "other training set", "start": "other start", "noise": "noise on the inputs", "patch": "patch hidden"}
 
 
 def mask(evidence: Evidence):
@@ -66,15 +68,17 @@ def ensemble(evidence: Evidence):
     """Monte-Carlo averages against the exact one, weight scaling beside them; and their accuracies."""
     figure, (left, right) = new_figure(2, height=2.6)
     samples = evidence.arrays["samples"]
-    for series, (name, label) in enumerate(_NETWORKS.items()):
+    keeps = dict(zip(("low", "high"), evidence.arrays["keeps"], strict=True))
+    for series, (name, (behind, level)) in enumerate(_NETWORKS.items()):
         distance = evidence.arrays[f"distance-{name}-mean"]
         theory(left, samples, distance[-1] * np.sqrt(samples[-1] / samples), series=series)
+        label = f"{_BEHIND[behind]}, p = {keeps[level]:g}"
         curve(left, evidence, f"distance-{name}", samples, series=series, label=label)
         scaled = evidence[f"arithmetic-difference-{name}"].value
         left.axhline(scaled, color=COLORS[series], lw=0.8, ls="--")
     left.set(xscale="log", yscale="log", xlabel="masks averaged", ylabel="distance from the exact mean\n(total variation)")
     settings_note(left, "points: Monte-Carlo mean; line: slope −½; dashed: weight scaling")
-    left.legend(loc="lower left")
+    legend_below(left)
     kinds = {
         "mean-subnetwork": "one\nsubnetwork",
         "arithmetic": "arithmetic\nmean",
@@ -83,7 +87,7 @@ def ensemble(evidence: Evidence):
     }
     for series, name in enumerate(_NETWORKS):
         found = [evidence[f"accuracy-{kind}-{name}"] for kind in kinds]
-        at = np.arange(len(kinds)) + 0.16 * (series - 0.5)
+        at = np.arange(len(kinds)) + 0.16 * (series - 1.5)
         points(right, at, found, series=series)
     right.set(xticks=range(len(kinds)), xticklabels=kinds.values(), ylabel="test accuracy", xlim=(-0.5, 3.5))
     settings_note(right, f"MNIST, exact over all masks; n = {found[0].n} trained networks each")
@@ -91,49 +95,63 @@ def ensemble(evidence: Evidence):
 
 
 def overfitting(evidence: Evidence):
-    """Test error and the gap to training accuracy over data size, with and without dropout, wide and narrow."""
-    figure, (left, right) = new_figure(2, height=2.6)
-    x, (wide, narrow) = evidence.arrays["examples"].astype(float), evidence.arrays["widths"]
+    """Test and training loss and test accuracy over data size, with and without dropout; and what it changes elsewhere."""
+    figure, (left, middle, right) = new_figure(3, height=2.6)
+    arrays, examples = evidence.arrays, evidence.arrays["examples"]
     for series, (arm, label) in enumerate(_ARMS.items()):
-        found = [evidence[f"accuracy-{arm}-{size}"] for size in _SIZES]
-        shown = tuple(zip(*((1 - m.value, 1 - m.high, 1 - m.low) for m in found), strict=True))
-        measured(left, x, *shown, series=series, label=f"{label}, {wide} units", ls="-")
-        gaps = [[evidence.arrays[f"gap-{arm}-{size}-{part}"] for size in _SIZES] for part in ("mean", "low", "high")]
-        measured(right, x, *gaps, series=series, label=label, ls="-")
-        one = evidence[f"accuracy-{arm}-narrow"]
-        look = {"series": series + 2, "color": COLORS[series]}
-        measured(left, x[-1:], [1 - one.value], [1 - one.high], [1 - one.low], label=f"{label}, {narrow} units", **look)
-        gap = [[evidence.arrays[f"gap-{arm}-narrow-{part}"]] for part in ("mean", "low", "high")]
-        measured(right, x[-1:], *gap, **look)
-    left.set(xscale="log", yscale="log", xlabel="training examples", ylabel="test error")
-    settings_note(left, f"MNIST, n = {evidence['gap-change-large'].n} seeds, each arm at its tuned learning rate")
-    left.set_ylim(0.012, 0.9)  # room for the legend
-    left.legend(loc="lower left")
-    right.set(xscale="log", xlabel="training examples", ylabel="training − test accuracy")
-    settings_note(right, "generalisation gap; same symbols")
-    right.axhline(0, color="#888888", lw=0.6)
+        curve(left, evidence, f"test-loss-{arm}", examples, series=series, label=f"{label}, test", ls="-")
+        curve(left, evidence, f"train-loss-{arm}", examples, series=series, label=f"{label}, training", ls=":")
+        curve(middle, evidence, f"test-accuracy-{arm}", examples, series=series, label=label, ls="-")
+    left.set(xscale="log", yscale="log", xlabel="training examples", ylabel="loss (nats)")
+    settings_note(left, "MNIST-1D; each arm at its tuned rate", 36)
+    left.legend(loc="lower left", fontsize=5.5)
+    middle.set(xscale="log", xlabel="training examples", ylabel="test accuracy", ylim=(0, 1))
+    chosen = ", ".join(f"{keep:g}" for keep in arrays["keeps-dropout"])
+    settings_note(middle, f"p chosen: {chosen}; n = {evidence['gap-change-large'].n}", 36)
+    middle.legend(loc="lower right")
+    sizes = {"small": f"{examples[1]:,}", "medium": f"{examples[2]:,}"}
+    shown = sizes | _SIDES
+    rows(right, [evidence[f"accuracy-change-{name}"] for name in shown], list(shown.values()), series=2)
+    right.axvline(0, color="#888888", lw=0.6)
+    right.set(xlabel="change of test accuracy")
+    settings_note(right, f"with dropout − without; the last three at {examples[2]:,} examples", 36)
     return figure
 
 
 def redundancy(evidence: Evidence):
-    """Accuracy against the fraction of units deleted; the worst single unit; the correlation of units."""
+    """Accuracy against the fraction of units deleted; the worst single unit; predictions that disturbed inputs change."""
     figure, (left, middle, right) = new_figure(3, height=2.5)
     fractions = 100 * evidence.arrays["fractions"]
     for series, (arm, label) in enumerate(_ARMS.items()):
         curve(left, evidence, f"accuracy-{arm}", fractions, series=series, label=label, ls="-")
-        for axes, name in ((middle, "worst-unit"), (right, "correlation")):
-            points(axes, [series], [evidence[f"{name}-{arm}"]], series=series)
+        points(middle, [series], [evidence[f"worst-unit-{arm}"]], series=series)
+        found = [evidence[f"changed-{name}-{arm}"] for name in ("noise", "patch")]
+        points(right, np.arange(2) + 0.2 * (series - 0.5), found, series=series)
     left.axhline(0.1, color="#888888", lw=0.6, ls=":")
     left.set(xlabel="units deleted (%)", ylabel="test accuracy", ylim=(0, 1))
-    settings_note(left, f"no rescaling; dotted: chance; n = {evidence['ablation-change'].n}")
+    settings_note(left, f"no rescaling; dotted: chance; n = {evidence['ablation-change'].n}", 36)
     left.legend(loc="lower left")
-    for axes, label, note in (
-        (middle, "accuracy lost", "worst single hidden unit deleted"),
-        (right, "mean |correlation| of units", "last hidden layer, test set"),
-    ):
-        axes.set(xticks=(0, 1), xticklabels=("without", "with dropout"), xlim=(-0.5, 1.5), ylabel=label)
+    middle.set(xticks=(0, 1), xticklabels=("without", "with dropout"), xlim=(-0.5, 1.5), ylabel="accuracy lost")
+    settings_note(middle, "worst single hidden unit deleted", 36)
+    right.set(xticks=(0, 1), xticklabels=("noise", "patch hidden"), xlim=(-0.5, 1.5), ylabel="share of predictions changed")
+    settings_note(right, "disturbed test digits", 36)
+    for axes in (middle, right):
         axes.set_ylim(0, None)
-        settings_note(axes, note)
+    return figure
+
+
+def stability(evidence: Evidence):
+    """The share of predictions that change, with dropout over without, by what differs."""
+    figure, axes = new_figure(height=2.6)
+    for series, (task, label) in enumerate((("sequences", "MNIST-1D"), ("digits", "digits"))):
+        causes = [cause for cause in _CAUSES if task == "sequences" or cause in ("noise", "patch")]
+        places = [list(_CAUSES).index(cause) + 0.16 * (series - 0.5) for cause in causes]
+        points(axes, places, [evidence[f"log-ratio-{cause}-{task}"] for cause in causes], series=series, label=label)
+    axes.axhline(0, color="#888888", lw=0.6)
+    axes.set_xticks(range(len(_CAUSES)), [label.replace(" ", "\n", 1) for label in _CAUSES.values()])
+    axes.set(ylabel="ln(with dropout / without)", xlim=(-0.5, len(_CAUSES) - 0.5))
+    settings_note(axes, f"share of predicted classes that change; n = {evidence['log-ratio-noise-digits'].n} seeds, paired")
+    axes.legend(loc="best")
     return figure
 
 
@@ -144,4 +162,5 @@ FIGURES = {
     "dropout.ensemble": ensemble,
     "dropout.overfitting": overfitting,
     "dropout.redundancy": redundancy,
+    "dropout.stability": stability,
 }

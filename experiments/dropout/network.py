@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from jaxnotes.layers.activations import relu
@@ -25,3 +27,13 @@ def forward(params: Params, x: Array, drop: Callable[[int, Array], Array] = lamb
     for layer, layer_params in enumerate(params[:-1]):
         x = drop(layer, relu(linear(layer_params, x)))
     return linear(params[-1], x)
+
+
+def classes(params: Params, x: Array) -> np.ndarray:
+    """Returns the most probable class by network and example, of networks stacked in front."""
+    return np.asarray(_classes(params, x))
+
+
+@jax.jit
+def _classes(params: Params, x: Array) -> Array:
+    return jax.lax.map(lambda one: jnp.argmax(forward(one, x), 1), params)

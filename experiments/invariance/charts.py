@@ -12,6 +12,7 @@ def shift_accuracy(results: Results, language: str) -> alt.Chart:
     """Test accuracy of networks trained on centred digits, by the shift of the tested ones."""
     arrays = results.claims["invariance.generalises"].evidence.arrays
     labels = {
+        "polyphase": text(language, "CNN, invariant", "CNN，不变"),
         "global": text(language, "CNN, global mean", "CNN，全局平均"),
         "flatten": text(language, "CNN, flattened", "CNN，展平"),
         "mlp": "MLP",

@@ -2,18 +2,18 @@
 
 import numpy as np
 
-from experiments.study.figures.style import COLORS, curve, legend_below, measured, new_figure, points, settings_note, theory
+from experiments.study.figures.style import curve, legend_below, measured, new_figure, points, settings_note, theory
 from experiments.study.measurement import Evidence, mean_interval
 
-# Not imported from the training: a figure is a function of results alone.
-_NETWORKS = {"mlp": "MLP", "flatten": "CNN, flattened map", "global": "CNN, global mean"}
-_MAPS = {
-    "flatten": "flattened",
-    "global": "global mean",
-    "max-global": "global max",
-    "trained": "trained everywhere",
+# Not imported from what trains: a figure is a function of results alone.
+_NETWORKS = {
+    "mlp": "MLP",
+    "flatten": "max, flattened",
+    "global": "max, global mean",
+    "max-blur": "max and blur, global mean",
+    "polyphase": "polyphase, global mean",
 }
-_MODELS = {"logistic": "logistic", "mlp": "MLP", "cnn": "CNN", "gru": "GRU"}
+_MAPS = {"flatten": "flattened", "global": "max", "max-blur": "max, blur", "polyphase": "polyphase"}
 
 
 def definition(evidence: Evidence):
@@ -36,7 +36,7 @@ def definition(evidence: Evidence):
 
 def generalises(evidence: Evidence):
     """Test accuracy against the shift of digits, for networks trained on centred ones."""
-    figure, axes = new_figure(height=2.5)
+    figure, axes = new_figure(height=2.9)
     shifts = evidence.arrays["shifts"]
     centre = len(shifts) // 2
     for series, (name, label) in enumerate(_NETWORKS.items()):
@@ -44,8 +44,8 @@ def generalises(evidence: Evidence):
         measured(axes, shifts, row.mean(0), *mean_interval(row), series=series, label=label, ls="-")
     axes.axhline(0.1, color="#888888", lw=0.6, ls=":")
     axes.set(xlabel="horizontal shift (pixels)", ylabel="test accuracy", ylim=(0, 1))
-    settings_note(axes, f"MNIST 14×14 on 22×22, trained at the centre; n = {evidence['drop-mlp'].n}; dotted: chance")
-    axes.legend(loc="lower center", fontsize=6)
+    settings_note(axes, f"MNIST 14×14 on 20×20, trained at the centre; n = {evidence['drop-mlp'].n}; dotted: chance")
+    legend_below(axes)
     return figure
 
 
@@ -78,42 +78,50 @@ def max_pool(evidence: Evidence):
     left.set(xlabel="shift (cells)", ylabel="windows with the same maximum", xticks=shifts)
     settings_note(left, f"2×2 maxima of unit noise, stride 2; n = {evidence['share-unchanged'].n}")
     left.legend(loc="upper right")
-    arms = {"max": "maximum", "max-blur": "maximum,\nthen blur", "blur": "blur"}
-    for series, kind in enumerate(("consistency", "accuracy")):
+    arms = {"global": "maximum", "max-blur": "maximum,\nthen blur", "polyphase": "polyphase"}
+    for series, kind in enumerate(("kept", "accuracy")):
         found = [evidence[f"{kind}-{arm}"] for arm in arms]
-        label = "unchanged by a shift of one pixel" if kind == "consistency" else "right"
+        label = "of those right, right a pixel off" if kind == "kept" else "right"
         points(right, np.arange(3) + 0.1 * (2 * series - 1), found, series=series + 1, label=label)
     right.set_xticks(range(3), list(arms.values()))
-    right.set(ylabel="share of test predictions", xlim=(-0.5, 2.5))
+    right.set(ylabel="share of test digits", xlim=(-0.5, 2.5))
     settings_note(right, f"CNN with a global mean, trained on centred digits; n = {found[0].n}")
     legend_below(right)
     return figure
 
 
 def cnn(evidence: Evidence):
-    """Accuracy at every position of four networks; MNIST-1D, original and shuffled, beside the published numbers."""
-    figure, panels = new_figure(5, height=2.6)
-    for axes, (name, label) in zip(panels, _MAPS.items(), strict=False):
+    """Accuracy at every position of four networks."""
+    figure, panels = new_figure(4, height=2.4)
+    for axes, (name, label) in zip(panels, _MAPS.items(), strict=True):
         picture = evidence.arrays[f"map-{name}"]
         image = axes.imshow(picture, cmap="viridis", vmin=0, vmax=1)
-        ends = (0, picture.shape[0] // 2, picture.shape[0] - 1)
-        axes.set_xticks(ends, [f"{e - ends[1]:+d}" if e != ends[1] else "0" for e in ends])
+        middle = picture.shape[0] // 2
+        axes.set_xticks((0, middle, 2 * middle), [f"-{middle}", "0", f"+{middle}"])
         axes.set_yticks([])
         axes.set(xlabel="shift (pixels)")
         settings_note(axes, f"{label}: worst {evidence[f'worst-{name}'].value:.2f}", 19)
-    figure.colorbar(image, ax=list(panels[:4]), label="test accuracy", location="bottom", shrink=0.5)
-    axes = panels[4]
-    place = np.arange(len(_MODELS))
-    for series, order in enumerate(("original", "shuffled")):
-        found = [evidence[f"accuracy-{model}-{order}"] for model in _MODELS]
-        x = place + 0.15 * (2 * series - 1)
-        points(axes, x, found, series=series, label=order)
-        published = [m.prediction for m in found]
-        axes.plot(x, published, "_", color=COLORS[series], ms=9, mew=1.0, label="published" if series == 0 else None)
-    axes.set_xticks(place, list(_MODELS.values()), fontsize=6, rotation=45)
-    axes.set(ylim=(0, 1.02))
-    settings_note(axes, f"MNIST-1D, test accuracy, n = {found[0].n}", 24)
-    axes.legend(loc="lower right", fontsize=5.5)
+    figure.colorbar(image, ax=list(panels), label="test accuracy", location="bottom", shrink=0.5)
+    return figure
+
+
+def generalisation(evidence: Evidence):
+    """Test accuracy against the examples, with and without invariance, by where the pattern stands."""
+    figure, panels = new_figure(3, height=2.4)
+    cases = {
+        "varied": "any position, seen",
+        "unseen": "trained at one position, tested at any",
+        "fixed": "always one position",
+    }
+    for axes, (case, label) in zip(panels, cases.items(), strict=True):
+        for series, (arm, name) in enumerate({"usual": "max, flattened", "invariant": "invariant"}.items()):
+            curve(axes, evidence, f"{case}-{arm}", evidence.arrays["examples"], series=series, label=name, ls="-")
+        axes.set(xscale="log", xlabel="training sequences", ylim=(0, 1.02))
+        axes.set_xticks(evidence.arrays["examples"], evidence.arrays["examples"])
+        axes.minorticks_off()
+        settings_note(axes, f"{label}; n = {evidence[f'gain-{case}'].n}", 26)
+    panels[0].set(ylabel="test accuracy")
+    panels[1].legend(loc="upper left", fontsize=6)
     return figure
 
 
@@ -123,4 +131,5 @@ FIGURES = {
     "invariance.convolution": convolution,
     "invariance.max-pool": max_pool,
     "invariance.cnn": cnn,
+    "invariance.generalisation": generalisation,
 }

@@ -1,5 +1,6 @@
 """Translation invariance: what moves and what stays when the input is shifted, and what networks make of it."""
 
+import dataclasses
 from functools import partial
 
 import jax
@@ -7,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from experiments.invariance.order import orders
+from experiments.invariance.canvas import networks_on_canvas
+from experiments.invariance.sequences import generalisation
 from experiments.invariance.settings import Invariance
-from experiments.invariance.training import anywhere, consistencies, generalises, train_all
 from experiments.study.measurement import Evidence, curve, interval
 from experiments.study.seeds import over_seeds
 from experiments.study.topic import Topic
@@ -111,19 +112,13 @@ def equivariance(settings: Invariance, key: Array) -> dict[str, Evidence]:
     return {"invariance.convolution": Evidence(measurements, arrays)}
 
 
-def networks(settings: Invariance, key: Array) -> dict[str, Evidence]:
-    """The claims about learning, which share trained networks, and what max pooling leaves unchanged."""
-    key_digits, key_order, key_maxima = jax.random.split(key, 3)
-    trained = train_all(settings, key_digits)
-    return {
-        "invariance.generalises": generalises(settings, trained),
-        "invariance.max-pool": _joined(maxima(settings, key_maxima), consistencies(settings, trained)),
-        "invariance.cnn": _joined(anywhere(settings, trained), orders(settings, key_order)),
-    }
-
-
-def _joined(a: Evidence, b: Evidence) -> Evidence:
-    return Evidence((*a.measurements, *b.measurements), {**a.arrays, **b.arrays}, {**a.searches, **b.searches})
+def trained(settings: Invariance, key: Array) -> dict[str, Evidence]:
+    """What networks trained on digits make of shifts, and what max pooling leaves unchanged."""
+    key_digits, key_maxima = jax.random.split(key)
+    found = networks_on_canvas(settings, key_digits)
+    noise, pooled = maxima(settings, key_maxima), found["invariance.max-pool"]
+    measurements = (*noise.measurements, *pooled.measurements)
+    return found | {"invariance.max-pool": dataclasses.replace(pooled, measurements=measurements, arrays=noise.arrays)}
 
 
 def maxima(settings: Invariance, key: Array) -> Evidence:
@@ -139,22 +134,15 @@ def maxima(settings: Invariance, key: Array) -> Evidence:
         incoming = moved.max(3).reshape(len(x), 12, 2, 12, 2).max(2)[..., 0]
         stays = (columns[..., 0] > columns[..., 1]) & (columns[..., 0] > incoming)
         change = jnp.where(stays, jnp.abs(max_pool(moved, 2)[..., 0] - before[..., 0]), 0.0)
-        return {"inside": change.max(), "share": jnp.stack(shares), "stays": jnp.mean(stays, dtype=jnp.float32)}
+        return {"inside": change.max(), "share": jnp.stack(shares)}
 
     found = over_seeds(of_seed, key, settings.seeds)
     law = "2 of the 6 cells that either window sees are in both, so a third; 2×2 windows of unit noise, shift 1"
     measurements = (
         interval("change-inside", found["inside"], prediction=0, source="largest change where the maximum stays in its window"),
         interval("share-unchanged", found["share"][:, 1], unit="of the windows", prediction=1 / 3, source=law),
-        interval(
-            "share-staying",
-            found["stays"],
-            unit="of the windows",
-            prediction=1 / 3,
-            source="its maximum stays and no larger enters",
-        ),
     )
     return Evidence(measurements, {"shifts": np.arange(4)} | curve("share", found["share"]))
 
 
-TOPIC = Topic("invariance", Invariance, (definition, equivariance, networks))
+TOPIC = Topic("invariance", Invariance, (definition, equivariance, trained, generalisation))

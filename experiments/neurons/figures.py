@@ -25,7 +25,7 @@ _KINDS = {
     "attention": "self-attention",
     "causal-attention": "causal self-attention",
 }
-_TASKS = {"xor": "XOR", "moons": "two moons", "mnist": "MNIST"}
+_TASKS = {"xor": "XOR", "moons": "two moons", "mnist1d": "MNIST-1D"}
 
 
 def unit(evidence: Evidence):

@@ -21,21 +21,17 @@ class Neurons(TrainingSettings):
         (2, 100, 1000), "Three depths of linear stacks: shallow, deep, deepest.", quick=(2, 50, 200), minimum=1
     )
     bottleneck: int = setting(5, "Units of the narrow layer in a linear stack.", minimum=1)
-    train_width: int = setting(32, "Units per hidden layer in training.", minimum=2)
-    train_depth: int = setting(1, "Hidden layers in training, after the input layer.", minimum=1)
-    train_seeds: int = setting(8, "Seeds trained at the tuned learning rate.", quick=2, minimum=2)
-    learning_rates: tuple[float, ...] = setting(
-        (1e-3, 3e-3, 1e-2, 3e-2),
-        "Learning rates tried at first for each task and arm.",
-        quick=(3e-3, 1e-2),
-        minimum=1e-12,
-    )
+    toy_width: int = setting(32, "Units of either hidden layer on XOR and two moons.", minimum=2)
     points: int = setting(
         512, "Points of XOR and two moons in each of training, validation and test set.", quick=128, minimum=8
     )
     toy_steps: int = setting(500, "Full-batch Adam steps on XOR and two moons.", quick=100, minimum=10)
-    mnist_steps: int = setting(600, "Adam steps on MNIST.", quick=80, minimum=10)
-    mnist_batch: int = setting(64, "MNIST examples per step.", minimum=1)
+    mnist1d_width: int = setting(100, "Units of either hidden layer on MNIST-1D.", quick=32, minimum=2)
+    mnist1d_steps: int = setting(4000, "Adam steps on MNIST-1D.", quick=300, minimum=10)
+    mnist1d_batch: int = setting(100, "Sequences of MNIST-1D per step.", quick=50, minimum=1)
+    learning_rates: tuple[float, ...] = setting(
+        (3e-3, 1e-2), "Learning rates tried at first for each task and arm.", minimum=1e-12
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

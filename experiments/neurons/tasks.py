@@ -1,4 +1,4 @@
-"""What the networks are trained on: XOR, two moons and digits, each in training, validation and test set."""
+"""What the networks are trained on: XOR, two moons and MNIST-1D, each in training, validation and test set."""
 
 from collections.abc import Callable
 from functools import partial
@@ -9,9 +9,10 @@ import jax.numpy as jnp
 from jax import Array
 
 from experiments.neurons.settings import Neurons
-from experiments.study import digits
+from jaxnotes import datasets
 
 Examples = tuple[Array, Array]  # inputs and labels
+SEQUENCES, TRAIN = 7500, 4000  # of MNIST-1D; a fifth is to test, and what is left, 2,000, to choose learning rates by
 XOR_DEVIATION, MOONS_DEVIATION = 0.3, 0.1  # of the noise around the clusters, and around the half circles
 
 
@@ -28,12 +29,14 @@ class Task(NamedTuple):
 
     Attributes:
       sets: draws the task's examples from a key; a task with examples of its own ignores it.
+      hidden: units of each of two hidden layers.
       classes: how many there are.
       steps: of Adam.
       batch: examples per step.
     """
 
     sets: Callable[[Array], Sets]
+    hidden: int
     classes: int
     steps: int
     batch: int
@@ -41,12 +44,15 @@ class Task(NamedTuple):
 
 def tasks(settings: Neurons) -> dict[str, Task]:
     """Returns the tasks by name."""
-    images = Sets(*digits.load(side=28))
+    whole = datasets.mnist1d(shuffled=False, examples=SEQUENCES)
+    x, labels = whole.train_images, whole.train_labels
+    sequences = Sets((x[:TRAIN], labels[:TRAIN]), (x[TRAIN:], labels[TRAIN:]), (whole.test_images, whole.test_labels))
     made = {
-        name: Task(partial(drawn_sets, draw, settings.points), 2, settings.toy_steps, settings.points)
+        name: Task(partial(drawn_sets, draw, settings.points), settings.toy_width, 2, settings.toy_steps, settings.points)
         for name, draw in DRAWN.items()
     }
-    return made | {"mnist": Task(lambda key: images, 10, settings.mnist_steps, settings.mnist_batch)}
+    sizes = settings.mnist1d_width, 10, settings.mnist1d_steps, settings.mnist1d_batch
+    return made | {"mnist1d": Task(lambda key: sequences, *sizes)}
 
 
 @partial(jax.jit, static_argnums=(0, 1))
@@ -74,4 +80,4 @@ def two_moons(key: Array, points: int) -> Examples:
 
 
 DRAWN = {"xor": xor, "moons": two_moons}
-TASKS = (*DRAWN, "mnist")
+TASKS = (*DRAWN, "mnist1d")

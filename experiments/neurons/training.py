@@ -1,4 +1,4 @@
-"""Networks with and without activations, trained on XOR, two moons and digits, each at its own learning rate."""
+"""Networks with and without activations, trained on XOR, two moons and MNIST-1D, each at its own learning rate."""
 
 from functools import partial
 from typing import NamedTuple
@@ -11,7 +11,8 @@ from jax import Array
 from experiments.neurons.settings import Neurons
 from experiments.neurons.tasks import DRAWN, TASKS, Examples, Sets, Task, tasks
 from experiments.study import tuning
-from experiments.study.measurement import Evidence, Measurement, curve, interval
+from experiments.study.convergence import fit
+from experiments.study.measurement import Evidence, Measurement, curve, fraction, interval
 from jaxnotes import datasets, training
 from jaxnotes.layers.activations import by_name
 from jaxnotes.layers.initializers import he_normal, lecun_normal, xavier_normal
@@ -26,16 +27,14 @@ class Plan(NamedTuple):
 
     Attributes:
       activation: one of ARMS.
-      width: units of every hidden layer.
-      depth: hidden layers after the input layer.
+      hidden: units of each of two hidden layers.
       classes: outputs.
       steps: of Adam.
       batch: examples per step.
     """
 
     activation: str
-    width: int
-    depth: int
+    hidden: int
     classes: int
     steps: int
     batch: int
@@ -45,6 +44,8 @@ class Trained(NamedTuple):
     """A trained network and how good it is."""
 
     params: dict[str, dict[str, Array]]
+    losses: Array  # [steps]
+    train_accuracy: Array
     validation_accuracy: Array
     test_accuracy: Array
     test_loss: Array  # nats
@@ -60,25 +61,23 @@ def expressive(settings: Neurons, key: Array) -> dict[str, Evidence]:
     trials = {name: {arm: tuned_arm(settings, task, arm, key_task) for arm in ARMS} for (name, task), key_task in named}
     searches = {f"{task}-{arm}": tuned.search for task, arms in trials.items() for arm, tuned in arms.items()}
     shown = {name: draw(key_shown, settings.points) for name, draw in DRAWN.items()}
-    return {"neurons.expressive": Evidence(tuple(_measurements(settings, trials)), _arrays(trials, shown), searches)}
+    fits = {
+        f"{task}-{arm}": fit(tuned.runs.losses, tuned.runs.train_accuracy)
+        for task, arms in trials.items()
+        for arm, tuned in arms.items()
+    }
+    return {"neurons.expressive": Evidence(tuple(_measurements(settings, trials)), _arrays(trials, shown), searches, fits)}
 
 
 def tuned_arm(settings: Neurons, task: Task, arm: str, key: Array) -> tuning.Tuned:
     """Returns networks of one activation, trained at the learning rate with the best validation accuracy."""
-    plan = Plan(arm, settings.train_width, settings.train_depth, task.classes, task.steps, task.batch)
+    plan = Plan(arm, *task[1:])
 
-    def run(rate: float, key: Array) -> Trained:
+    def run(rate: Array, key: Array) -> Trained:
         key_sets, key_training = jax.random.split(key)
-        return train(plan, jnp.float32(rate), key_training, task.sets(key_sets))
+        return train(plan, rate, key_training, task.sets(key_sets))
 
-    return tuning.tuned(
-        run,
-        lambda trained: trained.validation_accuracy,
-        settings.learning_rates,
-        key,
-        tuning_seeds=settings.tuning_seeds,
-        seeds=settings.train_seeds,
-    )
+    return tuning.tuned(run, lambda trained: trained.validation_accuracy, settings, key)
 
 
 @partial(jax.jit, static_argnames="plan")
@@ -91,28 +90,25 @@ def train(plan: Plan, rate: Array, key: Array, sets: Sets) -> Trained:
         return training.cross_entropy(apply(params, examples[0]), examples[1])
 
     x, labels = sets.train
-    sizes = x.shape[1], plan.width, plan.depth, plan.classes
-    params = mlp_init(key_params, *sizes, initializer=ARMS[plan.activation])
+    params = mlp_init(key_params, x.shape[1], plan.hidden, 1, plan.classes, initializer=ARMS[plan.activation])
     optimizer = tuning.adam(rate, plan.steps)
     batches = datasets.minibatch_indices(key_batches, len(labels), plan.batch, plan.steps)
-    params = training.train_on(loss, optimizer)(training.init_state(params, optimizer), sets.train, batches)[0].params
-    validation_accuracy = training.accuracy(apply(params, sets.validation[0]), sets.validation[1])
-    logits, test_labels = apply(params, sets.test[0]), sets.test[1]
-    test = training.accuracy(logits, test_labels), training.cross_entropy(logits, test_labels)
-    return Trained(params, validation_accuracy, *test)
+    state, losses = training.train_on(loss, optimizer)(training.init_state(params, optimizer), sets.train, batches)
+    own, held_out, test = (training.accuracy(apply(state.params, x), labels) for x, labels in sets)
+    return Trained(state.params, losses, own, held_out, test, loss(state.params, sets.test))
 
 
 def _measurements(settings: Neurons, trials: Trials) -> list[Measurement]:
     measured, unit = [], "fraction of the test set"
     for task, arms in trials.items():
-        steps = settings.mnist_steps if task == "mnist" else settings.toy_steps
+        steps = settings.mnist1d_steps if task == "mnist1d" else settings.toy_steps
         linear = arms["identity"].runs.test_accuracy
         for arm, tuned in arms.items():
             chance = 0.5 if (task, arm) == ("xor", "identity") else None
             source = f"{steps} steps of Adam, {tuning.described(tuned.search)}"
             accuracy = tuned.runs.test_accuracy
-            measured.append(interval(f"accuracy-{task}-{arm}", accuracy, unit=unit, prediction=chance, source=source))
-            if task != "xor" and arm != "identity":
+            measured.append(fraction(f"accuracy-{task}-{arm}", accuracy, unit=unit, prediction=chance, source=source))
+            if arm != "identity":
                 source = f"accuracy {arm} − identity, seeds paired"
                 measured.append(interval(f"gain-{task}-{arm}", accuracy - linear, unit=unit, source=source))
     source = "ln 2: the convex loss of a linear classifier is least where it says nothing"

@@ -1,7 +1,6 @@
 """Interactive figures of the question `normalization`."""
 
 import altair as alt
-import numpy as np
 
 from experiments.study.figures.charts import (
     COLORS,
@@ -16,7 +15,7 @@ from experiments.study.results import Results
 
 
 def batch_norm_gain(results: Results, language: str) -> alt.Chart:
-    """Gain per layer of the squared gradient behind batch normalisation, over batch or width, against the limit."""
+    """Gain per layer of the squared gradient behind batch normalisation, over batch or width, against theory."""
     arrays = results.claims["normalization.gradients"].evidence.arrays
     names = {
         "batch": text(language, "ReLU, over batch", "ReLU，随批量"),
@@ -25,10 +24,9 @@ def batch_norm_gain(results: Results, language: str) -> alt.Chart:
     }
     rows = []
     for name, label in names.items():
-        predicted = arrays["linear-predicted"] if name == "linear-batch" else np.full(len(arrays["sizes"]), arrays["limit"])
         for i, size in enumerate(arrays["sizes"]):
             point = {part: float(arrays[f"{name}-{part}"][i]) for part in ("mean", "low", "high")}
-            rows.append({"sweep": label, "size": int(size), **point, "predicted": float(predicted[i])})
+            rows.append({"sweep": label, "size": int(size), **point, "predicted": float(arrays[f"{name}-predicted"][i])})
     sweep = select("sweep", list(names.values()), text(language, "sweep", "扫描"))
     x = alt.X("size:Q", title=text(language, "batch or width", "批量或宽度"), scale=alt.Scale(type="log", base=2))
     title = text(language, "gain per layer", "每层增益")

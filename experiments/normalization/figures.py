@@ -17,17 +17,63 @@ _curve = partial(curve, most=13)
 
 
 def drift(evidence: Evidence):
-    """Scale of activations and gradients by layer."""
-    figure, panels = new_figure(2, height=2.5)
+    """Scale of activations and gradients by layer; what becomes of the scale of the inputs."""
+    figure, panels = new_figure(3, height=2.7)
     names = {"small": "half", "he": "He", "large": "twice", "normalised": "twice, batch norm"}
-    for axes, kind, label in zip(panels, ("activation", "gradient"), ("RMS activation", "gradient norm"), strict=True):
+    for axes, kind, label in zip(panels, ("activation", "gradient"), ("RMS activation", "gradient norm"), strict=False):
         for series, (name, weights) in enumerate(names.items()):
             weight_variance = evidence.arrays[f"variance-{name}"]
             _curve(axes, evidence, f"{kind}-{name}", series=series, label=rf"$\sigma_w^2$ = {weight_variance:g} ({weights})")
         axes.set(xlabel="layer", ylabel=rf"log$_{{10}}$ {label}")
-    settings_note(panels[0], f"ReLU, line: σ_w²/2 per layer; n = {evidence['activation-drift-he'].n} seeds")
-    settings_note(panels[1], "relative to the last layer")
-    panels[0].legend(loc="lower left", fontsize=6)
+    inputs = {"plain": "He", "normalised": "He, batch norm"}
+    for series, (name, label) in enumerate(inputs.items()):
+        for which, factor in (("low", "0.1"), ("high", "10")):
+            number = 2 * series + (which == "high")
+            _curve(panels[2], evidence, f"input-{which}-{name}", series=number, label=f"{label}, inputs × {factor}")
+    panels[2].set(xlabel="layer", ylabel=r"log$_{10}$ RMS activation")
+    settings_note(panels[0], f"ReLU, line: σ_w²/2 per layer; n = {evidence['activation-drift-he'].n}", _THIRD)
+    settings_note(panels[1], "relative to the last layer", _THIRD)
+    settings_note(panels[2], f"inputs of another scale; n = {evidence['input-decades-plain'].n}", _THIRD)
+    panels[0].legend(loc="lower left", fontsize=5)
+    panels[2].legend(loc="best", fontsize=5)
+    return figure
+
+
+def implication(evidence: Evidence):
+    """Scale of activations and gradients by layer, of stacks whose activations are stable."""
+    figure, panels = new_figure(2, height=2.5)
+    names = {
+        "batch-norm": "ReLU, batch norm",
+        "layer-norm-relu": "ReLU, layer norm",
+        "layer-norm-sigmoid": "sigmoid, layer norm",
+        "plain-sigmoid": "sigmoid, none",
+    }
+    for axes, kind, label in zip(panels, ("activation", "gradient"), ("RMS activation", "gradient norm"), strict=True):
+        for series, (name, text) in enumerate(names.items()):
+            _curve(axes, evidence, f"{kind}-{name}", series=series, label=text)
+        axes.set(xlabel="layer", ylabel=rf"log$_{{10}}$ {label}")
+    panels[0].set(ylim=(-1, 1))
+    settings_note(panels[0], f"relative to the first layer; n = {evidence['gradient-change-batch-norm'].n} seeds")
+    settings_note(panels[1], "relative to the last layer; lines: theory")
+    panels[1].legend(loc="lower right", fontsize=6)
+    return figure
+
+
+def inputs(evidence: Evidence):
+    """Growth of activations and accuracy against the scale and the shift of the inputs."""
+    figure, rows = new_figure(4, height=2.5)
+    names = {"plain": "none", "batch": "batch norm, batch's own", "running": "batch norm, running", "layer": "layer norm"}
+    x = 10.0 ** evidence.arrays["decades"]
+    labels = {"growth": r"growth (log$_{10}$)", "accuracy": "test accuracy"}
+    panels = ((kind, change) for change in ("scale", "shift") for kind in labels)
+    for axes, (kind, change) in zip(rows, panels, strict=True):
+        for series, (name, label) in enumerate(names.items()):
+            _curve(axes, evidence, f"{kind}-{name}-{change}", x, series=series, label=label, most=20, ls="-")
+        axes.set(xscale="log", xlabel=f"{change} of the inputs", ylabel=labels[kind])
+        if kind == "growth":
+            axes.set(ylim=(-1, 3.5))
+    settings_note(rows[0], f"trained; n = {evidence['growth-batch'].n} seeds", 28)
+    figure.legend(*rows[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return figure
 
 
@@ -77,19 +123,24 @@ def moments(evidence: Evidence):
 
 
 def saturated_range(evidence: Evidence):
-    """Saturated sigmoid units and the loss on the way of training."""
-    figure, panels = new_figure(2, height=2.4)
+    """Saturated sigmoid units by the variance of the weights, and with the loss on the way of training."""
+    figure, panels = new_figure(3, height=2.6)
     x = evidence.arrays["steps"]
-    for axes, kind, label in zip(
-        panels, ("saturated", "loss"), ("saturated units (share)", "training loss (nats)"), strict=True
-    ):
+    curves = {
+        "initial": (evidence.arrays["variances"], "saturated units (share)"),
+        "saturated": (x, "saturated units (share)"),
+        "loss": (x, "training loss (nats)"),
+    }
+    for axes, (kind, (places, label)) in zip(panels, curves.items(), strict=True):
         for series, name in enumerate(("plain", "normalised")):
-            _curve(axes, evidence, f"{kind}-{name}", x, series=series, label=_ARMS[name], most=20, ls="-")
+            _curve(axes, evidence, f"{kind}-{name}", places, series=series, label=_ARMS[name], most=20, ls="-")
         axes.set(xlabel="step", ylabel=label, ylim=(0, None))
+    panels[0].set(xscale="log", xlabel=r"variance of the weights, $\sigma_w^2$")
     variance = evidence.arrays["weight-variance"]
-    settings_note(panels[0], f"sigmoid, σ_w² = {variance:g}; slope below 5% of its maximum")
-    settings_note(panels[1], f"MNIST, tuned learning rates, n = {evidence['saturated-change'].n} seeds")
-    panels[0].legend(loc="center right")
+    settings_note(panels[0], "at initialisation; slope below 5% of its maximum", _THIRD)
+    settings_note(panels[1], f"sigmoid, σ_w² = {variance:g}", _THIRD)
+    settings_note(panels[2], f"MNIST, n = {evidence['saturated-change'].n} seeds", _THIRD)
+    panels[0].legend(loc="upper left", fontsize=6)
     return figure
 
 
@@ -100,6 +151,7 @@ def gradients(evidence: Evidence):
         "relu": "ReLU, batch norm",
         "residual": "ReLU, batch norm, shortcuts",
         "layer-norm": "ReLU, layer norm",
+        "layer-norm-tanh": "tanh, layer norm",
         "sigmoid": "sigmoid, batch norm",
         "plain-sigmoid": "sigmoid, none",
     }
@@ -117,18 +169,16 @@ def gradients(evidence: Evidence):
         f"layer 0: {first:.2f}, the input\nis Gaussian, not ReLU's", (0, first), (1.5, first), fontsize=6, va="center"
     )
     middle.set(xlabel="layer", ylabel="gain of the squared gradient", ylim=(0, 1.25 * limit))
-    settings_note(middle, "by layer; line: π/(π−1); grey: the window measured", _THIRD)
+    settings_note(middle, "by layer; line: theory; grey: the window measured", _THIRD)
     sizes = arrays["sizes"]
     for series, (name, label) in enumerate(
         (("width", "by width"), ("batch", "by batch"), ("linear-batch", "linear, by batch"))
     ):
         _curve(right, evidence, name, sizes, series=series, label=label, most=25)
-    right.axhline(limit, color=COLORS[6], lw=0.8)
-    theory(right, sizes, arrays["linear-predicted"], series=2)
     right.set(xscale="log", xlabel="width or batch", xticks=sizes, xticklabels=sizes)
     right.minorticks_off()
     right.tick_params(axis="x", labelsize=6)
-    settings_note(right, f"the other one at {sizes[-1]}; lines: π/(π−1), (B−2)/(B−3)", _THIRD)
+    settings_note(right, "lines: theory of a wide layer at each batch", _THIRD)
     right.legend(loc="best", fontsize=6)
     return figure
 
@@ -147,7 +197,7 @@ def shift(evidence: Evidence):
             _curve(axes, evidence, f"{kind}-{name}", x, series=series, label=arm, most=10, ls="-")
         _curve(axes, evidence, f"{kind}-normalised-equal", x, series=3, label="batch norm, rate of plain", most=10, ls=":")
         axes.set(xlabel="step", ylabel=label)
-    notes = ("drift of a layer's input distribution", "Santurkar et al. (2018)", f"n = {evidence['log-loss-plain'].n} seeds")
+    notes = ("MLP; a layer's input distribution", "Santurkar et al. (2018)", f"n = {evidence['log-loss-plain'].n} seeds")
     for axes, note in zip(panels, notes, strict=True):
         settings_note(axes, note, _THIRD)
     figure.legend(*panels[2].get_legend_handles_labels(), loc="outside lower center", ncols=4)
@@ -155,21 +205,22 @@ def shift(evidence: Evidence):
 
 
 def learning_rate(evidence: Evidence):
-    """Final loss and steps to the target against the learning rate."""
+    """Final loss against the learning rate; steps to the target at the best one."""
     figure, panels = new_figure(2, height=2.8)
     rates = evidence.arrays["rates"]
-    series = 0
-    for name, label in (("relu", "ReLU"), ("sigmoid", "sigmoid")):
+    labels = {"relu": "ReLU", "sigmoid": "sigmoid", "cnn": "ReLU CNN"}
+    found = []
+    for name, label in labels.items():
         for arm in ("plain", "normalised"):
-            for axes, kind in zip(panels, ("loss", "steps"), strict=True):
-                text = f"{label}, {_ARMS[arm]}"
-                _curve(axes, evidence, f"{kind}-{arm}-{name}", rates, series=series, label=text, most=20, ls="-")
-            series += 1
+            series, text = len(found), f"{label}, {_ARMS[arm]}"
+            _curve(panels[0], evidence, f"loss-{arm}-{name}", rates, series=series, label=text, most=20, ls="-")
+            found.append(evidence[f"steps-{arm}-{name}"])
+            points(panels[1], [series], [found[-1]], series=series, label=text)
     panels[0].set(xscale="log", yscale="log", xlabel="learning rate", ylabel="final training loss (nats)")
-    panels[1].set(xscale="log", xlabel="learning rate", ylabel="steps to the target loss")
+    panels[1].set(yscale="log", xticks=[], ylabel="steps to the target loss")
     settings_note(panels[0], f"SGD on MNIST, capped at 10; n = {evidence['rate-change-relu'].n} seeds")
-    settings_note(panels[1], "all steps where the target is not reached")
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    settings_note(panels[1], "each at its best rate; all steps where it is missed")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure
 
 
@@ -181,4 +232,6 @@ FIGURES = {
     "normalization.gradients": gradients,
     "normalization.shift": shift,
     "normalization.learning-rate": learning_rate,
+    "normalization.inputs": inputs,
+    "normalization.implication": implication,
 }

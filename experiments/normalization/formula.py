@@ -6,12 +6,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from scipy import stats
 
-from experiments.normalization.network import normalise
 from experiments.normalization.settings import Normalization
 from experiments.study.measurement import Evidence, curve, interval
 from experiments.study.seeds import over_seeds
-from jaxnotes.layers.normalization import EPSILON, MOMENTUM, batch_norm, batch_norm_state, mean_and_variance, norm_init
+from jaxnotes.layers.normalization import (
+    EPSILON,
+    MOMENTUM,
+    batch_norm,
+    batch_norm_state,
+    mean_and_variance,
+    norm_init,
+    normalise_by_batch,
+)
 
 
 def formula(settings: Normalization, key: Array) -> dict[str, Evidence]:
@@ -75,7 +83,7 @@ def running(features: int, batch: int, updates: int, key: Array) -> tuple[Array,
     def update(states, step_key: Array):
         x = jax.random.normal(step_key, (batch, features))
         new = [batch_norm({}, s, x, train=True, running_variance=kind)[1] for s, kind in zip(states, kinds, strict=True)]
-        normalising = (x - x.mean(0, keepdims=True)).std(0) / normalise(x).std(0)
+        normalising = (x - x.mean(0, keepdims=True)).std(0) / normalise_by_batch({}, x).std(0)
         return new, (jnp.mean(normalising**2 - EPSILON), *(s["variance"].mean() for s in new))
 
     return jax.lax.scan(update, [batch_norm_state(features) for _ in kinds], jax.random.split(key, updates))[1]
@@ -89,10 +97,12 @@ def moments(settings: Normalization, key: Array) -> dict[str, Evidence]:
         key_x, key_means, key_batches = jax.random.split(key, 3)
         noise = jax.random.normal(key_x, (batch, features))
         x = noise + 3 * jax.random.normal(key_means, (1, features))
-        y = normalise(x)
-        small = normalise(noise * jnp.sqrt(EPSILON))
+        y = normalise_by_batch({}, x)
+        small = normalise_by_batch({}, noise * jnp.sqrt(EPSILON))
         affine = norm_init(features) | {"scale": jnp.full(features, 3.0), "shift": jnp.full(features, 2.0)}
-        swept = jax.lax.map(lambda v: normalise(noise * jnp.sqrt(v)).var(0).mean(), jnp.asarray(variances, jnp.float32))
+        swept = jax.lax.map(
+            lambda v: normalise_by_batch({}, noise * jnp.sqrt(v)).var(0).mean(), jnp.asarray(variances, jnp.float32)
+        )
 
         def update(state, step_key):
             return batch_norm({}, state, jax.random.normal(step_key, x.shape), train=True)[1], None
@@ -103,23 +113,30 @@ def moments(settings: Normalization, key: Array) -> dict[str, Evidence]:
             "mean": jnp.abs(y.mean(0)).max(),
             "variance": y.var(0).mean(),
             "small": small.var(0).mean(),
-            "scaled": normalise(x, affine).var(0).mean(),
+            "scaled": normalise_by_batch(affine, x).var(0).mean(),
             "swept": swept,
             "training": y.var(0),
             "inference": later,
         }
 
     found = over_seeds(of_seed, key, settings.seeds)
-    ratio = "σ²/(σ² + ε)"
+    ratio = f"mean of σ_B²/(σ_B² + ε) over batches of {batch}"
     measurements = (
         interval("mean-ordinary", found["mean"], prediction=0, source=f"largest of {features} features, σ² = 1, training"),
-        interval("variance-ordinary", found["variance"], prediction=1 / (1 + EPSILON), source=f"{ratio}, σ² = 1"),
-        interval("variance-small", found["small"], prediction=0.5, source=f"{ratio}, σ² = ε"),
+        interval("variance-ordinary", found["variance"], prediction=output_variance(1.0, batch), source=f"{ratio}, σ² = 1"),
+        interval("variance-small", found["small"], prediction=output_variance(EPSILON, batch), source=f"{ratio}, σ² = ε"),
         interval("variance-scaled", found["scaled"], prediction=9, source="the scale squared, scale 3"),
         interval(
             "variance-inference", found["inference"].max(1), source=f"largest of {features} features of a new batch of {batch}"
         ),
     )
-    arrays = curve("swept", found["swept"]) | {"variances": variances, "predicted": variances / (variances + EPSILON)}
+    arrays = curve("swept", found["swept"]) | {"variances": variances, "predicted": output_variance(variances, batch)}
     arrays |= {name: found[name][0] for name in ("training", "inference")}
     return {"normalization.moments": Evidence(measurements, arrays)}
+
+
+def output_variance(variance, batch: int) -> np.ndarray:
+    """Returns E σ_B² / (σ_B² + ε) of Gaussian inputs: σ_B² is the variance times χ² of B − 1 degrees of freedom over B."""
+    quantiles = stats.chi2.ppf((np.arange(4000) + 0.5) / 4000, batch - 1) / batch
+    seen = np.asarray(variance)[..., None] * quantiles
+    return np.mean(seen / (seen + EPSILON), -1)

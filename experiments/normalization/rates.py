@@ -1,5 +1,6 @@
-"""Every learning rate of a grid, with and without batch normalisation: which train, and how fast."""
+"""Every learning rate of a grid, with and without batch normalisation: which train, and how fast at the best one."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -8,11 +9,11 @@ import numpy as np
 from jax import Array
 
 from experiments.normalization import network
-from experiments.normalization.network import CLASSES, Arm
+from experiments.normalization.network import CLASSES, Arm, Shape
 from experiments.normalization.settings import Normalization
-from experiments.normalization.training import Examples, train
-from experiments.study import digits
-from experiments.study.measurement import Evidence, Measurement, Search, curve, interval
+from experiments.normalization.training import Examples, Run, train
+from experiments.study import convergence, digits
+from experiments.study.measurement import Evidence, Fit, Measurement, Search, curve, interval, share
 from experiments.study.seeds import side_by_side
 from experiments.study.tuning import described, final_loss, grid_search
 from jaxnotes.layers.activations import relu, sigmoid
@@ -23,15 +24,13 @@ DRAWN_LOSS = 10.0  # nats: larger losses, and those of runs that are not finite,
 
 
 class Swept(NamedTuple):
-    """What the seeds that count show at every rate of the grid."""
+    """What the seeds that count show at every rate of the grid, and at the one chosen when trained in full."""
 
-    losses: np.ndarray  # [seeds, rates] final losses
-    steps: np.ndarray  # [seeds, rates] steps to the target
-    search: Search  # by the fewest steps
-
-    def fastest(self) -> np.ndarray:
-        """Returns [seeds] the steps to the target at the rate chosen."""
-        return self.steps[:, self.search.rates.index(self.search.rate)]
+    losses: np.ndarray  # [seeds, rates] final losses of the sweep
+    search: Search  # by `speed_score` on the tuning seeds
+    steps: np.ndarray  # [seeds] steps to the target at the rate chosen; all steps where it is not reached
+    all_steps: int  # of a training in full
+    fit: Fit
 
     def largest_rate(self) -> np.ndarray:
         """Returns [seeds] the largest rate that trains; where none does the smallest, a bound in favour of the arm."""
@@ -40,33 +39,50 @@ class Swept(NamedTuple):
 
 
 def rate_limits(settings: Normalization, key: Array) -> dict[str, Evidence]:
-    """normalization.learning-rate: every rate of a grid, with and without, for ReLU and sigmoid units."""
-    data, measurements, searches = digits.load(0).train, [], {}
+    """normalization.learning-rate: every rate of a grid, with and without, for ReLU, sigmoid and a ReLU CNN."""
+    data, measurements, searches, found = digits.load().train, [], {}, {}
     arrays = {"rates": np.asarray(settings.rate_grid)}
-    for activation, weight_variance in ((relu, 2.0), (sigmoid, 1.0)):
-        name, swept = activation.__name__, {}
+    shallow = Shape(settings.train_width, settings.rate_depth)
+    networks = {"relu": (relu, 2.0, settings.mlp), "sigmoid": (sigmoid, 1.0, shallow), "cnn": (relu, 2.0, settings.cnn)}
+    for name, (activation, weight_variance, shape) in networks.items():
+        swept = {}
         for kind in ("plain", "normalised"):
             label = f"{kind}-{name}"
-            swept[kind] = found = sweep(settings, network.arm(activation, weight_variance, kind), data, key)
-            searches[label] = found.search
-            measurements += _limits(settings, label, found)
-            arrays |= curve(f"loss-{label}", np.minimum(found.losses, DRAWN_LOSS)) | curve(f"steps-{label}", found.steps)
+            swept[kind] = found[label] = sweep(settings, network.arm(activation, weight_variance, kind), shape, data, key)
+            searches[label] = found[label].search
+            measurements += _limits(settings, label, found[label])
+            arrays |= curve(f"loss-{label}", np.minimum(found[label].losses, DRAWN_LOSS))
         measurements += _changes(settings, name, swept["plain"], swept["normalised"])
-    return {"normalization.learning-rate": Evidence(tuple(measurements), arrays, searches)}
+    fits = {label: swept.fit for label, swept in found.items()}
+    return {"normalization.learning-rate": Evidence(tuple(measurements), arrays, searches, fits)}
 
 
-def sweep(settings: Normalization, arm: Arm, data: Examples, key: Array) -> Swept:
-    """Trains every seed at every rate of the grid; the best rate is that of the fewest steps on the tuning seeds."""
-    keys = jax.random.split(key, settings.tuning_seeds + settings.train_seeds)
+def sweep(settings: Normalization, arm: Arm, shape: Shape, data: Examples, key: Array) -> Swept:
+    """Trains every seed at every rate of the grid; then the seeds that count in full, at the rate of the best `speed_score`."""
+    keys, count = jax.random.split(key, settings.tuning_seeds + settings.rate_seeds), settings.tuning_seeds
 
-    def run(pair: tuple[Array, float]) -> np.ndarray:
-        seed_key, rate = pair
-        return np.asarray(train(arm, data, jnp.float32(rate), seed_key, settings=settings, depth=settings.rate_depth).losses)
+    def run(keys: Sequence[Array], rates: Sequence[float], steps: int) -> list[Run]:
+        one = lambda pair: _seen(train(arm, data, jnp.float32(pair[1]), pair[0], settings=settings, shape=shape, steps=steps))
+        return side_by_side(one, [(key, rate) for key in keys for rate in rates])
 
-    runs = side_by_side(run, [(seed_key, rate) for seed_key in keys for rate in settings.rate_grid])
-    losses = np.stack(runs).reshape(len(keys), len(settings.rate_grid), -1)
-    steps, count = steps_to(settings, losses), settings.tuning_seeds
-    return Swept(final_loss(losses)[count:], steps[count:], grid_search(settings.rate_grid, -steps[:count].T))
+    few = settings.channel_rate_steps if shape.convolutional else settings.rate_steps
+    short = np.stack([run.losses for run in run(keys, settings.rate_grid, few)])
+    losses = short.reshape(len(keys), len(settings.rate_grid), -1)
+    search = grid_search(settings.rate_grid, speed_score(losses[:count]).T)
+    runs = run(keys[count:], (search.rate,), settings.steps(shape))
+    full = np.stack([run.losses for run in runs])
+    fit = convergence.fit(full, np.stack([run.accuracy for run in runs]))
+    return Swept(final_loss(losses[count:]), search, steps_to(settings, full), full.shape[1], fit)
+
+
+def _seen(run: Run) -> Run:
+    return Run(np.asarray(run.losses), None, None, np.asarray(run.accuracy))
+
+
+def speed_score(losses: np.ndarray) -> np.ndarray:
+    """Returns minus the mean loss over all steps, of losses [..., steps]: higher where a run comes down sooner."""
+    losses = np.asarray(losses, np.float64)
+    return np.where(np.isfinite(losses).all(-1), -np.where(np.isfinite(losses), losses, 0).mean(-1), -np.inf)
 
 
 def steps_to(settings: Normalization, losses: np.ndarray) -> np.ndarray:
@@ -83,21 +99,24 @@ def steps_to(settings: Normalization, losses: np.ndarray) -> np.ndarray:
 
 
 def _limits(settings: Normalization, label: str, swept: Swept) -> list[Measurement]:
-    rates, steps = settings.rate_grid, swept.fastest()
-    criterion = f"last losses below {MOST_TRAINED:.3g} nats; grid from {rates[0]:.2g} to {rates[-1]:.3g}"
-    missed = f"{np.count_nonzero(steps >= settings.train_steps)} of {len(steps)} seeds did not get there and count in full"
+    rates, steps = settings.rate_grid, swept.steps
+    criterion = f"last losses of the sweep below {MOST_TRAINED:.3g} nats; {rates[0]:.2g} to {rates[-1]:.3g}"
     return [
         interval(f"log-rate-{label}", np.log10(swept.largest_rate()), unit=DECADES, source=criterion),
-        interval(f"steps-{label}", steps, unit="steps", source=f"{described(swept.search)} by the fewest steps; {missed}"),
+        interval(
+            f"steps-{label}", steps, unit="steps", source=f"{described(swept.search)} by the lowest mean loss over the sweep"
+        ),
+        share(f"reached-{label}", steps < swept.all_steps, source=f"of {settings.target_loss:g} nats in all steps"),
     ]
 
 
 def _changes(settings: Normalization, name: str, plain: Swept, normalised: Swept) -> list[Measurement]:
+    """Returns what normalisation changes, paired by seed; a plain network that misses the target counts with all steps."""
     rates = "with over without, largest rate of the grid that trains, paired by seed"
     steps = f"steps without over steps with, to {settings.target_loss:g} nats, each at its best rate"
     ratios = {
         "rate-change": (normalised.largest_rate() / plain.largest_rate(), rates),
-        "speed-up": (plain.fastest() / normalised.fastest(), steps),
+        "speed-up": (plain.steps / normalised.steps, steps),
     }
     return [
         interval(f"{quantity}-{name}", np.log10(ratio), unit=DECADES, source=source)

@@ -16,7 +16,7 @@ from jax import Array
 from experiments.normalization import network
 from experiments.normalization.network import Arm
 from experiments.normalization.settings import Normalization
-from experiments.normalization.training import Moment, Run, point_steps, smooth, train_arm
+from experiments.normalization.training import Moment, Run, fits, point_steps, smooth, train_arm
 from experiments.study import digits
 from experiments.study.measurement import Evidence, Measurement, curve, interval
 from experiments.study.tuning import Tuned, described, final_loss
@@ -51,37 +51,46 @@ def read_shift(moment: Moment, arm: Arm) -> Shift:
 
         both = {"input": moved["input"], "output": params["output"]}
         both["hidden"] = jax.tree.map(mixed, params["hidden"], moved["hidden"])
-        chosen = jnp.where(jnp.arange(depth + 1) <= layer, next_keys, keys)
+        chosen = None if keys is None else jnp.where(jnp.arange(depth + 1) <= layer, next_keys, keys)
         return jax.grad(lambda p: network.loss(arm, p, batch, chosen)[0])(both)["hidden"]["weight"][layer]
 
     now = moment.gradients["hidden"]["weight"]
     changed = jax.lax.map(gradient_after, jnp.arange(depth))
-    norm = partial(jnp.linalg.norm, axis=(1, 2))
+    axes = tuple(range(1, now.ndim))
+    norm = lambda g: jnp.sqrt(jnp.sum(g**2, axes))
     tiny = jnp.finfo(now.dtype).tiny
-    cosine = jnp.sum(now * changed, axis=(1, 2)) / jnp.maximum(norm(now) * norm(changed), tiny)
+    cosine = jnp.sum(now * changed, axes) / jnp.maximum(norm(now) * norm(changed), tiny)
     return Shift(input_drift(before, after), norm(changed - now) / jnp.maximum(norm(now), tiny), cosine)
 
 
 def input_drift(before: Array, after: Array) -> Array:
-    """Returns [depth] how far the distribution of each layer's inputs [depth, batch, width] has moved.
+    """Returns [depth] how far the distribution of each layer's inputs [depth, batch, …, width] has moved.
 
     It is the root mean square over units of the 2-Wasserstein distance between Gaussians of a unit's moments before and after,
     divided by the root mean square of the units' standard deviations before.
     """
-    mean, spread = before.mean(1), before.std(1)
-    squared = (after.mean(1) - mean) ** 2 + (after.std(1) - spread) ** 2
+    axes = tuple(range(1, before.ndim - 1))
+    mean, spread = before.mean(axes), before.std(axes)
+    squared = (after.mean(axes) - mean) ** 2 + (after.std(axes) - spread) ** 2
     return jnp.sqrt(squared.mean(1)) / jnp.sqrt(jnp.maximum((spread**2).mean(1), jnp.finfo(before.dtype).tiny))
 
 
 def shift(settings: Normalization, key: Array) -> dict[str, Evidence]:
-    """normalization.shift: three arms at their own learning rates, and normalisation at the plain network's."""
-    data, found = digits.load(0).train, {}
-    for kind in network.KINDS:
-        run = partial(train_arm, settings, network.arm(relu, 2.0, kind), data, key, seeds=settings.shift_seeds, read=read_shift)
-        found[kind] = run(noisy=True)
-        if kind != "plain":
-            found[f"{kind}-equal"] = run(noisy=True, rates=(found["plain"].rate,))
-    measurements, arrays = [], {"steps": point_steps(settings)}
+    """normalization.shift: arms at their own learning rates, and normalisation at the plain network's; MLP and CNN."""
+    data, found, arrays = (
+        digits.load().train,
+        {},
+        {"steps": point_steps(settings), "steps-cnn": point_steps(settings, settings.cnn)},
+    )
+    shapes = {"": (settings.mlp, ("plain", "normalised", "noisy")), "-cnn": (settings.cnn, ("plain", "normalised"))}
+    for label, (shape, kinds) in shapes.items():
+        for kind in kinds:
+            arm = network.arm(relu, 2.0, kind)
+            run = partial(train_arm, settings, arm, data, key, shape=shape, read=read_shift, noisy="noisy" in kinds)
+            found[f"{kind}{label}"] = run()
+            if kind == "normalised":
+                found[f"normalised-equal{label}"] = run(rates=(found[f"plain{label}"].rate,))
+    measurements = []
     for name, trained in found.items():
         measurements += _readings(name, trained)
         arrays |= curve(f"loss-{name}", smooth(trained.runs.losses, settings.points))
@@ -89,8 +98,9 @@ def shift(settings: Normalization, key: Array) -> dict[str, Evidence]:
             values = np.log10(getattr(trained.runs.readings, quantity)).mean(2)
             arrays |= curve(f"{quantity.replace('_', '-')}-{name}", values)
     runs = {name: trained.runs for name, trained in found.items()}
-    searches = {kind: found[kind].search for kind in network.KINDS}
-    return {"normalization.shift": Evidence((*measurements, *_changes(runs)), arrays, searches)}
+    searches = {name: trained.search for name, trained in found.items() if "equal" not in name}
+    evidence = Evidence((*measurements, *_changes(runs)), arrays, searches, fits(found, controls=("noisy",)))
+    return {"normalization.shift": evidence}
 
 
 def level(quantity: str) -> Callable[[Run], np.ndarray]:
@@ -108,7 +118,7 @@ QUANTITIES = {"input-drift": level("input_drift"), "gradient-change": level("gra
 
 def _readings(name: str, trained: Tuned) -> list[Measurement]:
     runs, rate = trained.runs, trained.search
-    at = f"learning rate {rate.rate:.2g}, the plain network's" if name.endswith("-equal") else described(rate)
+    at = f"learning rate {rate.rate:.2g}, the plain network's" if "-equal" in name else described(rate)
     what = f"geometric mean over hidden layers and points of training; {at}"
     cosine = "between a layer's gradient before and after"
     return [
@@ -120,12 +130,15 @@ def _readings(name: str, trained: Tuned) -> list[Measurement]:
 
 
 def _changes(runs: dict[str, Run]) -> list[Measurement]:
-    """Returns the differences from the plain network, paired by seed."""
+    """Returns the differences from the plain network of the same shape, paired by seed."""
     found = []
-    for label, name in {"tuned": "normalised", "equal": "normalised-equal", "noisy": "noisy"}.items():
-        at = "the plain network's learning rate" if label == "equal" else "each its own tuned learning rate"
+    compared = {"tuned": "normalised", "equal": "normalised-equal", "noisy": "noisy"}
+    compared |= {f"{label}-cnn": f"{name}-cnn" for label, name in compared.items() if label != "noisy"}
+    for label, name in compared.items():
+        at = "the plain network's learning rate" if "equal" in label else "each its own tuned learning rate"
         source = f"{'normalisation with noise after it' if label == 'noisy' else 'normalisation'} minus plain, {at}"
+        plain = runs["plain-cnn" if label.endswith("-cnn") else "plain"]
         for quantity, of in QUANTITIES.items():
-            change = of(runs[name]) - of(runs["plain"])
+            change = of(runs[name]) - of(plain)
             found.append(interval(f"{quantity}-change-{label}", change, unit=DECADES, source=source))
     return found

@@ -1,18 +1,19 @@
 """Networks with and without batch normalisation trained on MNIST by SGD, with readings on the way."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import Array
 
 from experiments.normalization import network
-from experiments.normalization.network import Arm, Forward
+from experiments.normalization.network import Arm, Forward, Shape
 from experiments.normalization.settings import Normalization
+from experiments.study import convergence
+from experiments.study.measurement import Fit
 from experiments.study.tuning import Tuned, loss_score, tuned
 from jaxnotes import datasets
 
@@ -36,9 +37,11 @@ class Run(NamedTuple):
 
     losses: Array  # [steps] nats
     readings: Any  # leaves [points, …]
+    params: Any  # at the end
+    accuracy: Array  # on the training set, at the end, with its own statistics
 
 
-@partial(jax.jit, static_argnames=("settings", "depth", "read", "noisy"))
+@partial(jax.jit, static_argnames=("settings", "shape", "steps", "read", "noisy"))
 def train(
     arm: Arm,
     data: Examples,
@@ -46,7 +49,8 @@ def train(
     key: Array,
     *,
     settings: Normalization,
-    depth: int,
+    shape: Shape,
+    steps: int | None = None,
     read: Callable[[Moment, Arm], Any] | None = None,
     noisy: bool = False,
 ) -> Run:
@@ -57,16 +61,17 @@ def train(
       data: the training digits.
       rate: learning rate.
       key: the key of parameters, batches and noise.
-      settings: steps, width and batch.
-      depth: hidden layers after the first.
+      settings: steps and batch.
+      shape: of the network.
+      steps: instead of the settings'.
       read: `read(moment, arm)` is called at the start of each of `settings.points` equal stretches of the training.
       noisy: whether an arm of this program has noise.
     """
     key_params, key_batches, key_noise = jax.random.split(key, 3)
-    steps, optimizer = settings.train_steps, optax.sgd(rate)
-    params = network.init(arm, key_params, data[0].shape[1], settings.train_width, depth)
+    steps, optimizer = steps or settings.steps(shape), optax.sgd(rate)
+    params = network.init(arm, key_params, data[0].shape[1], shape)
     indices = datasets.minibatch_indices(key_batches, len(data[1]), settings.train_batch, steps)
-    keys = jax.random.split(key_noise, (steps + 1, depth + 1)) if noisy else None
+    keys = jax.random.split(key_noise, (steps + 1, shape.depth + 1)) if noisy else None
 
     def take_step(carry: tuple[Any, Any], at: tuple) -> tuple[tuple[Any, Any], tuple[Array, Moment]]:
         (params, state), (chosen, keys, next_keys) = carry, at
@@ -77,18 +82,19 @@ def train(
         moved = optax.apply_updates(params, updates)
         return (moved, state), (value, Moment(params, gradients, moved, passed, batch, keys, next_keys))
 
-    def take_stretch(carry: tuple[Any, Any], at: tuple) -> tuple[tuple[Any, Any], Run]:
+    def take_stretch(carry: tuple[Any, Any], at: tuple) -> tuple[tuple[Any, Any], tuple[Array, Any]]:
         _, (_, moment) = take_step(carry, jax.tree.map(lambda a: a[0], at))
         reading = None if read is None else read(moment, arm)
         carry, losses = jax.lax.scan(lambda *step: _without_moment(*take_step(*step)), carry, at)
-        return carry, Run(losses, reading)
+        return carry, (losses, reading)
 
     stretches = jax.tree.map(
         lambda a: a.reshape(settings.points, steps // settings.points, *a.shape[1:]),
         (indices, keys[:-1], keys[1:]) if noisy else (indices, None, None),
     )
-    _, (losses, readings) = jax.lax.scan(take_stretch, (params, optimizer.init(params)), stretches)
-    return Run(losses.ravel(), readings)
+    (params, _), (losses, readings) = jax.lax.scan(take_stretch, (params, optimizer.init(params)), stretches)
+    passed = network.forward(arm, params, data[0], keys[-1] if noisy else None)
+    return Run(losses.ravel(), readings, params, network.accuracy(passed.logits, data[1]))
 
 
 def _without_moment(carry: Any, seen: tuple[Array, Moment]) -> tuple[Any, Array]:
@@ -101,24 +107,26 @@ def train_arm(
     data: Examples,
     key: Array,
     *,
-    seeds: int,
-    read: Callable[[Moment, Arm], Any],
+    shape: Shape | None = None,
+    read: Callable[[Moment, Arm], Any] | None = None,
     noisy: bool = False,
     rates: Sequence[float] | None = None,
 ) -> Tuned:
     """Returns the runs of an arm at the rate of the lowest final loss; arms that get the same key are paired seed by seed.
 
-    rates: in place of the settings' initial grid.
+    shape: of the network; the settings' MLP where None. rates: in place of the settings' initial grid.
     """
-    one = partial(train, arm, data, settings=settings, depth=settings.train_depth, read=read, noisy=noisy)
-    return tuned(
-        lambda rate, key: one(jnp.float32(rate), key),
-        lambda run: loss_score(run.losses),
-        settings.learning_rates if rates is None else rates,
-        key,
-        tuning_seeds=settings.tuning_seeds,
-        seeds=seeds,
-    )
+    shape = settings.mlp if shape is None else shape
+    one = partial(train, arm, data, settings=settings, shape=shape, read=read, noisy=noisy)
+    return tuned(one, lambda run: loss_score(run.losses), settings, key, rates=rates)
+
+
+def fits(found: Mapping[str, Tuned], controls: Sequence[str] = ()) -> dict[str, Fit]:
+    """Returns how far each training came; controls need not train."""
+    return {
+        name: convergence.fit(trained.runs.losses, trained.runs.accuracy, required=name not in controls)
+        for name, trained in found.items()
+    }
 
 
 def smooth(losses: np.ndarray, points: int) -> np.ndarray:
@@ -126,6 +134,7 @@ def smooth(losses: np.ndarray, points: int) -> np.ndarray:
     return losses.reshape(len(losses), points, -1).mean(2)
 
 
-def point_steps(settings: Normalization) -> np.ndarray:
-    """Returns the step at which each stretch starts."""
-    return np.arange(settings.points) * (settings.train_steps // settings.points)
+def point_steps(settings: Normalization, shape: Shape | None = None) -> np.ndarray:
+    """Returns the step at which each stretch starts; of the settings' MLP where None."""
+    steps = settings.steps(settings.mlp if shape is None else shape)
+    return np.arange(settings.points) * (steps // settings.points)

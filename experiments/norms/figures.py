@@ -7,7 +7,13 @@ from experiments.study.measurement import Evidence
 
 # Not imported from the question: a figure is a function of results alone.
 _NORMS = {"batch": "batch norm", "layer": "layer norm"}
-_NETWORKS = {"cnn": "CNN", "mlp": "MLP", "rnn": "RNN", "transformer": "Transformer"}
+_NETWORKS = {"cnn": "CNN", "mlp": "MLP"}
+_TEXT = {
+    "rnn-varied": "RNN,\nlengths vary",
+    "rnn-equal": "RNN,\nequal",
+    "transformer-varied": "Transformer,\nlengths vary",
+    "transformer-equal": "Transformer,\nequal",
+}
 
 
 def axes(evidence: Evidence):
@@ -32,35 +38,46 @@ def axes(evidence: Evidence):
 
 
 def batch_size(evidence: Evidence):
-    """Test accuracy against batch size, by running statistics and by the batch's own."""
-    figure, (left, right) = new_figure(2, height=2.5, share_y=True)
-    sizes, n = evidence.arrays["sizes"], evidence["gain-small"].n
-    kinds = (("inference", "inference: running statistics"), ("training", "statistics of test batches of the same size"))
-    for panel, (kind, note) in zip((left, right), kinds, strict=True):
-        for series, (name, label) in enumerate(_NORMS.items()):
-            curve(panel, evidence, f"{kind}-{name}", sizes, series=series, label=label, ls="-")
+    """Test accuracy against batch size, of an MLP and a CNN."""
+    figure, panels = new_figure(2, height=2.5, share_y=True)
+    n = evidence["gain-mlp-layer"].n
+    for panel, name in zip(panels, ("mlp", "cnn"), strict=True):
+        sizes = evidence.arrays[f"{name}-sizes"]
+        for series, (norm, label) in enumerate({**_NORMS, "group": "group norm"}.items()):
+            curve(panel, evidence, f"{name}-{norm}", sizes, series=series, label=label, ls="-")
         panel.set(xscale="log", xlabel="batch size", xticks=sizes, xticklabels=sizes)
         panel.minorticks_off()
-        settings_note(panel, note + (f"; MLP on MNIST, n = {n}" if kind == "inference" else "; equal epochs"))
-    left.set(ylabel="test accuracy")
-    left.legend(loc="lower center")
+        settings_note(panel, f"{_NETWORKS[name]} on MNIST, equal epochs, running statistics; n = {n}")
+    panels[0].set(ylabel="test accuracy")
+    panels[0].legend(loc="lower right")
     return figure
 
 
 def domains(evidence: Evidence):
-    """Test accuracy of both norms in each kind of network."""
-    figure, panel = new_figure(height=2.5)
-    names = [str(name) for name in evidence.arrays["networks"]]
-    for series, (norm, label) in enumerate(_NORMS.items()):
-        found = [evidence[f"accuracy-{name}-{norm}"] for name in names]
-        points(panel, np.arange(len(names)) + 0.12 * (2 * series - 1), found, series=series, label=label)
-    panel.set_xticks(range(len(names)), [_NETWORKS[name] for name in names])
-    panel.set(ylabel="test accuracy", xlim=(-0.5, len(names) - 0.5))
-    n = {name: evidence[f"gain-{name}"].n for name in names}
-    seeds = ", ".join([f"n = {n[names[0]]}", *(f"{n[name]} ({_NETWORKS[name]})" for name in names if n[name] != n[names[0]])])
-    settings_note(panel, f"MNIST (rows as steps), batches of {evidence.arrays['batch']}, {seeds}")
-    panel.legend(loc="best")
+    """Test accuracy on images and loss on text in generation mode, with each norm."""
+    figure, (left, right) = new_figure(2, height=2.6)
+    for panel, measured, names, norms in (
+        (left, "accuracy", ("cnn", "mlp"), _NORMS),
+        (right, "loss", tuple(_TEXT), {**_NORMS, "none": "no norm"}),
+    ):
+        for series, (norm, label) in enumerate(norms.items()):
+            places = [place for place, name in enumerate(names) if _has(evidence, f"{measured}-{name}-{norm}")]
+            found = [evidence[f"{measured}-{names[place]}-{norm}"] for place in places]
+            points(panel, np.asarray(places) + 0.14 * (series - 0.5), found, series=series, label=label)
+        panel.set_xticks(range(len(names)), [{**_NETWORKS, **_TEXT}[name] for name in names])
+        panel.set(xlim=(-0.5, len(names) - 0.5))
+    left.set(ylabel="test accuracy")
+    settings_note(left, f"MNIST, batches of {evidence.arrays['batch']}; n = {evidence['gain-cnn'].n}")
+    left.legend(loc="best")
+    right.set(ylabel="nats per character")
+    right.tick_params(axis="x", labelsize=6)
+    settings_note(right, f"text in generation mode, lower is better; n = {evidence['gain-rnn-varied'].n}")
+    right.legend(fontsize=6)
     return figure
+
+
+def _has(evidence: Evidence, name: str) -> bool:
+    return any(measurement.name == name for measurement in evidence.measurements)
 
 
 def running(evidence: Evidence):

@@ -2,7 +2,6 @@
 
 import dataclasses
 
-from experiments.norms.networks import NETWORKS
 from experiments.study.settings import SettingsError, TrainingSettings, setting
 from jaxnotes.layers.normalization import MOMENTUM
 
@@ -17,30 +16,49 @@ class Norms(TrainingSettings):
     features: int = setting(24, "Features of the random layers.", minimum=2)
     batch: int = setting(16, "Examples of the random layers.", minimum=3)
     updates: int = setting(50, "Batches that the running statistics average.", minimum=1)
-    batch_sizes: tuple[int, ...] = setting((2, 4, 8, 32, 128, 512), "Batch sizes, rising.", quick=(2, 128), minimum=2)
+    batch_sizes: tuple[int, ...] = setting((2, 8, 32, 128), "Batch sizes of the MLP, rising.", quick=(2, 32), minimum=2)
+    cnn_batch_sizes: tuple[int, ...] = setting((2, 32), "Batch sizes of the CNN, rising.", minimum=2)
     examples_seen: int = setting(12_000, "Examples of all steps of a run, the same at every batch size.", quick=1000, minimum=1)
-    domain_batch: int = setting(64, "Examples per step of the four kinds of network.", minimum=2)
-    domain_steps: int = setting(300, "Steps of the four kinds of network.", quick=15, minimum=1)
+    domain_batch: int = setting(64, "Images per step of the MLP and the CNN.", minimum=2)
+    domain_steps: int = setting(600, "Steps of the MLP and the CNN.", quick=15, minimum=1)
+    text_width: int = setting(64, "Units of the networks that predict characters.", quick=32, minimum=4)
+    text_blocks: int = setting(2, "Blocks of the Transformer.", minimum=1)
+    text_times: tuple[int, ...] = setting((40, 64), "Longest sequences of the RNN and of the Transformer.", minimum=2)
+    varied_batches: tuple[int, ...] = setting(
+        (16, 1), "Sequences per step of the RNN and of the Transformer where their lengths vary.", minimum=1
+    )
+    varied_steps: tuple[int, ...] = setting(
+        (1000, 2000), "Steps of the RNN and of the Transformer where the lengths vary.", quick=(30, 30), minimum=5
+    )
+    equal_batches: tuple[int, ...] = setting(
+        (64, 8), "The same sequences per step where all have the longest length.", minimum=1
+    )
+    equal_steps: tuple[int, ...] = setting(
+        (600, 600), "The same steps where all have the longest length.", quick=(30, 30), minimum=5
+    )
+    text_rates: tuple[float, ...] = setting(
+        (3e-3, 1e-2, 3e-2), "Learning rates to begin with on text.", quick=(3e-3, 1e-2), minimum=1e-12
+    )
     momenta: tuple[float, ...] = setting(
-        (0.0, 0.5, 0.9, 0.99, 0.999), "Momenta of the running statistics, rising; 0.9 among them.", minimum=0.0
+        (0.9, 0.0, 0.5, 0.99, 0.999), "Momenta of the running statistics, the usual one first.", minimum=0.0
     )
-    momentum_steps: int = setting(100, "Steps after which the momenta are compared.", quick=40, minimum=1)
-    train_seeds: int = setting(4, "Seeds trained at the tuned learning rate.", quick=2, minimum=2)
-    domain_seeds: tuple[int, ...] = setting(
-        (6, 6, 16, 12), "The same of the CNN, MLP, RNN and Transformer.", quick=(2, 2, 2, 2), minimum=2
-    )
+    momentum_steps: int = setting(300, "Steps after which the momenta are compared.", quick=40, minimum=1)
+    train_seeds: int = setting(6, "Seeds trained at the tuned learning rate.", quick=2, minimum=2)
     learning_rates: tuple[float, ...] = setting(
         (3e-3, 1e-2, 3e-2), "Learning rates tried first for each network and norm.", quick=(1e-2, 3e-2), minimum=1e-12
     )
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if len(self.batch_sizes) < 2 or list(self.batch_sizes) != sorted(set(self.batch_sizes)):
-            raise SettingsError(f"--batch_sizes={self.batch_sizes} must be two or more sizes in rising order, such as 2,32,512")
-        most = min(TRAIN_EXAMPLES, self.examples_seen)
-        if max(*self.batch_sizes, self.domain_batch) > most:
-            raise SettingsError(f"--batch_sizes={self.batch_sizes} and --domain_batch={self.domain_batch} may reach {most}")
-        if len(self.domain_seeds) != len(NETWORKS):
-            raise SettingsError(f"--domain_seeds={self.domain_seeds} must be {len(NETWORKS)} numbers: {', '.join(NETWORKS)}")
-        if MOMENTUM not in self.momenta or max(self.momenta) >= 1:
-            raise SettingsError(f"--momenta={self.momenta} must lie below 1 and have {MOMENTUM} among them")
+        for name in ("batch_sizes", "cnn_batch_sizes"):
+            sizes = getattr(self, name)
+            if len(sizes) < 2 or list(sizes) != sorted(set(sizes)):
+                raise SettingsError(f"--{name}={sizes} must be two or more sizes in rising order, such as 2,32,128")
+            most = min(TRAIN_EXAMPLES, self.examples_seen)
+            if max(*sizes, self.domain_batch) > most:
+                raise SettingsError(f"--{name}={sizes} and --domain_batch={self.domain_batch} may reach {most}")
+        for name in ("text_times", "varied_batches", "varied_steps", "equal_batches", "equal_steps"):
+            if len(getattr(self, name)) != 2:
+                raise SettingsError(f"--{name}={getattr(self, name)} must be two numbers, of the RNN and of the Transformer")
+        if self.momenta[0] != MOMENTUM or max(self.momenta) >= 1:
+            raise SettingsError(f"--momenta={self.momenta} must lie below 1 and begin with {MOMENTUM}")

@@ -5,7 +5,6 @@ import numpy as np
 from experiments.study.figures.style import COLORS, MARKERS, measured, new_figure, rows, seeds_note, settings_note, theory
 from experiments.study.measurement import Evidence, mean_interval
 
-_COST_ARMS = ("none", "max", "average", "stride")
 _NAMES = {
     "none": "none",
     "stride": "stride",
@@ -15,12 +14,14 @@ _NAMES = {
     "max-blur": "max, blur",
     "subsampled": "every 2nd",
 }
+_QUANTITIES = {"operations": "operations", "bytes": "bytes", "memory": "temporary memory"}
+_HEADS = {"flatten": "flattened head", "average": "global average"}
 
 
 def cost(evidence: Evidence):
-    """Operations and bytes of a later layer against its map, and what pooling saves in a whole training step."""
+    """Operations and bytes of a later layer against its map, and what pooling saves behind it and in the whole step."""
     figure, (left, right) = new_figure(2, height=2.4)
-    sizes, layers, steps = (evidence.arrays[name] for name in ("sizes", "layers", "steps"))
+    sizes, layers = (evidence.arrays[name] for name in ("sizes", "layers"))
     for series, (index, label) in enumerate(((0, "operations"), (1, "bytes"))):
         left.loglog(sizes, layers[:, index], MARKERS[series], color=COLORS[series], mfc="white", label=label)
         theory(left, sizes, layers[-1, index] * (sizes / sizes[-1]) ** 2, series=series, label="height²")
@@ -29,35 +30,90 @@ def cost(evidence: Evidence):
     left.minorticks_off()
     settings_note(left, "3×3 convolution, 16 to 32 channels, counted by XLA")
     left.legend()
-    relative = steps / steps[:1]
-    places = np.arange(len(_COST_ARMS))[::-1]
-    for series, name in enumerate(("operations", "bytes", "temporary memory")):
-        right.barh(places + 0.25 * (1 - series), relative[:, series], 0.25, color=COLORS[series], label=name)
-    right.set_yticks(places, [_NAMES[arm] for arm in _COST_ARMS])
-    right.set(xlabel="one training step, relative to no pooling")
-    settings_note(right, f"two blocks; maxima: {evidence['operations-ratio-step'].value:.3f} of the operations")
-    right.legend(loc="lower right")
+    for series, (part, label) in enumerate((("later", "all behind the pool"), ("step", "whole network"))):
+        values = [evidence[f"{quantity}-ratio-{part}"].value for quantity in _QUANTITIES]
+        _bars(right, list(_QUANTITIES.values()), values, series, label)
+    right.axvline(0.25, color="#999999", lw=0.6, ls=":")
+    right.set(xlabel="with 2×2 maxima, relative to no pooling", xlim=(0, 1))
+    settings_note(right, "gradient of a classifier of two blocks, compiled")
+    right.legend(loc="upper right")
+    return figure
+
+
+def _bars(axes, labels: list[str], values, series: int, label: str | None = None) -> None:
+    """Horizontal bars of the first or second of two series, the first label on top."""
+    places = np.arange(len(labels))[::-1]
+    axes.barh(places + (0.15 - 0.3 * series), values, 0.3, color=COLORS[series], label=label)
+    axes.set_yticks(places, labels)
+
+
+def parameters(evidence: Evidence):
+    """Parameters of the convolutions and of the head, with and without pooling."""
+    figure, axes = new_figure()
+    counts = evidence.arrays["counts"]  # [heads, none or max, convolutions or head]
+    labels = [f"{head}, {part}" for head in _HEADS.values() for part in ("convolutions", "output")]
+    for series, name in enumerate(("no pooling", "2×2 pooling")):
+        _bars(axes, labels, counts[:, series].ravel(), series, name)
+    axes.set(xlabel="parameters", xscale="log")
+    settings_note(axes, "28×28 images, blocks of 16 and 32 channels", 36)
+    axes.legend(loc="lower right")
+    return figure
+
+
+def speed(evidence: Evidence):
+    """Time of a training step of both networks, seed by seed, and its ratio beside that of the operations."""
+    figure, (left, right) = new_figure(2, height=2.3)
+    milliseconds = 1e3 * np.median(evidence.arrays["seconds"], axis=1)
+    seeds = np.arange(1, len(milliseconds) + 1)
+    for series, label in enumerate(("no pooling", "2×2 maxima")):
+        left.plot(seeds, milliseconds[:, series], MARKERS[series], color=COLORS[series], mfc="white", label=label)
+    left.set(xlabel="seed", ylabel="a training step (ms)", ylim=(0, None), xticks=seeds)
+    settings_note(left, "equal channels; the networks take turns, step by step")
+    left.legend(loc="center right")
+    names = {
+        "time-ratio": "time",
+        "operations-ratio": "operations",
+        "operations-ratio-doubled": "operations,\nchannels doubled",
+    }
+    rows(right, [evidence[name] for name in names], list(names.values()), series=2)
+    right.set(xlabel="with 2×2 maxima, relative to no pooling", xlim=(0, 1))
+    settings_note(right, f"{seeds_note([evidence['time-ratio']])}; doubled: twice the channels behind each pool")
     return figure
 
 
 def overfitting(evidence: Evidence):
-    """Training and test accuracy of each arm, and how pooling changes the gap between them."""
-    figure, (left, right) = new_figure(2, height=2.5)
-    arms = ("none", "max", "average", "blur", "stride", "none-global", "max-global")
+    """Test accuracy of networks that fit their training set, and how pooling changes gap and loss, by head."""
+    figure, (left, middle, right) = new_figure(3, height=2.3)
+    arms = ("none", "max", "stride", "none-global", "max-global")
     labels = [_NAMES[arm.removesuffix("-global")] + (", global" if arm.endswith("global") else "") for arm in arms]
-    for series, kind in enumerate(("train", "test")):
-        found = [evidence[f"{kind}-{arm}"] for arm in arms]
-        rows(left, found, labels, series=series, shift=0.12 - 0.24 * series, label=kind)
-    left.set(xlabel="accuracy")
-    seeds = seeds_note(evidence[f"test-{arm}"] for arm in arms)
-    settings_note(left, f"tuned learning rates; {seeds}; the last two average before the head")
-    left.legend(loc="center left")
-    changes = ("flatten", "average", "blur", "stride", "global")
-    shown = [_NAMES.get({"flatten": "max"}.get(name, name), "maximum, global") for name in changes]
-    rows(right, [evidence[f"gap-change-{name}"] for name in changes], shown, series=2)
+    rows(left, [evidence[f"test-{arm}"] for arm in arms], labels)
+    left.set(xlabel="test accuracy")
+    settings_note(left, f"MNIST-1D; all fit; {seeds_note([evidence['test-none']])}", 36)
+    changes = {"flatten": "maximum", "stride": "stride", "global": "maximum,\nglobal"}
+    for axes, kind, label in ((middle, "gap", "the gap"), (right, "loss", "test loss (nats)")):
+        rows(axes, [evidence[f"{kind}-change-{name}"] for name in changes], list(changes.values()), series=2)
+        axes.axvline(0, color="#999999", lw=0.6, ls=":")
+        axes.set(xlabel=f"change of {label}")
+    settings_note(middle, "training − test accuracy, against no pooling with the same head", 36)
+    return figure
+
+
+def robust(evidence: Evidence):
+    """How much of what a network recognises survives a shift, noise and a hidden patch."""
+    figure, (left, right) = new_figure(2, height=2.4)
+    kinds = {"shift": "shifted", "noise": "with noise", "hidden": "partly hidden"}
+    for series, arm in enumerate(("none", "max", "average")):
+        found = [evidence[f"kept-{arm}-{kind}"] for kind in kinds]
+        rows(left, found, list(kinds.values()), series=series, shift=0.2 - 0.2 * series, label=_NAMES[arm])
+    left.set(xlabel="share of the right answers that stay right")
+    settings_note(left, f"14×14 digits, {seeds_note([evidence['kept-none-shift']])}")
+    left.legend()
+    for series, arm in ((1, "max"), (2, "average")):
+        found = [evidence[f"kept-change-{arm}-{kind}"] for kind in kinds]
+        rows(right, found, list(kinds.values()), series=series, shift=0.3 - 0.2 * series)
     right.axvline(0, color="#999999", lw=0.6, ls=":")
-    right.set(xlabel="change of (training − test accuracy)")
-    settings_note(right, "against no pooling with the same head, paired; 95% intervals")
+    right.set(xlabel="change by pooling")
+    settings_note(right, "against no pooling, paired; 95% intervals")
     return figure
 
 
@@ -98,7 +154,7 @@ def invariance(evidence: Evidence):
     left.set(xlabel="1 − correlation of the map before and after", xlim=(0, 1.5))  # room for the legend
     settings_note(left, f"one layer, circular, shift by one cell; n = {evidence['map-change-max'].n}")
     left.legend(loc="lower right", frameon=True, framealpha=0.9, edgecolor="none")
-    arms = ("none", "stride", "max", "average", "blur")
+    arms = ("none", "max", "average")
     rows(right, [evidence[f"flips-{arm}"] for arm in arms], [_NAMES[arm] for arm in arms], series=2)
     right.set(xlabel="share of predictions changed by a 1-pixel shift", xlim=(0, None))
     settings_note(right, f"trained classifiers of 14×14 digits, {seeds_note(evidence[f'flips-{arm}'] for arm in arms)}")
@@ -151,7 +207,7 @@ def global_pool(evidence: Evidence):
     for sign in (-1, 1):
         theory(axes, sides, sign / sides, series=1, label="±1 / side" if sign > 0 else None)
     axes.set(xlabel="side of the map (cells)", ylabel="value per channel")
-    values = evidence["values-a-channel-max"].value
+    values = evidence["values-per-channel-max"].value
     settings_note(axes, f"unit noise; {values:g} value per channel from a map of any size")
     axes.legend(loc="center right")
     return figure
@@ -171,8 +227,8 @@ def not_convolution(evidence: Evidence):
         axes.imshow(tiled, cmap="RdBu_r", vmin=-limit, vmax=limit)
         axes.set_axis_off()
         settings_note(axes, f"first layer's kernels, {name}", 36)
-    found = [evidence[f"test-{arm}"] for arm in ("max", "frozen", "none")]
-    rows(panels[2], found, ("learned,\npooled", "fixed,\npooled", "learned,\nno pooling"))
+    found = [evidence[f"test-{arm}"] for arm in ("max", "frozen")]
+    rows(panels[2], found, ("learned", "fixed"))
     panels[2].set(xlabel="test accuracy")
     added = evidence["parameters-pooling"].value, evidence["parameters-convolution"].value
     settings_note(
@@ -190,4 +246,7 @@ FIGURES = {
     "pooling.average": average,
     "pooling.global": global_pool,
     "pooling.not-convolution": not_convolution,
+    "pooling.parameters": parameters,
+    "pooling.speed": speed,
+    "pooling.robust": robust,
 }

@@ -4,72 +4,20 @@ from collections.abc import Callable
 from functools import partial
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from experiments.pooling.cost import cost, parameters, speed
+from experiments.pooling.learned import learned
+from experiments.pooling.overfitting import overfitting
 from experiments.pooling.settings import Pooling
-from experiments.pooling.training import train_all
 from experiments.study.measurement import Evidence, Measurement, exact, interval
 from experiments.study.topic import Topic
-from jaxnotes import training
-from jaxnotes.layers.activations import relu
-from jaxnotes.layers.convolution import convolution, convolution_init
 from jaxnotes.layers.pooling import average_pool, global_average_pool, global_max_pool, max_pool
-from jaxnotes.models.convolutional import convolutional, convolutional_init
 
-CLASSES = 10
-COST_ARMS = ("none", "max", "average", "stride")
 WINDOWS = {"two": 2, "three": 3}
 _max_pool = jax.jit(max_pool, static_argnames=("window", "padding"))
 _average_pool = jax.jit(average_pool, static_argnames=("window", "stride", "padding", "count_padding"))
-
-
-def cost(settings: Pooling, key: Array) -> dict[str, Evidence]:
-    """pooling.cost: operations and bytes of the compiled programs, as XLA counts them. Nothing is random."""
-    del key
-    sizes = sorted({size for full in settings.cost_sizes for size in (full, full // 2)})
-    layers = {size: _layer_cost(settings, size) for size in sizes}
-    steps = {arm: _step_cost(settings, arm) for arm in COST_ARMS}
-    full = max(settings.cost_sizes)
-    operations, traffic = (layers[full // 2][i] / layers[full][i] for i in (0, 1))
-    shape = jax.eval_shape(partial(max_pool, window=2), jax.ShapeDtypeStruct((1, full, full, 1), jnp.float32)).shape
-    at = f"3×3 convolution, 16 to 32 channels, of the map of {full // 2}² cells over that of {full}²"
-    measurements = [
-        exact("map-ratio", shape[1] * shape[2] / full**2, unit="of the cells", prediction=0.25, source="2×2 windows"),
-        exact("operations-ratio-layer", operations, prediction=0.25, source=f"floating-point operations: {at}"),
-        exact("bytes-ratio-layer", traffic, prediction=0.25, source=f"bytes read and written: {at}; law: weights aside"),
-    ]
-    step = f"of no pooling, forward and backward, two blocks on 28×28, batch {settings.cost_batch}, compiled"
-    for quantity, index in (("operations", 0), ("bytes", 1), ("memory", 2)):
-        for arm in COST_ARMS[1:]:
-            name = f"{quantity}-ratio-step" + ("" if arm == "max" else f"-{arm}")
-            measurements.append(exact(name, steps[arm][index] / steps["none"][index], source=f"{arm}: {quantity} {step}"))
-    arrays = {"sizes": np.asarray(sizes), "layers": np.asarray([layers[size] for size in sizes])}
-    return {"pooling.cost": Evidence(tuple(measurements), arrays | {"steps": np.asarray([steps[arm] for arm in COST_ARMS])})}
-
-
-def compiled_cost(f: Callable, *arguments) -> tuple[float, float, float]:
-    """Returns floating-point operations, bytes accessed and temporary bytes of a compiled function of abstract arrays."""
-    compiled = jax.jit(f).lower(*arguments).compile()
-    analysis = compiled.cost_analysis()
-    return analysis["flops"], analysis["bytes accessed"], compiled.memory_analysis().temp_size_in_bytes
-
-
-def _layer_cost(settings: Pooling, size: int) -> tuple[float, float, float]:
-    params = jax.eval_shape(lambda: convolution_init(jax.random.key(0), 16, 32, (3, 3)))
-    # One cell more on each side in place of padding, which XLA counts as bytes of an operation of its own.
-    x = jax.ShapeDtypeStruct((settings.cost_batch, size + 2, size + 2, 16), jnp.float32)
-    return compiled_cost(partial(convolution, padding="VALID"), params, x)
-
-
-def _step_cost(settings: Pooling, arm: str) -> tuple[float, float, float]:
-    options = {"pool": arm, "head": "flatten"}
-    params = jax.eval_shape(lambda: convolutional_init(jax.random.key(0), (28, 28, 1), (16, 32), CLASSES, **options))
-    images = jax.ShapeDtypeStruct((settings.cost_batch, 28, 28, 1), jnp.float32)
-    labels = jax.ShapeDtypeStruct((settings.cost_batch,), jnp.int32)
-    loss = lambda p, x, y: training.cross_entropy(convolutional(p, x, activation=relu, **options), y)
-    return compiled_cost(jax.grad(loss), params, images, labels)
 
 
 def definitions(settings: Pooling, key: Array) -> dict[str, Evidence]:
@@ -164,7 +112,7 @@ def _global(maps: Array) -> Evidence:
         kind, shapes = "difference" if name == "max" else "error", f"shape {values.shape} of {x.shape}"
         change = np.abs(shifted - values[None]).max()
         measurements += [
-            exact(f"values-a-channel-{name}", per_channel, unit="values", prediction=1, source=shapes),
+            exact(f"values-per-channel-{name}", per_channel, unit="values", prediction=1, source=shapes),
             exact(f"{kind}-{name}", difference.max(), prediction=0, source="largest, from NumPy in float64"),
             exact(f"shift-change-{name}", change, prediction=0, source="largest change under circular shifts of 1 to 4 cells"),
         ]
@@ -183,4 +131,4 @@ def _in_rule_order(measurements: list[Measurement]) -> tuple[Measurement, ...]:
     return tuple(measurements[i + offset] for i in range(3) for offset in (0, 3))
 
 
-TOPIC = Topic("pooling", Pooling, (cost, definitions, train_all))
+TOPIC = Topic("pooling", Pooling, (cost, parameters, speed, definitions, overfitting, learned))

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from experiments.pooling.settings import Pooling
+from experiments.pooling.settings import CLASSES, Pooling
 from experiments.study import digits
 from experiments.study.measurement import Measurement, interval
 from experiments.study.seeds import over_seeds
@@ -19,7 +19,6 @@ from jaxnotes.layers.pooling import average_pool, blur_pool, max_blur_pool, max_
 SIDE = 14
 WINDOWS = (1, 2, 4, 7, 14)
 LARGEST_SHIFT = 2
-CLASSES = 10
 RIDGES = (1e-3, 1e-2, 1e-1)  # of the mean squared feature norm
 POOLS = {
     "none": lambda h: h,
@@ -72,7 +71,7 @@ def _changes(name: str, change: np.ndarray, windows: str) -> list[Measurement]:
 def _read_outs(settings: Pooling, key: Array, filters: dict, data: digits.Digits) -> dict[str, Array]:
     """Returns [accuracy, R²] of each pool and window on digits that are shifted at random."""
     key_digits, *keys_shifts = jax.random.split(key, 4)
-    n = settings.train_examples
+    n = settings.read_examples
     chosen = jax.random.choice(key_digits, len(data.train[1]), (n,), replace=False)
     sets = ((data.train[0][chosen], data.train[1][chosen]), data.validation, data.test)
     moved = [shifted(key_shifts, images) for key_shifts, (images, _) in zip(keys_shifts, sets, strict=True)]

@@ -9,26 +9,23 @@ import numpy as np
 import optax
 from jax import Array
 
+from experiments.remedies import training as training_of_arms
+from experiments.remedies.network import choice, classifier, classifier_init
 from experiments.remedies.settings import Remedies
-from experiments.remedies.training import CLASSES, PIXELS
+from experiments.remedies.training import CLASSES, EPSILON, OPTIMIZERS, PIXELS
 from experiments.study import digits, tuning
 from experiments.study.measurement import Evidence, Measurement, Search, curve, interval
 from experiments.study.seeds import over_seeds, side_by_side
+from experiments.study.tuning import Tuned
 from jaxnotes import datasets, training
 from jaxnotes.layers.activations import sigmoid, tanh
 from jaxnotes.layers.clipping import global_norm
 from jaxnotes.layers.initializers import xavier_normal
 from jaxnotes.models.mlp import mlp, mlp_init
 
-EPSILON = 1e-8  # as the papers and Optax have it
 SLACK = 1.1  # a scale counts as trained where the loss is at most this times the loss at scale 1
 EXPONENTS = np.arange(-12, 13)  # of the gradient scales
-
-OPTIMIZERS = {
-    "sgd": optax.sgd,
-    "rmsprop": partial(optax.rmsprop, decay=0.9, eps=EPSILON, eps_in_sqrt=False, bias_correction=True),
-    "adam": partial(optax.adam, eps=EPSILON),
-}
+LABELS = {"sgd": "SGD", "rmsprop": "RMSProp", "adam": "Adam"}
 
 
 class Readings(NamedTuple):
@@ -40,7 +37,7 @@ class Readings(NamedTuple):
 
 def adaptive(settings: Remedies, key: Array) -> dict[str, Evidence]:
     """remedies.adaptive: over how many decades of gradient scale each trains, and how far early layers' updates fall behind."""
-    key_scales, key_layers = jax.random.split(key)
+    key_scales, key_layers, key_depth = jax.random.split(key, 3)
     data = digits.load()
     gradients = _sigmoid_gradients(settings, key_layers, data)
     measurements, arrays, searches = [], {"exponents": EXPONENTS}, {}
@@ -53,7 +50,45 @@ def adaptive(settings: Remedies, key: Array) -> dict[str, Evidence]:
         source = f"RMS of the first step's update, first over last of {settings.adaptive_layers} sigmoid layers"
         measurements.append(interval(f"update-ratio-{name}", ratios[:, 0], unit="decades", source=source))
         arrays |= curve(f"update-{name}", ratios)
-    return {"remedies.adaptive": Evidence(tuple(measurements), arrays, searches)}
+    arrays["trained-layers"] = np.asarray([settings.adaptive_depth, settings.adaptive_lost])
+    of_depth, arms = _rescued(settings, key_depth, data)
+    searches |= training_of_arms.searches(arms, *arms)
+    fits = training_of_arms.fits(arms, [name for name in arms if name not in ("adam-few", "rmsprop-few")])
+    return {"remedies.adaptive": Evidence((*of_depth, *measurements), arrays, searches, fits)}
+
+
+def _rescued(settings: Remedies, key: Array, data: digits.Digits) -> tuple[list[Measurement], dict[str, Tuned]]:
+    """Returns what each optimiser makes of few and of many sigmoid layers, and what of the inputs reaches the last one."""
+    measurements, arms, chosen = [], {}, choice("sigmoid", 1.0)
+    for size, depth in (("few", settings.adaptive_depth), ("many", settings.adaptive_lost)):
+        for name, label in LABELS.items():
+            rates = settings.sgd_rates if name == "sgd" else None
+            shape = {"width": settings.train_width, "depth": depth}
+            trained = training_of_arms.train_all(settings, {"sigmoid": chosen}, key, by=name, rates=rates, **shape)
+            arms[f"{name}-{size}"] = trained["sigmoid"]
+            measurements.append(training_of_arms.accuracy(f"accuracy-{name}-{size}", trained["sigmoid"], label))
+            if name != "sgd":
+                what = f"{label} minus SGD, {depth} sigmoid layers"
+                gained = training_of_arms.gain(
+                    f"accuracy-gain-{name}-{size}", arms[f"{name}-{size}"], arms[f"sgd-{size}"], what
+                )
+                measurements.append(gained)
+        source = f"log10 of the units' spread over digits over their size, layer {depth} of a sigmoid network at initialisation"
+        measurements.append(interval(f"signal-{size}", _signal(settings, key, data, depth), unit="decades", source=source))
+    return measurements, arms
+
+
+def _signal(settings: Remedies, key: Array, data: digits.Digits, depth: int) -> np.ndarray:
+    """Returns [seeds] log10 of the last layer's spread over digits, relative to its root mean square."""
+    images = data.train[0][: settings.train_batch]
+    chosen = choice("sigmoid", 1.0)
+
+    def of_seed(key: Array) -> Array:
+        size = {"n_in": PIXELS, "width": settings.train_width, "depth": depth, "n_out": settings.train_width}
+        h = classifier(chosen, classifier_init(key, chosen, **size), images)
+        return jnp.log10(jnp.sqrt(jnp.mean(jnp.var(h, axis=0)) / jnp.mean(h**2)) + 1e-12)
+
+    return over_seeds(of_seed, key, settings.adaptive_seeds)
 
 
 def _runs(settings: Remedies, name: str, data: digits.Digits, key: Array) -> tuple[Readings, Search]:

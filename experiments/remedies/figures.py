@@ -53,12 +53,12 @@ def he(evidence: Evidence):
     figure, (left, middle, right) = new_figure(3, height=2.5)
     he, xavier = evidence["gradient-slope-he"], evidence["gradient-slope-xavier"]
     arms = {"gradient-he": f"He: {he.value:.4f} nats per layer", "gradient-xavier": f"Xavier: {xavier.value:.3f}"}
-    _profiles(left, evidence, arms, f"ReLU; line: ½ ln(σ²/2) per layer; n = {he.n} networks", columns=_THIRD, room=0.25)
+    _profiles(left, evidence, arms, f"ReLU; line: exact at this width; n = {he.n} networks", columns=_THIRD, room=0.25)
     for series, name in enumerate(("narrow", "wide")):
         label = f"{evidence.arrays[f'width-{name}']} units"
         _curve(middle, evidence, f"spread-{name}", series=series, label=label, most=11)
     middle.set(xlabel="layers", ylabel="variance of ln ‖gradient‖")
-    settings_note(middle, f"He; line: 5/4 · depth/width; {evidence['spread-narrow'].n} groups of networks", _THIRD)
+    settings_note(middle, f"He; line: exact at this width; {evidence['spread-narrow'].n} groups of networks", _THIRD)
     middle.legend(loc="upper left")
     _bars(right, evidence, {"accuracy-he": "He", "accuracy-xavier": "Xavier"})
     right.axhline(0.1, color="#888888", lw=0.6, ls=":")
@@ -68,8 +68,11 @@ def he(evidence: Evidence):
 
 
 def xavier(evidence: Evidence):
-    """The gradient in Xavier initialisation, and the phase diagram of tanh networks."""
-    figure, (left, right) = new_figure(2, height=2.7)
+    """The gradient in Xavier initialisation, accuracy over depth by initialisation, and the phase diagram of tanh networks."""
+    figure = Figure(figsize=(TWO_COLUMNS, 4.8))
+    (left, right), below = figure.subplots(2, 2)
+    for axes, activation in zip(below, ("tanh", "sigmoid"), strict=True):
+        _initialised(axes, evidence, activation)
     n = evidence["slope-tanh"].n
     _profiles(left, evidence, {"tanh": "tanh", "sigmoid": "sigmoid"}, f"Xavier, line: mean-field theory, n = {n} seeds")
     arrays = evidence.arrays
@@ -86,6 +89,19 @@ def xavier(evidence: Evidence):
     right.legend(loc="center left")
     figure.colorbar(image, ax=right, label="gradient growth (nats per layer)")
     return figure
+
+
+def _initialised(axes, evidence: Evidence, activation: str) -> None:
+    """Test accuracy over depth, one series per initialisation."""
+    layers = evidence.arrays["layers"]
+    labels = {"": "Xavier", "-quarter": "Xavier / 4", "-he": "He", "-four": "4 × Xavier"}
+    for series, (suffix, label) in enumerate(labels.items()):
+        found = [evidence[f"accuracy-{activation}{suffix}-{depth}"] for depth in ("shallow", "middle", "deep")]
+        points(axes, layers * (0.96 + 0.03 * series), found, series=series, label=label)
+    axes.axhline(0.1, color="#888888", lw=0.6, ls=":")
+    axes.set(xlabel="hidden layers", ylabel="test accuracy", ylim=(0, 1.02), xticks=layers)
+    settings_note(axes, f"{activation}, digits, tuned learning rates, n = {found[0].n}; dotted: chance")
+    axes.legend(loc="lower left", fontsize=6)
 
 
 def nonsaturating(evidence: Evidence):
@@ -127,23 +143,32 @@ def nonsaturating(evidence: Evidence):
 
 def _trained(axes, evidence: Evidence) -> None:
     arms = {"relu": "ReLU", "leaky-relu": "leaky\nReLU", "elu": "ELU", "tanh": "tanh", "sigmoid": "sigmoid"}
+    arms |= {"sigmoid-critical": "sigmoid,\nχ = 1"}
     _bars(axes, evidence, {f"accuracy-{name}": label for name, label in arms.items()})
     axes.axhline(0.1, color="#888888", lw=0.6, ls=":")
     axes.set_ylim(0, 1)
     axes.tick_params(axis="x", labelsize=6)
     settings_note(
-        axes, f"MNIST, {evidence.arrays['train-depth']} layers, own initialisation, n = {evidence['accuracy-relu'].n}"
+        axes, f"MNIST, {evidence.arrays['train-depth']} layers, χ = 1 but for the sigmoid, n = {evidence['accuracy-relu'].n}"
     )
 
 
 def batch_norm(evidence: Evidence):
     """The gradient with and without batch normalisation: the cure of the sigmoid, the explosion with ReLU."""
-    figure, (left, right) = new_figure(2, height=2.5)
+    figure, (left, right, trained) = new_figure(3, height=2.5)
     n = evidence["slope-relu"].n
+    for series, kind in enumerate(("without", "with")):
+        found = [evidence[f"accuracy-{name}-{kind}"] for name in ("sigmoid", "large")]
+        points(trained, np.arange(2) + 0.12 * (2 * series - 1), found, series=series, label=kind)
+    trained.axhline(0.1, color="#888888", lw=0.6, ls=":")
+    trained.set_xticks([0, 1], ["sigmoid", "ReLU, residual,\nσ² = 8"])
+    trained.set(ylabel="test accuracy", ylim=(0, 1.02), xlim=(-0.5, 1.5))
+    settings_note(trained, f"digits, tuned, n = {found[0].n}; dotted: chance", _THIRD)
+    trained.legend(loc="center right")
     arms = {"sigmoid-plain": "without", "sigmoid": "with batch norm"}
-    _profiles(left, evidence, arms, f"sigmoid, Xavier; line: mean-field theory; n = {n} seeds")
+    _profiles(left, evidence, arms, f"sigmoid, Xavier; line: mean field; n = {n}", columns=_THIRD)
     arms = {"relu-plain": "without", "relu": "with batch norm", "relu-residual": "with batch norm and shortcuts"}
-    _profiles(right, evidence, arms, "ReLU, He; lines: 0, ½ ln(π/(π − 1)) per layer, residual")
+    _profiles(right, evidence, arms, "ReLU, He; lines: mean field at this batch", columns=_THIRD, fontsize=6)
     return figure
 
 
@@ -159,8 +184,13 @@ def layer_norm(evidence: Evidence):
         "relu-large-layer": "σ² = 8, layer norm",
     }
     _profiles(panels[0], evidence, arms, f"ReLU; line: mean-field theory; n = {n} seeds", loc="lower left", fontsize=6)
-    arms = {"sigmoid-none": "without", "sigmoid-layer": "layer norm"}
-    _profiles(panels[1], evidence, arms, "sigmoid, Xavier; line: mean-field theory")
+    arms = {
+        "sigmoid-none": "sigmoid, without",
+        "sigmoid-layer": "sigmoid, layer norm",
+        "tanh-none": "tanh, without",
+        "tanh-layer": "tanh, layer norm",
+    }
+    _profiles(panels[1], evidence, arms, "Xavier; line: mean-field theory", loc="lower left", fontsize=6)
     arms = {
         "rnn-small-none": "small weights, without",
         "rnn-small-layer": "small weights, layer norm",
@@ -176,25 +206,31 @@ def layer_norm(evidence: Evidence):
 
 
 def clip(evidence: Evidence):
-    """Gradient norms over a run, and test loss and loss curves with and without clipping."""
-    figure, (left, middle, right) = new_figure(3, height=2.5)
-    arrays = evidence.arrays
-    labels = {"none": "no clipping", "value": "by value", "norm": "by norm"}
-    for series, name in enumerate(labels):
-        norms = np.where(np.isfinite(arrays[f"norm-{name}"]), arrays[f"norm-{name}"], np.nan)
-        left.plot(np.arange(norms.size), norms, color=COLORS[series], lw=0.5, label=labels[name])
-        _curve(middle, evidence, f"loss-{name}", series=series, label=labels[name], x=arrays["steps"], most=20)
-    left.axhline(float(arrays["limit"]), color="#888888", lw=0.6, ls=":")
-    left.set(yscale="log", xlabel="step", ylabel="gradient norm before clipping")
-    settings_note(left, f"adding problem of length {arrays['time']}, one seed; dotted: limit {arrays['limit']:g}", _THIRD)
-    middle.axhline(float(arrays["chance"]), color="#888888", lw=0.6, ls=":")
-    middle.set(yscale="log", xlabel="step", ylabel="mean squared error")
-    settings_note(middle, f"each at its tuned learning rate, n = {evidence['loss-none'].n}; dotted: always answer 1", _THIRD)
-    middle.legend(loc="best")
-    _bars(right, evidence, {f"loss-{name}": label.replace(" ", "\n", 1) for name, label in labels.items()}, ylabel="test loss")
-    right.axhline(float(arrays["chance"]), color="#888888", lw=0.6, ls=":")
-    right.set_ylim(0, None)
-    settings_note(right, f"n = {evidence['loss-none'].n} seeds")
+    """What clipping leaves of gradients that explode, and which share of networks learns with and without it."""
+    figure, panels = new_figure(3, height=2.5)
+    arrays, rates = evidence.arrays, evidence.arrays["rates"]
+    n = evidence["solved-rnn-none"].n
+    for series, (kind, name) in enumerate({"rnn": "RNN", "lstm": "LSTM"}.items()):
+        for form, label in {"norm-value": "by value", "norm-norm": "by norm"}.items():
+            marker = "o" if form == "norm-value" else "x"
+            label = f"{name}, {label}"
+            panels[0].plot(
+                arrays[f"{kind}-norm"], arrays[f"{kind}-{form}"], marker, color=COLORS[series], ms=3, mfc="none", label=label
+            )
+    panels[0].axhline(float(arrays["limit"]), color="#888888", lw=0.6, ls=":")
+    panels[0].set(xscale="log", yscale="log", xlabel="gradient norm", ylabel="norm after clipping")
+    settings_note(panels[0], f"gradients that explode, {n} networks each; dotted: limit {arrays['limit']:g}", _THIRD)
+    panels[0].legend(loc="center right", fontsize=6)
+    for panel, (kind, name) in zip(panels[1:], {"rnn": "RNN", "lstm": "LSTM"}.items(), strict=True):
+        for series, (form, label) in enumerate({"none": "no clipping", "value": "by value", "norm": "by norm"}.items()):
+            shares = arrays[f"solved-{kind}-{form}"]
+            panel.plot(rates, shares, "o^s"[series] + "-", color=COLORS[series], ms=4, mfc="none", lw=0.8, label=label)
+        panel.set(xscale="log", xlabel="learning rate", ylim=(-0.05, 1.05), xticks=rates)
+        panel.set_xticklabels([f"{rate:g}" for rate in rates])
+        panel.minorticks_off()
+        settings_note(panel, f"{name} on the adding problem, n = {n} seeds", _THIRD)
+    panels[1].set(ylabel="share of seeds that solve it")
+    panels[1].legend(loc="lower left", fontsize=6)
     return figure
 
 
@@ -202,15 +238,17 @@ def shallower(evidence: Evidence):
     """Test accuracy of few and many layers at equal parameters."""
     figure, axes = new_figure(height=2.4)
     names = [str(name) for name in evidence.arrays["names"]]
-    labels = {"sigmoid": "sigmoid", "relu": "ReLU, He", "residual": "ReLU, residual"}
+    labels = {"sigmoid": "sigmoid", "relu": "ReLU, He", "residual": "ReLU, residual", "needed": "convolutions,\nwide sums"}
     for series, (size, layers) in enumerate(zip(("shallow", "deep"), evidence.arrays["layers"], strict=True)):
         found = [evidence[f"accuracy-{name}-{size}"] for name in names]
-        label = f"{layers} hidden layers"
+        label = f"{size}, {layers} layers" if size == "shallow" else f"deep, {layers} layers (sums: {evidence.arrays['reach']})"
         points(axes, np.arange(len(names)) + 0.12 * (2 * series - 1), found, series=series, label=label)
-    axes.axhline(0.1, color="#888888", lw=0.6, ls=":")
+    axes.plot([len(names) - 1.12], [evidence["accuracy-needed-shallow"].prediction], "x", color="#333333", ms=6)
+    axes.plot([-0.5, len(names) - 1.5], [0.1, 0.1], color="#888888", lw=0.6, ls=":")
+    axes.plot([len(names) - 1.5, len(names) - 0.5], [0.5, 0.5], color="#888888", lw=0.6, ls=":")
     axes.set_xticks(range(len(names)), [labels[name] for name in names])
     axes.set(ylabel="test accuracy", ylim=(0, 1.02), xlim=(-0.5, len(names) - 0.5))
-    settings_note(axes, f"MNIST at equal parameters, tuned learning rates, n = {found[0].n}; dotted: chance")
+    settings_note(axes, f"digits and sums at equal parameters, tuned, n = {found[0].n}; dotted: chance; cross: bound by theory")
     axes.legend(loc="center right")
     return figure
 
@@ -227,8 +265,20 @@ def residual(evidence: Evidence):
 
 
 def adaptive(evidence: Evidence):
-    """The loss against the scale of the gradient, and the first update of each layer."""
-    figure, (left, right) = new_figure(2, height=2.5)
+    """The loss against the scale of the gradient, the first update of each layer, and the accuracy of deep sigmoid networks."""
+    figure, (left, right, trained) = new_figure(3, height=2.6)
+    for series, (name, label) in enumerate(_OPTIMIZERS.items()):
+        found = [evidence[f"accuracy-{name}-{size}"] for size in ("few", "many")]
+        points(trained, np.arange(2) + 0.12 * (series - 1), found, series=series, label=label)
+    trained.axhline(0.1, color="#888888", lw=0.6, ls=":")
+    signals = [
+        f"{int(layers)} layers,\n10^{evidence[f'signal-{size}'].value:.0f} left"
+        for size, layers in zip(("few", "many"), evidence.arrays["trained-layers"], strict=True)
+    ]
+    trained.set_xticks([0, 1], signals)
+    trained.set(ylabel="test accuracy", ylim=(0, 1.02), xlim=(-0.5, 1.5))
+    settings_note(trained, f"sigmoid, digits, tuned, n = {found[0].n}; left of the inputs' differences", _THIRD)
+    trained.legend(loc="upper right")
     for series, (name, label) in enumerate(_OPTIMIZERS.items()):
         _curve(left, evidence, f"loss-{name}", series=series, label=label, x=evidence.arrays["exponents"], most=25, ls="-")
         layers = np.arange(1, evidence.arrays[f"update-{name}-mean"].size + 1)
@@ -236,11 +286,11 @@ def adaptive(evidence: Evidence):
     onset = evidence["onset-adam"].prediction
     left.axvline(onset, color="#888888", lw=0.6, ls=":")
     left.set(xlabel=r"log$_{10}$ scale of the gradient", ylabel=r"log$_{10}$ training loss", ylim=(None, 2.1))
-    settings_note(left, f"tuned at scale 1, n = {evidence['decades-sgd'].n}; dotted: root mean square of the gradient = ε")
+    settings_note(left, f"tuned at scale 1, n = {evidence['decades-sgd'].n}; dotted: RMS of the gradient = ε", _THIRD)
     left.legend(loc="center right")
     right.set(xlabel="sigmoid layer", ylabel=r"log$_{10}$ update over the last layer's")
     right.set_xticks(layers)
-    settings_note(right, f"n = {evidence['update-ratio-sgd'].n} networks, the first step")
+    settings_note(right, f"n = {evidence['update-ratio-sgd'].n} networks, the first step", _THIRD)
     right.legend(loc="lower right")
     return figure
 

@@ -18,6 +18,8 @@ from experiments.study.profiles import NATS_PER_LAYER
 from jaxnotes import jacobians
 
 VARIANCES = {"0.5": 0.5, "Xavier": 1.0, "He": 2.0, "8": 8.0}  # σ_w² of layers with as many inputs as outputs
+# σ_w² at which χ = 1 without biases, as `meanfield.critical_weight_variance` says; He's for ReLU, Xavier's for tanh.
+CRITICAL = {"sigmoid": 103.0075538554195, "leaky_relu": 2 / (1 + 0.01**2), "elu": 1.0}
 THEORY = "mean field, from layer to layer (Schoenholz et al. 2017; Yang et al. 2019 with batch normalisation)"
 
 
@@ -80,6 +82,13 @@ class Gains(NamedTuple):
         prediction = self._predicted_slope(chosen)
         return interval(name, self._slopes(chosen), unit=NATS_PER_LAYER, prediction=prediction, source=source)
 
+    def gain(self, name: str, chosen: Choice) -> Measurement:
+        """Returns the gain of the squared gradient per layer behind the first, whose input is not yet of the later size."""
+        logs, gain = self.logs[self.deepest][chosen], self.predicted[chosen]
+        passed = self.deepest - 1
+        found, predicted = (np.exp(2 * rise / passed) for rise in (logs[:, 1] - logs[:, -1], gain[-1] - gain[1]))
+        return interval(name, found, unit="per layer", prediction=predicted, source=f"squared gradient; {THEORY}")
+
     def relief(self, name: str, before: Choice, after: Choice) -> Measurement:
         """Returns by how much the slope's magnitude falls, beside its prediction."""
         fall = np.abs(self._slopes(before)) - np.abs(self._slopes(after))
@@ -124,9 +133,10 @@ class Gains(NamedTuple):
 def measured_gains(settings: Remedies, key: Array) -> Gains:
     """Returns the grid at the depths of the settings."""
     deepest, logs = max(settings.depths), {}
-    choices = [*grid(), scaled_branch(deepest)]
+    critical = [choice(name, variance) for name, variance in CRITICAL.items()]
+    choices = list(dict.fromkeys([*grid(), scaled_branch(deepest), *critical]))
     for depth, key_depth in zip(settings.depths, jax.random.split(key, len(settings.depths)), strict=True):
         keys = jax.random.split(key_depth, settings.seeds)
         found = log_gradients(stacked(choices), keys, width=settings.width, depth=depth, batch=settings.batch)
         logs[depth] = dict(zip(choices, np.asarray(found), strict=True))
-    return Gains(logs, {chosen: network.predicted_gain(chosen, deepest) for chosen in choices})
+    return Gains(logs, {chosen: network.predicted_gain(chosen, deepest, settings.batch) for chosen in choices})

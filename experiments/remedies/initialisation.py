@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from scipy import special, stats
 
 from experiments.remedies.gains import VARIANCES
 from experiments.remedies.settings import Remedies
@@ -39,11 +40,11 @@ def log_relu_gradients(keys: Array, **draw) -> Array:
 
 @partial(jax.jit, static_argnames=("width", "depth", "batch"))
 def log_relu_units(keys: Array, **draw) -> Array:
-    """Returns [seeds, depth] natural logs of the root mean square of each layer's units; `draw` as of `relu_draw`."""
+    """Returns [seeds, depth] logs of each layer's root mean square, their mean over examples; `draw` as of `relu_draw`."""
 
     def step(h: Array, params: dict[str, Array]) -> tuple[Array, Array]:
         h = relu_layer(params, h)
-        return h, 0.5 * jnp.log(jnp.mean(relu(h) ** 2))
+        return h, 0.5 * jnp.mean(jnp.log(jnp.mean(relu(h) ** 2, axis=-1)))
 
     def of_seed(key: Array) -> Array:
         params, x = relu_draw(key, **draw)
@@ -55,15 +56,15 @@ def log_relu_units(keys: Array, **draw) -> Array:
 def he(settings: Remedies, key: Array) -> tuple[list[Measurement], dict[str, np.ndarray]]:
     """Returns slopes of ReLU networks in He and Xavier initialisation, forwards and backwards, and the figure's curves."""
     keys, depth = jax.random.split(key, settings.he_seeds), settings.he_depth
-    size = {"width": settings.he_width, "depth": depth, "batch": 4}
-    source = f"½ ln(σ_w²/2), He et al. (2015); {depth} layers of {settings.he_width} units"
+    size = {"width": settings.he_width, "depth": depth, "batch": 1}
+    source = f"exact at this width, about ½ ln(σ_w²/2) − 5/(4 width); {depth} layers of {settings.he_width} units"
     measurements, arrays = [], {}
     for name, label in (("he", "He"), ("xavier", "Xavier")):
         variance = VARIANCES[label]
         units = np.asarray(log_relu_units(keys, weight_variance=variance, **size))
         gradients = np.asarray(log_relu_gradients(keys, weight_variance=variance, **size))
         slopes = {"forward": (units[:, -1] - units[:, 0]) / (depth - 1), "gradient": profiles.slope(gradients)}
-        prediction = 0.5 * np.log(variance / 2)
+        prediction = 0.5 * np.log(variance / 2) + log_norm_step(settings.he_width)[0]
         measurements += [
             interval(f"{way}-slope-{name}", found, unit=NATS_PER_LAYER, prediction=prediction, source=source)
             for way, found in slopes.items()
@@ -72,17 +73,32 @@ def he(settings: Remedies, key: Array) -> tuple[list[Measurement], dict[str, np.
     return measurements, arrays
 
 
+def log_norm_step(width: int) -> tuple[float, float]:
+    """Returns mean and variance of what one ReLU layer in He initialisation adds to the log of a norm, either way.
+
+    Of `width` units K ~ Binomial(width, 1/2) are active; given K the squared norm is multiplied by 2/width times a χ² of K
+    degrees of freedom: forwards, and backwards (Hanin and Nica 2020), where u ↦ WᵀDu keeps K of the entries of u.
+    """
+    active = np.arange(1, width + 1)
+    weight = stats.binom.pmf(active, width, 0.5)
+    weight /= weight.sum()
+    logs = special.digamma(active / 2) + np.log(4 / width)
+    mean = weight @ logs
+    return mean / 2, (weight @ (special.polygamma(1, active / 2) + (logs - mean) ** 2)) / 4
+
+
 def spread(settings: Remedies, name: str, width: int, key: Array) -> tuple[Measurement, dict[str, np.ndarray]]:
     """Returns the variance of the log-norm over networks, in groups of networks, and the figure's curve.
 
-    The prediction is 5/4 · depth / width (Hanin and Nica 2020).
+    The prediction is exact at this width; 5/4 · depth / width where both are large (Hanin and Nica 2020).
     """
     keys, depth = jax.random.split(key, settings.spread_groups * settings.spread_networks), settings.spread_depth
     logs = np.asarray(log_relu_gradients(keys, weight_variance=VARIANCES["He"], width=width, depth=depth, batch=1))
     groups = (logs[:, ::-1] - logs[:, -1:]).reshape(settings.spread_groups, settings.spread_networks, -1)
     variances = groups.var(axis=1, ddof=1)
-    predicted = meanfield.log_norm_variance(relu, VARIANCES["He"], 0.0, depth, width) / 4
-    source = f"variance of ln ‖gradient‖ over networks, 5/4 · depth/width; {depth} layers of {width} units"
+    predicted = depth * log_norm_step(width)[1]
+    size = f"{depth} layers of {width} units"
+    source = f"variance of ln ‖gradient‖ over networks, exact at this width, about 5/4 · depth/width; {size}"
     measured = interval(f"spread-{name}", variances[:, -1], unit="nats²", prediction=predicted, source=source)
     arrays = curve(f"spread-{name}", variances, predicted * np.arange(depth + 1) / depth)
     return measured, arrays | {f"width-{name}": np.asarray(width)}

@@ -1,40 +1,57 @@
 """What each remedy does to the gradient at initialisation, and to trained networks."""
 
+from functools import partial
+
 import jax
 import numpy as np
 from jax import Array
 
-from experiments.remedies import initialisation, network, training
+from experiments.remedies import initialisation, network, reach, training
 from experiments.remedies.adaptive import adaptive
 from experiments.remedies.clipping import clip
 from experiments.remedies.explorer import explorer
-from experiments.remedies.gains import VARIANCES, Gains, measured_gains, scaled_branch
+from experiments.remedies.gains import CRITICAL, VARIANCES, Gains, measured_gains, scaled_branch
 from experiments.remedies.network import choice
 from experiments.remedies.sequences import layer_norm_in_sequences
 from experiments.remedies.settings import Remedies
-from experiments.study import profiles
-from experiments.study.measurement import Evidence, Measurement, interval
+from experiments.study import profiles, tuning
+from experiments.study.convergence import fit
+from experiments.study.measurement import Evidence, Fit, Measurement, interval
 from experiments.study.topic import Topic
 from experiments.study.tuning import Tuned
 
-Deep = dict[str, Tuned]  # the trained deep networks by name
+Deep = dict[str, Tuned]  # the trained networks of one depth by name
+DEPTHS = {"shallow": "shallow_depth", "middle": "middle_depth", "deep": "train_depth"}  # and their settings
+SATURATING = ("tanh", "sigmoid")
 
 
 def gains_and_training(settings: Remedies, key: Array) -> dict[str, Evidence]:
-    """Measures every claim that reads the grid of gains and the trained deep networks."""
+    """Measures every claim that reads the grid of gains and the trained networks."""
     key_grid, key_training, key_he, key_phase, key_sequences, key_explorer = jax.random.split(key, 6)
     gains = measured_gains(settings, key_grid)
-    size = {"width": settings.train_width, "depth": settings.train_depth}
-    deep = training.train_all(settings, training.arms(settings.train_depth), key_training, **size)
+    trained = _trained(settings, key_training)
+    deep = trained["deep"]
     return {
         "remedies.he": _he(settings, deep, key_he),
-        "remedies.xavier": _xavier(settings, gains, deep, key_phase),
-        "remedies.nonsaturating": _nonsaturating(settings, gains, deep),
+        "remedies.xavier": _xavier(settings, gains, trained, key_phase),
+        "remedies.nonsaturating": _nonsaturating(settings, gains, trained),
         "remedies.batch-norm": _batch_norm(gains, deep),
         "remedies.layer-norm": _layer_norm(settings, gains, deep, key_sequences),
         "remedies.shallower": _shallower(settings, gains, deep, key_training),
         "remedies.residual": _residual(settings, gains, deep, key_explorer),
     }
+
+
+def _trained(settings: Remedies, key: Array) -> dict[str, Deep]:
+    """Returns the trained networks of every depth; all arms at the greatest, else those whose initialisation is compared."""
+    found = {}
+    for name, field in DEPTHS.items():
+        depth = getattr(settings, field)
+        choices = training.arms(depth)
+        if name != "deep":
+            choices = {arm: choices[arm] for arm in ("relu", *training.initialised("tanh"), *training.initialised("sigmoid"))}
+        found[name] = training.train_all(settings, choices, key, width=settings.train_width, depth=depth)
+    return found
 
 
 def _he(settings: Remedies, deep: Deep, key: Array) -> Evidence:
@@ -45,37 +62,61 @@ def _he(settings: Remedies, deep: Deep, key: Array) -> Evidence:
         measurements.append(measured)
         arrays |= curve
     what = f"He minus Xavier, ReLU, {settings.train_depth} layers"
-    measurements += [
-        training.gain("accuracy-gain", deep["relu"], deep["relu-xavier"], what),
-        training.accuracy("accuracy-he", deep["relu"]),
-        training.accuracy("accuracy-xavier", deep["relu-xavier"]),
-    ]
-    return Evidence(tuple(measurements), arrays, training.searches(deep, "relu", "relu-xavier"))
+    arms = {"he": deep["relu"], "xavier": deep["relu-xavier"]}
+    measurements.append(training.gain("accuracy-gain", *arms.values(), what))
+    measurements += [training.accuracy(f"accuracy-{name}", arm) for name, arm in arms.items()]
+    return Evidence(tuple(measurements), arrays, training.searches(arms, *arms), training.fits(arms))
 
 
-def _xavier(settings: Remedies, gains: Gains, deep: Deep, key: Array) -> Evidence:
+def _xavier(settings: Remedies, gains: Gains, trained: dict[str, Deep], key: Array) -> Evidence:
     measurements, arrays = [], initialisation.phase_diagram(settings, key)
-    for name in ("tanh", "sigmoid"):
+    for name in SATURATING:
         chosen = choice(name, VARIANCES["Xavier"])
-        measurements += [
-            gains.change(f"log10-change-{name}", chosen),
-            gains.slope(f"slope-{name}", chosen),
-            training.accuracy(f"accuracy-{name}", deep[name]),
-        ]
+        measurements += [gains.change(f"log10-change-{name}", chosen), gains.slope(f"slope-{name}", chosen)]
+        measurements += [_lead(trained[depth], name, depth) for depth in DEPTHS]
         arrays |= gains.curve(name, chosen)
-    return Evidence(tuple(measurements), arrays, training.searches(deep, "tanh", "sigmoid"))
+    deep = trained["deep"]
+    for other in ("quarter", "four"):
+        what = f"tanh, Xavier minus {other}, {settings.train_depth} layers"
+        measurements.append(training.gain(f"accuracy-gain-tanh-{other}", deep["tanh"], deep[f"tanh-{other}"], what))
+    arms = {
+        f"{arm}-{depth}": trained[depth][arm] for depth in DEPTHS for name in SATURATING for arm in training.initialised(name)
+    }
+    measurements += [training.accuracy(f"accuracy-{name}", arm) for name, arm in arms.items()]
+    controls = [name for name in arms if not name.startswith("tanh-") or "quarter" in name or "four" in name]
+    arrays["layers"] = np.asarray([getattr(settings, field) for field in DEPTHS.values()])
+    return Evidence(tuple(measurements), arrays, training.searches(arms, *arms), training.fits(arms, controls))
 
 
-def _nonsaturating(settings: Remedies, gains: Gains, deep: Deep) -> Evidence:
-    measurements = []
-    for name in ("relu", "leaky-relu", "elu"):
-        for other in ("sigmoid", "tanh"):
-            what = f"{name} in He minus {other} in Xavier initialisation, {settings.train_depth} layers"
+def _lead(trained: Deep, activation: str, depth: str) -> Measurement:
+    """Returns Xavier's accuracy minus that of the best of the other initialisations."""
+    others = [name for name in training.initialised(activation) if name != activation]
+    best = max(others, key=lambda name: trained[name].runs.test.mean())
+    what = f"{activation}, Xavier minus the best of {', '.join(others)} ({best})"
+    return training.gain(f"lead-{activation}-{depth}", trained[activation], trained[best], what)
+
+
+def _nonsaturating(settings: Remedies, gains: Gains, trained: dict[str, Deep]) -> Evidence:
+    deep, relu = trained["deep"], choice("relu", VARIANCES["He"])
+    critical = {name.replace("_", "-"): choice(name, variance) for name, variance in CRITICAL.items()}
+    arms = {"relu": relu, "tanh": choice("tanh", VARIANCES["Xavier"]), "sigmoid": choice("sigmoid", VARIANCES["Xavier"])}
+    arms |= {name: critical[name] for name in ("leaky-relu", "elu")} | {"sigmoid-critical": critical["sigmoid"]}
+    measurements = [gains.slope(f"slope-{name}", chosen) for name, chosen in arms.items()]
+    measurements += [gains.relief(f"relief-{name}", arms[name], relu) for name in SATURATING]
+    for other in SATURATING:
+        for name in ("relu", "leaky-relu", "elu"):
+            what = f"{name} at its critical variance minus {other} in Xavier initialisation, {settings.train_depth} layers"
             measurements.append(training.gain(f"accuracy-gain-{name}-{other}", deep[name], deep[other], what))
-    names = ("relu", "leaky-relu", "elu", "tanh", "sigmoid")
-    measurements += [training.accuracy(f"accuracy-{name}", deep[name]) for name in names]
+        for depth in ("shallow", "middle"):
+            what = f"ReLU in He minus {other} in Xavier initialisation, {getattr(settings, DEPTHS[depth])} layers"
+            at = trained[depth]
+            measurements.append(training.gain(f"accuracy-gain-relu-{other}-{depth}", at["relu"], at[other], what))
+    measurements += [training.accuracy(f"accuracy-{name}", deep[name]) for name in arms]
     arrays = gains.table() | {"train-depth": np.asarray(settings.train_depth)}
-    return Evidence(tuple(measurements), arrays, training.searches(deep, *names))
+    shown = {name: deep[name] for name in arms} | {f"relu-{depth}": trained[depth]["relu"] for depth in ("shallow", "middle")}
+    return Evidence(
+        tuple(measurements), arrays, training.searches(shown, *shown), training.fits(shown, ("sigmoid", "sigmoid-critical"))
+    )
 
 
 def _batch_norm(gains: Gains, deep: Deep) -> Evidence:
@@ -88,18 +129,28 @@ def _batch_norm(gains: Gains, deep: Deep) -> Evidence:
     }
     plain, normalised = (choice("relu", VARIANCES["8"], norm=norm) for norm in ("none", "batch"))
     measurements, arrays = _slopes(gains, arms)
-    what = "with minus without batch normalisation"
     measurements += [
         gains.relief("relief-sigmoid", arms["sigmoid-plain"], arms["sigmoid"]),
         gains.relief("relief-relu-large", plain, normalised),
-        training.gain("accuracy-gain-sigmoid", deep["sigmoid-batch"], deep["sigmoid"], what),
+        gains.gain("gain-relu", arms["relu"]),
     ]
-    return Evidence(tuple(measurements), arrays, training.searches(deep, "sigmoid-batch", "sigmoid"))
+    pairs = {"sigmoid": ("sigmoid-batch", "sigmoid"), "large": ("large-residual-batch", "large-residual")}
+    for name, (with_norm, without) in pairs.items():
+        what = f"{with_norm} minus {without}"
+        measurements += [
+            training.gain(f"accuracy-gain-{name}", deep[with_norm], deep[without], what),
+            training.accuracy(f"accuracy-{name}-with", deep[with_norm]),
+            training.accuracy(f"accuracy-{name}-without", deep[without]),
+        ]
+    used = {arm: deep[arm] for pair in pairs.values() for arm in pair}
+    fits = training.fits(used, [without for _, without in pairs.values()])
+    return Evidence(tuple(measurements), arrays, training.searches(used, *used), fits)
 
 
 def _layer_norm(settings: Remedies, gains: Gains, deep: Deep, key: Array) -> Evidence:
     measurements, arrays = [], {}
     pairs = {"relu-small": ("relu", "0.5"), "relu-large": ("relu", "8"), "sigmoid": ("sigmoid", "Xavier")}
+    pairs |= {"tanh": ("tanh", "Xavier"), "tanh-large": ("tanh", "8")}
     for name, (activation, label) in pairs.items():
         plain, normalised = (choice(activation, VARIANCES[label], norm=norm) for norm in ("none", "layer"))
         measurements += [gains.slope(f"slope-{name}", normalised), gains.relief(f"relief-{name}", plain, normalised)]
@@ -124,16 +175,35 @@ def _shallower(settings: Remedies, gains: Gains, deep: Deep, key: Array) -> Evid
         f"{depth} layers of {width} units ({network.parameters(*sizes, width, depth)} parameters) minus {deep_size[1]} of "
         f"{deep_size[0]} ({network.parameters(*sizes, *deep_size)})"
     )
-    measurements, searches = [_relief_of_depth(settings, gains)], {}
+    arms = {}
     for name, arm in names.items():
-        measurements += [
-            training.gain(f"accuracy-gain-{name}", shallow[arm], deep[arm], what),
-            training.accuracy(f"accuracy-{name}-shallow", shallow[arm]),
-            training.accuracy(f"accuracy-{name}-deep", deep[arm]),
-        ]
-        searches |= {f"{name}-shallow": shallow[arm].search, f"{name}-deep": deep[arm].search}
-    arrays = {"names": np.asarray(list(names)), "layers": np.asarray([depth, settings.train_depth])}
-    return Evidence(tuple(measurements), arrays, searches)
+        arms |= {f"{name}-shallow": shallow[arm], f"{name}-deep": deep[arm]}
+    needed, fits_needed, what_needed = _needed(settings, key)
+    arms |= needed
+    measurements = [_relief_of_depth(settings, gains)]
+    for name in (*names, "needed"):
+        compared = what if name != "needed" else what_needed
+        measurements.append(training.gain(f"accuracy-gain-{name}", arms[f"{name}-shallow"], arms[f"{name}-deep"], compared))
+    best = {f"needed-{size}": reach.best_accuracy(layers) for size, layers in (("shallow", depth), ("deep", reach.REACH))}
+    measurements += [training.accuracy(f"accuracy-{name}", arm, prediction=best.get(name)) for name, arm in arms.items()]
+    arrays = {"names": np.asarray([*names, "needed"]), "layers": np.asarray([depth, settings.train_depth])}
+    arrays["reach"] = np.asarray(reach.REACH)
+    fits = training.fits({name: arm for name, arm in arms.items() if name not in needed}, ("sigmoid-deep",)) | fits_needed
+    return Evidence(tuple(measurements), arrays, training.searches(arms, *arms), fits)
+
+
+def _needed(settings: Remedies, key: Array) -> tuple[Deep, dict[str, Fit], str]:
+    """Returns the networks of few and of enough layers on the task that needs them, how far they came, and their sizes."""
+    depth, channels = reach.REACH, settings.reach_channels
+    width = reach.equal_parameters(channels, depth, settings.shallow_depth)
+    sizes = {"needed-shallow": (settings.shallow_depth, width), "needed-deep": (depth, channels)}
+    loss = lambda outcome: tuning.loss_score(outcome.losses)  # of circles that are fresh at every step: a validation loss
+    arms = {}
+    for name, (layers, channels) in sizes.items():
+        run = partial(reach.run, channels=channels, depth=layers, steps=settings.reach_steps)
+        arms[name] = tuning.tuned(run, loss, settings, key)
+    what = " minus ".join(f"{layers} layers of {c} ({reach.parameters(c, layers)} parameters)" for layers, c in sizes.values())
+    return arms, {name: fit(arm.runs.losses) for name, arm in arms.items()}, what
 
 
 def _relief_of_depth(settings: Remedies, gains: Gains) -> Measurement:
@@ -159,8 +229,9 @@ def _residual(settings: Remedies, gains: Gains, deep: Deep, key: Array) -> Evide
         gains.relief("relief-scaled", arms["large-plain"], arms["scaled"]),
         training.gain("accuracy-gain-sigmoid", deep["sigmoid-residual"], deep["sigmoid"], "with minus without shortcuts"),
     ]
-    searches = training.searches(deep, "sigmoid-residual", "sigmoid")
-    return Evidence(tuple(measurements), arrays | explorer(settings, key), searches)
+    used = {name: deep[name] for name in ("sigmoid-residual", "sigmoid")}
+    searches, fits = training.searches(used, *used), training.fits(used, ("sigmoid",))
+    return Evidence(tuple(measurements), arrays | explorer(settings, key), searches, fits)
 
 
 def _slopes(gains: Gains, arms: dict[str, network.Choice]) -> tuple[list[Measurement], dict[str, np.ndarray]]:

@@ -116,12 +116,12 @@ def equal_parameters(n_in: int, n_out: int, width: int, depth: int, other_depth:
     return int(widths[np.abs(parameters(n_in, n_out, widths, other_depth) - total).argmin()])
 
 
-def predicted_gain(chosen: Choice, depth: int) -> np.ndarray:
+def predicted_gain(chosen: Choice, depth: int, batch: int | None = None) -> np.ndarray:
     """Returns [depth + 1] the natural log of the gradient's gain across the first l layers, from inputs of variance 1.
 
-    For infinite width and batch. A normalised unit has variance 1, so that the square of a layer's gain is σ_w² E φ'(z)² over
-    the variance v of its input: layer normalisation divides by E h², batch normalisation by the variance over the batch, to
-    which the units add σ_w² E φ² or σ_w² Var φ (Yang et al. 2019).
+    For infinite width, and for a batch of this many examples, a large one where None. A normalised unit has variance 1, so that
+    the square of a layer's gain is σ_w² E φ'(z)² over the variance v of its input: layer normalisation divides by E h², batch
+    normalisation by the variance over the batch, to which the units add σ_w² E φ² or σ_w² Var φ (Yang et al. 2019).
     """
     name, norm = ACTIVATIONS[chosen.activation], NORMS[chosen.norm]
     weights, scale, shortcut = float(chosen.weight_variance), float(chosen.branch_scale), float(chosen.shortcut)
@@ -130,7 +130,7 @@ def predicted_gain(chosen: Choice, depth: int) -> np.ndarray:
         # A positively homogeneous activation, and any that is nearly so at this size, has the same moments relative to v.
         if moments is None or (norm == "none" and name not in HOMOGENEOUS and variance < HUGE):
             seen = variance if norm == "none" else 1.0
-            moments = _moments(name, norm, seen)
+            moments = _moments(name, norm, seen, batch)
         slope, passed = moments
         divided = 1.0 if norm == "none" else variance
         logs.append(0.5 * np.log(shortcut + scale**2 * weights * slope / divided))
@@ -139,10 +139,10 @@ def predicted_gain(chosen: Choice, depth: int) -> np.ndarray:
 
 
 @cache
-def _moments(name: str, norm: str, variance: float) -> tuple[float, float]:
+def _moments(name: str, norm: str, variance: float, batch: int | None) -> tuple[float, float]:
     """Returns E φ'² at units of this variance, and what φ passes on of it: E φ², or Var φ after batch normalisation."""
     activation = by_name(name)
     slope = meanfield.chi(activation, 1.0, 0.0, q=variance)
     if norm == "batch":
-        return slope, slope / meanfield.batch_norm_gain(activation)
+        return slope, slope / meanfield.batch_norm_gain(activation, batch)
     return slope, meanfield.variance_map(activation, variance, 1.0, 0.0) / variance

@@ -10,11 +10,11 @@ from jax import Array
 
 from experiments.remedies.settings import Remedies
 from experiments.study import profiles
-from experiments.study.measurement import Measurement, interval
+from experiments.study.measurement import Measurement, exact, interval
 from jaxnotes.layers.activations import tanh
 from jaxnotes.layers.attention import transformer_block, transformer_block_init
 from jaxnotes.layers.normalization import layer_norm
-from jaxnotes.meanfield import chi, fixed_point
+from jaxnotes.meanfield import chi, variance_map
 
 RNN_VARIANCES = {"small": 0.25, "large": 9.0}  # σ_w² of the recurrent weights
 RNN_INPUT = 0.1  # variance of what enters at each step
@@ -44,6 +44,39 @@ def rnn_logs(settings: Remedies, key: Array) -> np.ndarray:
         return jax.lax.map(lambda variance: _without_and_with(step, partial(draw, variance), keys), variances)
 
     return np.asarray(of_variances(jnp.asarray(list(RNN_VARIANCES.values())), jax.random.split(key, settings.seeds)))
+
+
+def mean_field_slope(weight_variance: float, time: int) -> float:
+    """Returns the growth per step of the gradient at the zero state, in nats, for independent weights at every step.
+
+    The variance is followed from the state 0: its first steps, at which tanh is steeper, are not at the fixed point.
+    """
+    q, log_gain = RNN_INPUT, 0.0
+    for _ in range(time):
+        log_gain += 0.5 * np.log(chi(tanh, weight_variance, 0.0, q=q))
+        q = variance_map(tanh, q, weight_variance, RNN_INPUT)
+    return log_gain / time
+
+
+def tied_slope(weight_variance: float, batch: int, width: int, time: int, networks: int = 60) -> float:
+    """Returns the same of a network of finite width with one matrix for all steps.
+
+    No closed form is known to us: Monte Carlo over networks, in float64 and by NumPy, each with a batch of sequences and of
+    random directions, of which the root mean square counts. Its seed is fixed, so that it is a number as a theory's is.
+    """
+    generator, logs = np.random.default_rng(0), []
+    for _ in range(networks):
+        weight = generator.normal(size=(width, width)) * (weight_variance / width) ** 0.5
+        h, slopes = np.zeros((batch, width)), []
+        for x in generator.normal(size=(time, batch, width)) * RNN_INPUT**0.5:
+            h = np.tanh(h @ weight + x)
+            slopes.append(1 - h**2)
+        gradient = generator.normal(size=(batch, width))
+        gradient /= np.linalg.norm(gradient, axis=1, keepdims=True)
+        for slope in reversed(slopes):
+            gradient = (slope * gradient) @ weight.T
+        logs.append(0.5 * np.log((gradient**2).sum(1).mean()))
+    return float(np.mean(logs)) / time
 
 
 def transformer_logs(settings: Remedies, key: Array) -> np.ndarray:
@@ -76,13 +109,15 @@ def layer_norm_in_sequences(settings: Remedies, key: Array) -> tuple[list[Measur
     measurements, arrays = [], {}
     for (name, variance), (plain, normalised) in zip(RNN_VARIANCES.items(), rnn_logs(settings, key_rnn), strict=True):
         arrays |= _curves(f"rnn-{name}", plain, normalised)
-        prediction = 0.5 * np.log(chi(tanh, variance, RNN_INPUT, q=fixed_point(tanh, variance, RNN_INPUT)))
-        plain_source = "tanh RNN without normalisation; mean field with independent weights at every step"
+        prediction = tied_slope(variance, settings.batch, settings.width, settings.rnn_time)
+        plain_source = "tanh RNN without normalisation; an independent Monte Carlo of this width with tied weights"
+        theory = mean_field_slope(variance, settings.rnn_time)
         source = "tanh RNN with layer normalisation of its pre-activations"
         unit = "nats per step"
         measurements += [
             _relief(f"relief-rnn-{name}", plain, normalised, unit, f"tanh RNN, σ_w² = {variance:g}"),
             interval(f"slope-rnn-{name}", profiles.slope(plain), unit=unit, prediction=prediction, source=plain_source),
+            exact(f"mean-field-rnn-{name}", theory, unit=unit, source="independent weights at every step, infinite width"),
             interval(f"slope-rnn-{name}-layer", profiles.slope(normalised), unit=unit, source=source),
         ]
     plain, normalised = transformer_logs(settings, key_transformer)

@@ -1,22 +1,33 @@
 """Deep networks of every kind trained on MNIST at equal budget, each at its own best learning rate."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import optax
 from jax import Array
 
 from experiments.remedies import network
+from experiments.remedies.gains import CRITICAL, VARIANCES
 from experiments.remedies.network import Choice, choice
 from experiments.remedies.settings import Remedies
 from experiments.study import digits, tuning
-from experiments.study.measurement import Measurement, Search, interval
+from experiments.study.convergence import fit
+from experiments.study.measurement import Fit, Measurement, Search, fraction, interval
 from experiments.study.seeds import paired
 from experiments.study.tuning import Tuned
 from jaxnotes import datasets, training
 
 PIXELS, CLASSES = 14 * 14, 10
+EPSILON = 1e-8  # as the papers and Optax have it
+OPTIMIZERS = {
+    "sgd": optax.sgd,
+    "rmsprop": partial(optax.rmsprop, decay=0.9, eps=EPSILON, eps_in_sqrt=False, bias_correction=True),
+    "adam": partial(optax.adam, eps=EPSILON),
+}
+FACTORS = {"": 1.0, "-quarter": 0.25, "-he": 2**0.5, "-four": 4.0}  # standard deviation of the weights over Xavier's
 SHARE = "fraction of the test set"
 
 
@@ -26,72 +37,99 @@ class Outcome(NamedTuple):
     Attributes:
       losses: [steps] at each step, nats.
       validation: accuracy on the validation set; -inf where a loss was not finite.
+      train: accuracy on the training set.
       test: accuracy on the test set. Batch normalisation takes the statistics of the set that is classified.
     """
 
     losses: Array
     validation: Array
+    train: Array
     test: Array
 
 
 def arms(depth: int) -> dict[str, Choice]:
-    """Returns the deep networks that the claims compare, by name."""
+    """Returns the networks that the claims compare, by name; those of FACTORS are called as in `initialised`."""
     return {
-        "relu": choice("relu", 2.0),
-        "relu-xavier": choice("relu", 1.0),
-        "relu-large": choice("relu", 8.0),
-        "relu-large-layer": choice("relu", 8.0, norm="layer"),
-        "relu-residual": choice("relu", 2.0, shortcut=True, branch_scale=depth**-0.5),
-        "leaky-relu": choice("leaky_relu", 2.0),
-        "elu": choice("elu", 2.0),
-        "tanh": choice("tanh", 1.0),
-        "sigmoid": choice("sigmoid", 1.0),
-        "sigmoid-batch": choice("sigmoid", 1.0, norm="batch"),
-        "sigmoid-layer": choice("sigmoid", 1.0, norm="layer"),
-        "sigmoid-residual": choice("sigmoid", 1.0, shortcut=True),
+        **initialised("tanh"),
+        **initialised("sigmoid"),
+        "sigmoid-critical": choice("sigmoid", CRITICAL["sigmoid"]),
+        "relu": choice("relu", VARIANCES["He"]),
+        "relu-xavier": choice("relu", VARIANCES["Xavier"]),
+        "relu-large": choice("relu", VARIANCES["8"]),
+        "relu-large-layer": choice("relu", VARIANCES["8"], norm="layer"),
+        "relu-residual": choice("relu", VARIANCES["He"], shortcut=True, branch_scale=depth**-0.5),
+        "large-residual": choice("relu", VARIANCES["8"], shortcut=True),
+        "large-residual-batch": choice("relu", VARIANCES["8"], norm="batch", shortcut=True),
+        "leaky-relu": choice("leaky_relu", CRITICAL["leaky_relu"]),
+        "elu": choice("elu", CRITICAL["elu"]),
+        "sigmoid-batch": choice("sigmoid", VARIANCES["Xavier"], norm="batch"),
+        "sigmoid-layer": choice("sigmoid", VARIANCES["Xavier"], norm="layer"),
+        "sigmoid-residual": choice("sigmoid", VARIANCES["Xavier"], shortcut=True),
     }
 
 
-@partial(jax.jit, static_argnames=("width", "depth", "steps", "batch"))
+def initialised(activation: str) -> dict[str, Choice]:
+    """Returns an activation in Xavier initialisation, by its own name, and in the others of FACTORS."""
+    return {activation + suffix: choice(activation, factor**2) for suffix, factor in FACTORS.items()}
+
+
+@partial(jax.jit, static_argnames=("width", "depth", "steps", "batch", "by"))
 def run(
-    chosen: Choice, data: digits.Digits, rate: Array, key: Array, *, width: int, depth: int, steps: int, batch: int
+    chosen: Choice,
+    data: digits.Digits,
+    rate: Array,
+    key: Array,
+    *,
+    width: int,
+    depth: int,
+    steps: int,
+    batch: int,
+    by: str = "adam",
 ) -> Outcome:
     """Returns the outcome of one whole training; draws depend on the key and not on the choice."""
     key_params, key_batches = jax.random.split(key)
     params = network.classifier_init(key_params, chosen, n_in=PIXELS, width=width, depth=depth, n_out=CLASSES)
     indices = datasets.minibatch_indices(key_batches, len(data.train[1]), batch, steps)
-    optimizer, apply = tuning.adam(rate, steps), partial(network.classifier, chosen)
+    optimizer, apply = OPTIMIZERS[by](optax.cosine_decay_schedule(rate, steps)), partial(network.classifier, chosen)
 
     def loss(params: dict, examples: tuple[Array, Array]) -> Array:
         images, labels = examples
         return training.cross_entropy(apply(params, images), labels)
 
     state, losses = training.train_on(loss, optimizer)(training.init_state(params, optimizer), data.train, indices)
-    validation, test = (training.accuracy(apply(state.params, x), y) for x, y in (data.validation, data.test))
-    return Outcome(losses, jnp.where(jnp.isfinite(losses).all(), validation, -jnp.inf), test)
+    sets = (data.validation, data.train, data.test)
+    validation, train, test = (training.accuracy(apply(state.params, x), y) for x, y in sets)
+    return Outcome(losses, jnp.where(jnp.isfinite(losses).all(), validation, -jnp.inf), train, test)
 
 
-def train_all(settings: Remedies, choices: dict[str, Choice], key: Array, *, width: int, depth: int) -> dict[str, Tuned]:
+def train_all(
+    settings: Remedies,
+    choices: dict[str, Choice],
+    key: Array,
+    *,
+    width: int,
+    depth: int,
+    by: str = "adam",
+    rates: Sequence[float] | None = None,
+) -> dict[str, Tuned]:
     """Returns the tuned runs of every arm, whose seeds are paired over arms and over calls with the same key."""
     data = digits.load()
-    size = {"width": width, "depth": depth, "steps": settings.train_steps, "batch": settings.train_batch}
-
-    def tuned(chosen: Choice) -> Tuned:
-        return tuning.tuned(
-            lambda rate, key: run(chosen, data, jnp.float32(rate), key, **size),
-            lambda outcome: outcome.validation,
-            settings.learning_rates,
-            key,
-            tuning_seeds=settings.tuning_seeds,
-            seeds=settings.train_seeds,
-        )
-
-    return {name: tuned(chosen) for name, chosen in choices.items()}
+    size = {"width": width, "depth": depth, "steps": settings.train_steps, "batch": settings.train_batch, "by": by}
+    validation = lambda outcome: outcome.validation
+    return {
+        name: tuning.tuned(partial(_run, chosen, data, size), validation, settings, key, rates=rates)
+        for name, chosen in choices.items()
+    }
 
 
-def accuracy(name: str, arm: Tuned) -> Measurement:
+def _run(chosen: Choice, data: digits.Digits, size: dict, rate: Array, key: Array) -> Outcome:
+    return run(chosen, data, rate, key, **size)
+
+
+def accuracy(name: str, arm: Tuned, by: str = "Adam", prediction: float | None = None) -> Measurement:
     """Returns the test accuracy of an arm."""
-    return interval(name, arm.runs.test, unit=SHARE, source=f"Adam, {tuning.described(arm.search)}")
+    source = f"{by}, {tuning.described(arm.search)}"
+    return fraction(name, arm.runs.test, unit=SHARE, prediction=prediction, source=source)
 
 
 def gain(name: str, arm: Tuned, over: Tuned, what: str) -> Measurement:
@@ -103,3 +141,8 @@ def gain(name: str, arm: Tuned, over: Tuned, what: str) -> Measurement:
 def searches(trained: dict[str, Tuned], *names: str) -> dict[str, Search]:
     """Returns how the learning rates of some arms were chosen."""
     return {name: trained[name].search for name in names}
+
+
+def fits(trained: dict[str, Tuned], controls: Sequence[str] = ()) -> dict[str, Fit]:
+    """Returns how far each arm came; those named in `controls` need not come to an end."""
+    return {name: fit(arm.runs.losses, arm.runs.train, required=name not in controls) for name, arm in trained.items()}

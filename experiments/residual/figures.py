@@ -2,11 +2,23 @@
 
 import numpy as np
 
-from experiments.study.figures.style import COLORS, MARKERS, curve, new_figure, seeds_note, settings_note
+from experiments.residual.settings import DEPTHS
+from experiments.study.figures.style import (
+    COLORS,
+    MARKERS,
+    curve,
+    legend_below,
+    new_figure,
+    points,
+    rows,
+    seeds_note,
+    settings_note,
+)
 from experiments.study.measurement import Evidence
 
 _RATIO = r"log$_{10}$ gradient norm / last layer's"
-_ARMS = {"plain": "plain", "unscaled": "residual", "scaled": "residual, branch × 1/√L"}
+_NORMALISED = {"residual": "residual", "plain": "plain", "plain-leaky": "plain, leaky ReLU"}
+_CONTROLS = {"unnormalised": "control: residual", "scaled": "control: residual, branch × 1/√L"}
 
 
 def form(evidence: Evidence):
@@ -55,9 +67,9 @@ def path(evidence: Evidence):
     left.set(xlabel="layer / depth", ylabel=_RATIO)
     settings_note(left, "gradient profile; circles, squares, triangles: rising depth")
     left.legend(loc="lower right")
-    curve(right, evidence, "share", series=0, label="measured, 95% interval", most=40)
+    curve(right, evidence, "share", series=0, label=evidence["mean-path-length"].source, most=40, line="infinite width")
     right.set(xlabel="path length (branches taken)", ylabel="share of squared gradient")
-    settings_note(right, f"{arrays['share-mean'].size - 1} blocks; line: mean-field theory")
+    settings_note(right, f"{arrays['share-mean'].size - 1} blocks, {seeds_note([evidence['mean-path-length']])}")
     right.legend(loc="upper right")
     return figure
 
@@ -81,38 +93,83 @@ def small_branch(evidence: Evidence):
 
 
 def large_branch(evidence: Evidence):
-    """Large branches: the gradient explodes unless the branch is scaled or starts at zero."""
-    arms = {"unscaled": "unscaled", "scaled": "branch × 1/√L", "zero-initialised": "branch starts at 0"}
+    """Large branches: the gradient explodes unless the branch is scaled, starts at zero or is normalised."""
+    arms = {
+        "unscaled": "unscaled",
+        "scaled": "branch × 1/√L",
+        "normalised": "batch norm. in the branch",
+        "zero-initialised": "branch starts at 0",
+    }
     return _branches(evidence, arms)
 
 
+def _over_depths(axes, evidence: Evidence, quantity: str, arms: dict[str, str]) -> None:
+    """Draws a measurement over the depths at which each arm was trained, joined by lines."""
+    names = {measurement.name for measurement in evidence.measurements}
+    for series, (arm, label) in enumerate(arms.items()):
+        at = [(depth, f"{quantity}-{arm}-{name}") for depth, name in zip(evidence.arrays["depths"], DEPTHS, strict=True)]
+        depths, found = zip(*((depth, evidence[name]) for depth, name in at if name in names), strict=True)
+        axes.plot(depths, [measurement.value for measurement in found], "-", color=COLORS[series], lw=0.8)
+        points(axes, np.asarray(depths), found, series=series, label=label)
+    axes.set(xscale="log", xlabel="hidden layers", ylim=(-0.03, 1.03))
+    axes.set_xticks(evidence.arrays["depths"], [str(depth) for depth in evidence.arrays["depths"]])
+    axes.minorticks_off()
+
+
 def deep(evidence: Evidence):
-    """Test accuracy over depth, and the first steps at the extreme depth."""
-    figure, (left, right) = new_figure(2, height=2.4)
-    depths = evidence.arrays["depths"]
-    for series, (arm, label) in enumerate(_ARMS.items()):
-        curve(left, evidence, f"accuracy-{arm}", series=series, label=label, x=depths, ls="-")
-        if f"loss-{arm}-mean" in evidence.arrays:
-            curve(right, evidence, f"loss-{arm}", series=series, label=label, ls="-")
-    left.set(xscale="log", xlabel="hidden layers", ylabel="test accuracy", ylim=(-0.03, 1.03))
-    seeds = seeds_note(evidence[f"accuracy-{arm}-deep"] for arm in _ARMS)
-    settings_note(left, f"MNIST, {seeds} seeds, each arm at its tuned learning rate")
-    left.legend(loc="center right")
-    right.set(xlabel="step", ylabel="training loss (nats)")
-    settings_note(right, f"first steps at {evidence.arrays['extreme-depth']} layers")
+    """Test accuracy over depth, and the losses of the deepest networks."""
+    figure, (left, right) = new_figure(2, height=2.8)
+    _over_depths(left, evidence, "accuracy", _NORMALISED | _CONTROLS)
+    left.set(ylabel="test accuracy")
+    settings_note(left, "MNIST, each arm and depth at its tuned learning rate; control: no batch normalisation")
+    legend_below(left)
+    deepest = evidence.arrays["depths"][-1]
+    labels = {"residual": f"residual, {deepest} layers", "plain": f"plain, {deepest} layers"}
+    labels["extreme"] = f"residual, {evidence.arrays['extreme-depth']} layers"
+    for series, (name, label) in enumerate(labels.items()):
+        curve(right, evidence, f"loss-{name}", series=series, label=label, most=20)
+    right.set(xlabel="step", ylabel="training loss (nats)", ylim=(0, None))
+    settings_note(right, "batch normalisation in every branch")
     right.legend()
     return figure
 
 
 def degradation(evidence: Evidence):
-    """Training error over depth."""
-    figure, axes = new_figure()
-    for series, (arm, label) in enumerate(_ARMS.items()):
-        curve(axes, evidence, arm, series=series, label=label, x=evidence.arrays["depths"], ls="-")
-    axes.set(xscale="log", xlabel="hidden layers", ylabel="training error", ylim=(-0.03, 1.03))
-    seeds = seeds_note(evidence[f"{arm}-change"] for arm in _ARMS)
-    settings_note(axes, f"MNIST, equal steps, {seeds} seeds, tuned learning rates")
-    axes.legend(loc="center right")
+    """Training error over depth, and the gradient of the same networks."""
+    figure, (left, right) = new_figure(2, height=2.8)
+    _over_depths(left, evidence, "error", _NORMALISED)
+    depths = evidence.arrays["depths"]
+    longer = [evidence[f"error-plain-leaky-{name}-long"] for name in ("shallow", "deep")]
+    points(left, depths[[0, 2]], longer, series=3, label="plain, leaky ReLU, longer")
+    left.set(ylabel="training error")
+    settings_note(left, "batch normalisation in every branch")
+    legend_below(left)
+    arms = dict(reversed(_NORMALISED.items()))
+    for series, moment in enumerate(("before", "after")):
+        found = [evidence[f"gradient-{moment}-{arm}"] for arm in arms]
+        rows(right, found, list(arms.values()), series=series, shift=0.1 - 0.2 * series, label=f"{moment} training")
+    right.axvline(0, color="#888888", lw=0.6)
+    right.set(xlabel="ln gradient, first block over last")
+    settings_note(right, f"{depths[2]} layers (plain) and {depths[3]} (residual)")
+    legend_below(right)
+    return figure
+
+
+def long_paths(evidence: Evidence):
+    """Share of the squared gradient by path length, against how many paths there are of each."""
+    figure, (left, right) = new_figure(2, height=2.9)
+    blocks = evidence.arrays["share-counted"].size - 1
+    left.plot(np.arange(blocks + 1), evidence.arrays["share-counted"], ":", color=COLORS[6], label="number of paths")
+    arms = {"unscaled": "unscaled", "scaled": "branch × 1/√L", "normalised": "batch norm. in the branch"}
+    for series, (name, label) in enumerate(arms.items()):
+        curve(left, evidence, f"share-{name}", series=series, label=label, most=60)
+    left.set(xlabel="path length (branches taken)", ylabel="share of squared gradient")
+    settings_note(left, f"{blocks} blocks at He's initialisation; line: theory; {seeds_note([evidence['length-unscaled']])}")
+    legend_below(left)
+    curve(right, evidence, "share-trained", series=3, most=60)
+    right.set(xlim=(-0.5, blocks / 3), xlabel="path length (branches taken)", ylabel="share of squared gradient")
+    of, seeds = evidence.arrays["share-trained-mean"].size - 1, seeds_note([evidence["length-trained"]])
+    settings_note(right, f"{of} trained blocks with batch normalisation in the branch; {seeds}")
     return figure
 
 
@@ -124,4 +181,5 @@ FIGURES = {
     "residual.large-branch": large_branch,
     "residual.deep": deep,
     "residual.degradation": degradation,
+    "residual.long-paths": long_paths,
 }

@@ -1,6 +1,5 @@
-"""Residual connections: the identity in the Jacobian, the paths it opens, what it does to gradients, and training with it."""
+"""Residual connections: the identity in the Jacobian, and gradients behind small and large branches; and the TOPIC."""
 
-from collections.abc import Callable
 from functools import partial
 
 import jax
@@ -8,34 +7,20 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from experiments.residual.paths import path
 from experiments.residual.settings import Residual
-from experiments.residual.training import train_all
-from experiments.study.measurement import Evidence, curve, interval
-from experiments.study.profiles import decades, log_gradients
+from experiments.residual.stacks import branch, branch_stack, normalised_gains, profile, relative_curve
+from experiments.residual.trained import train_all
+from experiments.study.measurement import Evidence, Measurement, curve, interval
 from experiments.study.seeds import over_seeds
 from experiments.study.topic import Topic
-from jaxnotes import jacobians, meanfield
+from jaxnotes import meanfield
 from jaxnotes.layers.activations import by_name, relu
-from jaxnotes.layers.initializers import weight_variance
-from jaxnotes.layers.linear import linear
 from jaxnotes.layers.residual import depth_scale, residual
-from jaxnotes.models.mlp import stack_init
-from jaxnotes.models.residual_network import residual_layer
 
 SMALL, LARGE = 1e-4, 8.0  # weight variances of "very small" and "very large" ∂F/∂x
 RATIO = "nats, first over last layer"
 PATHS_ENUMERATED = 10  # 2^10 products, each computed
-
-
-def branch_stack(key: Array, depth: int, width: int, branch_variance, dtype=jnp.float32):
-    """Returns the stacked parameters of branches F(h) = W φ(h), W ~ N(0, branch_variance / width), no bias."""
-    params = stack_init(key, width, depth, initializer=weight_variance(branch_variance), bias_variance=0.0)
-    return jax.tree.map(lambda p: p.astype(dtype), params)
-
-
-def branch(activation: Callable) -> Callable:
-    """F(h) = W φ(h): the branch of a pre-activation block, and, alone, a layer of the plain network."""
-    return lambda layer_params, h: linear(layer_params, activation(h))
 
 
 def form(settings: Residual, key: Array) -> dict[str, Evidence]:
@@ -111,114 +96,6 @@ def sum_of_paths(branches: Array) -> Array:
     return jax.lax.scan(path, jnp.zeros((width, width), branches.dtype), jnp.arange(2**depth))[0]
 
 
-def path(settings: Residual, key: Array) -> dict[str, Evidence]:
-    """residual.path: the gradient by path length; and gradient profiles over depth with and without the shortcut."""
-    key_paths, key_profiles = jax.random.split(key)
-    measurements, arrays = _path_lengths(settings, key_paths)
-    arrays["depths"] = np.asarray(settings.depths)
-    for depth, key_depth in zip(settings.depths, jax.random.split(key_profiles, len(settings.depths)), strict=True):
-        for name, scale in (("plain", None), ("residual", 1.0)):
-            log_norms = profile(settings, key_depth, depth, settings.weight_variance, scale, by_name(settings.activation))
-            gains = log_gain(settings, depth, scale)
-            predicted = gains[-1] / 2
-            gain = log_norms[:, 0] - log_norms[:, -1]
-            source = "sum of ½ ln gain over the layers' mean-field variances"
-            measurements.append(
-                interval(
-                    f"log-ratio-{name}-{depth}", gain, unit="nats, first over last layer", prediction=predicted, source=source
-                )
-            )
-            arrays |= relative_curve(f"{name}-{depth}", log_norms, predicted - gains / 2)
-    return {"residual.path": Evidence(tuple(measurements), arrays)}
-
-
-def _path_lengths(settings: Residual, key: Array) -> tuple[list, dict[str, np.ndarray]]:
-    """Contributions of the paths of each length to the first layer's gradient, float64."""
-    activation, depth = by_name(settings.activation), settings.path_depth
-    f = branch(activation)
-
-    def of_seed(key: Array) -> dict[str, Array]:
-        key_params, key_input, key_direction = jax.random.split(key, 3)
-        stack = branch_stack(key_params, depth, settings.width, settings.weight_variance, jnp.float64)
-        x, direction = (jax.random.normal(k, (settings.batch, settings.width), jnp.float64) for k in (key_input, key_direction))
-        by_length = jacobians.path_contributions(f, stack, x, lambda h: jnp.sum(h * direction))  # [depth + 1, batch, width]
-
-        def loss(at: Array) -> Array:
-            return jnp.sum(jax.lax.scan(lambda h, p: (residual(f, p, h), None), at, stack)[0] * direction)
-
-        gradient = jax.grad(loss)(x)
-        weights = jnp.sum(by_length**2, axis=(1, 2))
-        return {
-            "shortcut": jnp.abs(by_length[0] - direction).max(),
-            "sum": jnp.linalg.norm(by_length.sum(0) - gradient) / jnp.linalg.norm(gradient),
-            "share": weights / weights.sum(),
-        }
-
-    with jax.enable_x64(True):
-        found = over_seeds(of_seed, key, settings.seeds)
-    log_gains = np.diff(log_gain(settings, depth, 1.0))
-    taken = -np.expm1(-log_gains)  # χ / (1 + χ): the share of the squared weight of paths that take a layer's branch
-    expected = np.ones(1)
-    for chance in taken:
-        expected = np.convolve(expected, [1 - chance, chance])
-    arrays = curve("share", found["share"], expected)
-    lengths = found["share"] @ np.arange(depth + 1)
-    source = f"Σ χ_l / (1 + χ_l) over {depth} layers; squared contributions of paths, Veit et al. (2016)"
-    measurements = [
-        interval("shortcut-difference", found["shortcut"], prediction=0, source="largest |length-0 path − output gradient|"),
-        interval("sum-error-float64", found["sum"], prediction=0, source="sum over path lengths against jax.grad, relative"),
-        interval("mean-path-length", lengths, unit="branches", prediction=taken.sum(), source=source),
-    ]
-    return measurements, arrays
-
-
-def log_gain(settings: Residual, depth: int, scale: float | None) -> np.ndarray:
-    """Returns [depth + 1] mean-field ln of the squared gradient's gain from layer 0 on, of inputs N(0, 1).
-
-    `scale` None: no shortcut.
-    """
-    activation = by_name(settings.activation)
-    return meanfield.log_gradient_gain(activation, 1.0, settings.weight_variance, 0.0, depth, branch_scale=scale)
-
-
-def profile(
-    settings: Residual,
-    key: Array,
-    depth: int,
-    branch_variance: float,
-    scale: float | None,
-    activation: Callable,
-    dtype=jnp.float32,
-) -> np.ndarray:
-    """Returns [seeds, depth + 1] natural logs of the gradient's norm; `scale` None: the plain net of the same branches."""
-    shortcut, branch_scale = (0.0, 1.0) if scale is None else (1.0, scale)
-    numbers = jnp.asarray([branch_variance, shortcut, branch_scale], dtype)
-    keys = jax.random.split(key, settings.seeds)
-    return np.asarray(_log_norms(keys, numbers, depth=depth, shape=(settings.batch, settings.width), activation=activation))
-
-
-@partial(jax.jit, static_argnames=("depth", "shape", "activation"))
-def _log_norms(keys: Array, numbers: Array, *, depth: int, shape: tuple[int, int], activation: Callable) -> Array:
-    """Returns [seeds, depth + 1] of layers shortcut · h + scale · F(h).
-
-    `numbers` are the branch's weight variance, the shortcut and the scale: arguments, so that plain and residual networks share
-    one program.
-    """
-    branch_variance, shortcut, scale = numbers
-
-    def draw(key: Array) -> tuple[dict[str, Array], Array]:
-        key_stack, key_input = jax.random.split(key)
-        stack = branch_stack(key_stack, depth, shape[1], branch_variance, numbers.dtype)
-        return stack, jax.random.normal(key_input, shape, numbers.dtype)
-
-    return log_gradients(residual_layer(activation, scale, shortcut), draw, keys)
-
-
-def relative_curve(name: str, log_norms: np.ndarray, predicted: np.ndarray) -> dict[str, np.ndarray]:
-    """Returns a figure's arrays: log10 of each layer's gradient over the last's, with interval and prediction (in nats)."""
-    return curve(name, decades(log_norms), predicted / np.log(10))
-
-
 def small_branch(settings: Residual, key: Array) -> dict[str, Evidence]:
     """residual.small-branch: branches of weight variance 1e-4, with the shortcut and alone; ReLU."""
     depth = settings.branch_depth
@@ -228,13 +105,15 @@ def small_branch(settings: Residual, key: Array) -> dict[str, Evidence]:
 
 
 def large_branch(settings: Residual, key: Array) -> dict[str, Evidence]:
-    """residual.large-branch: branches of weight variance 8; unscaled, scaled by 1/√L, and zero at initialisation; ReLU."""
+    """residual.large-branch: branches of weight variance 8; unscaled, scaled by 1/√L, zero at first, and normalised; ReLU."""
     depth = settings.branch_depth
     arms = {
         name: (scale, meanfield.log_residual_gain(LARGE / 2, depth, scale) / 2)
         for name, scale in (("unscaled", 1.0), ("scaled", depth_scale(depth)), ("zero-initialised", 0.0))
     }
-    return {"residual.large-branch": _branch_evidence(settings, key, LARGE, arms)}
+    evidence = _branch_evidence(settings, key, LARGE, arms)
+    measurements, arrays = _normalised(settings, key, LARGE)
+    return {"residual.large-branch": Evidence((*evidence.measurements, *measurements), {**evidence.arrays, **arrays})}
 
 
 def _branch_evidence(settings: Residual, key: Array, branch_variance: float, arms: dict[str, tuple]) -> Evidence:
@@ -246,10 +125,54 @@ def _branch_evidence(settings: Residual, key: Array, branch_variance: float, arm
         with jax.enable_x64(True):
             log_norms = profile(settings, key, settings.branch_depth, branch_variance, scale, relu, jnp.float64)
         source = f"½ ln (1 + s² χ)^L, χ = {branch_variance / 2:g}, s = {scale:.3g}" if scale is not None else "½ L ln χ"
-        gain = log_norms[:, 0] - log_norms[:, -1]
-        measurements.append(interval(f"log-ratio-{name}", gain, unit=RATIO, prediction=predicted, source=source))
+        measurements.append(interval(f"log-ratio-{name}", ratio(log_norms), unit=RATIO, prediction=predicted, source=source))
         arrays |= relative_curve(name, log_norms, np.linspace(predicted, 0, settings.branch_depth + 1))
     return Evidence(tuple(measurements), arrays)
+
+
+def _normalised(settings: Residual, key: Array, branch_variance: float) -> tuple[list[Measurement], dict[str, np.ndarray]]:
+    """Returns the control with batch normalisation in the branch: its gradient, and how its size falls over the blocks."""
+    depth = settings.branch_depth
+    log_norms = profile(settings, key, depth, branch_variance, 1.0, relu, normalised=True)
+    gains = normalised_gains(branch_variance, depth)
+    passed = np.concatenate([[0], np.cumsum(np.log1p(gains))]) / 2  # ln of the gradient's gain over the first l blocks
+    law = f"½ Σ ln (1 + χ_l), χ_l the gain behind batch normalisation, De and Smith (2020); batch {settings.normalised_batch}"
+    found = interval("log-ratio-normalised", ratio(log_norms), unit=RATIO, prediction=passed[-1], source=law)
+    blocks = np.arange(depth // 10, depth)
+    sizes = branch_sizes(settings, key, branch_variance)
+
+    def exponent(sizes: np.ndarray) -> np.ndarray:
+        return np.polyfit(np.log(blocks), np.log(sizes[..., blocks]).T, 1)[0]
+
+    expected = np.sqrt(gains / meanfield.batch_norm_gain(relu))
+    law = f"slope of ln (branch's spread over the stream's) over ln l, blocks {blocks[0]} to {depth}"
+    falls = interval("size-exponent-normalised", exponent(sizes), prediction=exponent(expected), source=law)
+    return [found, falls], relative_curve("normalised", log_norms, passed[-1] - passed) | curve(
+        "size-normalised", sizes, expected
+    )
+
+
+def branch_sizes(settings: Residual, key: Array, branch_variance: float) -> np.ndarray:
+    """Returns [seeds, depth] spread over the batch of what block l's normalised branch adds, over that of the stream."""
+    f = branch(relu, normalised=True)
+
+    def of_seed(key: Array) -> Array:
+        key_stack, key_input = jax.random.split(key)
+        stack = branch_stack(key_stack, settings.branch_depth, settings.width, branch_variance)
+        x = jax.random.normal(key_input, (settings.normalised_batch, settings.width))
+
+        def step(h: Array, params) -> tuple[Array, Array]:
+            added = f(params, h)
+            return h + added, jnp.sqrt(added.var(0).mean() / h.var(0).mean())
+
+        return jax.lax.scan(step, x, stack)[1]
+
+    return over_seeds(of_seed, key, settings.seeds)
+
+
+def ratio(log_norms: np.ndarray) -> np.ndarray:
+    """Returns [seeds] ln of the first layer's gradient over the last's."""
+    return log_norms[:, 0] - log_norms[:, -1]
 
 
 TOPIC = Topic("residual", Residual, (form, identity, path, small_branch, large_branch, train_all))

@@ -10,7 +10,7 @@ from scipy import optimize, special
 
 from experiments.saturation.floats import FLOAT_TYPES, compiled_sigmoid, ends
 from experiments.saturation.settings import Saturation
-from experiments.study.measurement import Evidence, exact, interval, mean_interval
+from experiments.study.measurement import Evidence, Measurement, exact, interval, mean_interval
 from experiments.study.profiles import log_gradients, slope
 from experiments.study.topic import Topic
 from jaxnotes import meanfield
@@ -31,8 +31,18 @@ def value_range(settings: Saturation, key: Array) -> dict[str, Evidence]:
         for name in FLOAT_TYPES:
             measurements += ends(name)
             arrays[f"sigmoid-{name}"] = np.asarray(compiled_sigmoid(grid.astype(jnp.dtype(name)))).astype(np.float64)
+    measurements.append(_not_inside())
     arrays |= {"x": grid, "log10-sigmoid": special.log_expit(grid) / np.log(10)}
     return {"saturation.range": Evidence(tuple(measurements), arrays)}
+
+
+def _not_inside() -> Measurement:
+    """Counts inputs at which the logarithm of either distance, σ(x) or 1 − σ(x) = σ(−x), is not finite and below 0."""
+    x = np.linspace(-700, 700, 28_001)
+    logs = np.stack([special.log_expit(x), special.log_expit(-x)])
+    count = np.count_nonzero(~((logs < 0) & np.isfinite(logs)).all(0))
+    source = f"inputs, of {x.size} in [−700, 700], at which ln σ(x) or ln (1 − σ(x)) is not finite and below 0, in float64"
+    return exact("not-inside-real", count, unit="inputs", prediction=0, source=source)
 
 
 def limits(settings: Saturation, key: Array) -> dict[str, Evidence]:

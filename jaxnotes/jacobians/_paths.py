@@ -16,7 +16,7 @@ from jax import Array
 from jaxtyping import Float, PyTree
 
 from jaxnotes.jacobians._scaling import LOG_TWO, exponent_of, power_of_two, safe_log, scaled_squares
-from jaxnotes.jacobians._stack import accumulation_dtype, check_per_example, check_scalar_loss, depth_of, pull_back
+from jaxnotes.jacobians._stack import accumulation_dtype, check_scalar_loss, check_stack, depth_of, pull_back
 
 
 def path_contributions(
@@ -25,11 +25,10 @@ def path_contributions(
     """Returns [depth + 1, batch, width]: what all paths through exactly k = 0 … depth branches contribute to dloss/dh_0.
 
     The residual layer is h + branch_scale * branch(layer_params, h). They sum to dloss/dh_0; that of length 0 is dloss/dh_L.
-    O(depth²) vector products in one scan. Contributions beyond x's dtype under- or overflow: see `log_path_norms`. Raises
-    ValueError or TypeError as `end_to_end` and `gradient_norms` do.
+    The branch may mix the examples, as batch normalisation does. O(depth²) vector products in one scan. Contributions beyond
+    x's dtype under- or overflow: see `log_path_norms`. Raises ValueError or TypeError as `gradient_norms` does.
     """
-    check_per_example(branch, params, x)
-    check_scalar_loss(loss, x)
+    _check(branch, params, x, loss)
     contributions, exponents = _scaled_contributions(branch, params, x, loss, branch_scale)
     return (contributions * power_of_two(exponents, contributions.dtype)[:, :, None]).astype(x.dtype)
 
@@ -41,8 +40,7 @@ def log_path_norms(
 
     -inf where a contribution is exactly 0.
     """
-    check_per_example(branch, params, x)
-    check_scalar_loss(loss, x)
+    _check(branch, params, x, loss)
     contributions, exponents = _scaled_contributions(branch, params, x, loss, branch_scale)
     squares, extra = jax.vmap(jax.vmap(lambda vector: scaled_squares(vector, (0,))))(contributions)
     return safe_log(squares) / 2 + LOG_TWO * (exponents + extra).astype(squares.dtype)
@@ -54,6 +52,13 @@ def log_path_counts(depth: int) -> np.ndarray:
         raise ValueError(f"depth is {depth}, expected at least 1")
     logs = [math.lgamma(depth + 1) - math.lgamma(k + 1) - math.lgamma(depth - k + 1) for k in range(depth + 1)]
     return np.asarray(logs)
+
+
+def _check(branch: Callable, params: PyTree, x: Array, loss: Callable) -> None:
+    check_stack(branch, params, x)
+    if x.ndim != 2:
+        raise ValueError(f"x has shape {x.shape}, expected [batch, width]: flatten each example, and reshape inside the branch")
+    check_scalar_loss(loss, x)
 
 
 @partial(jax.jit, static_argnames=("branch", "loss"))

@@ -42,7 +42,7 @@ def relu(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     return jnp.where(x <= 0, jnp.zeros_like(x), x)  # this way round, NaN stays NaN
 
 
-def leaky_relu(x: Float[Array, "*shape"], negative_slope: float = 0.01) -> Float[Array, "*shape"]:
+def leaky_relu(x: Float[Array, "*shape"], negative_slope: float | Float[Array, ""] = 0.01) -> Float[Array, "*shape"]:
     """x where positive, else negative_slope · x (Maas et al. 2013); its derivative at 0 is 1, as in jax.nn."""
     return jnp.where(x >= 0, x, negative_slope * x)
 

@@ -1,6 +1,7 @@
-"""Pooling, channels last: maximum, mean, global, and the anti-aliased kind that blurs before it drops cells."""
+"""Pooling, channels last: maximum, mean, global, anti-aliased by a blur, and the kind that moves along exactly."""
 
 import functools
+import itertools
 import math
 import operator
 from collections.abc import Sequence
@@ -154,6 +155,38 @@ def max_blur_pool(
     """
     window, stride = _sizes(x, window, stride)
     return blur_pool(max_pool(x, window, stride=1, padding=padding), stride=stride, filter_size=filter_size, padding=padding)
+
+
+def polyphase_pool(
+    x: Float[Array, "batch *spatial channels"], window: Size, *, stride: Size | None = None
+) -> Float[Array, "batch *windows channels"]:
+    """Max pooling that moves along with its input exactly (Chaman and Dokmanić 2021, "adaptive polyphase sampling").
+
+    The maximum is taken at every position, which wrap around. Of the stride ** axes ways to keep every `stride`-th of them
+    each example takes the one whose values have the largest sum of squares: which cells these are moves along with the input,
+    and so the output for a shifted input is the old one, shifted. A global pool behind it is invariant to every shift.
+
+    Args:
+      x: [batch, *spatial, channels], any number of spatial axes.
+      window: size of the maximum's window, one for all axes or one each.
+      stride: step between the cells kept; the window's size where None.
+
+    Raises:
+      TypeError: x is not of a floating type.
+      ValueError: shapes that do not fit, or spatial axes that are no multiples of the stride.
+    """
+    window, stride = _sizes(x, window, stride)
+    if any(n % step for n, step in zip(x.shape[1:-1], stride, strict=True)):
+        raise ValueError(f"x has the spatial axes {x.shape[1:-1]}; they must be multiples of the stride {stride}")
+    dense = max_pool(x, window, stride=1, padding="CIRCULAR")
+    phases = []
+    for start in itertools.product(*map(range, stride)):
+        kept = tuple(slice(first, None, step) for first, step in zip(start, stride, strict=True))
+        phases.append(dense[:, *kept])
+    phases = jnp.stack(phases, 1)  # [batch, phases, *windows, channels]
+    energy = jnp.sum(phases**2, axis=tuple(range(2, phases.ndim)))
+    chosen = jnp.argmax(energy, axis=1).reshape(-1, *(1,) * (phases.ndim - 1))
+    return jnp.take_along_axis(phases, chosen, axis=1)[:, 0]
 
 
 def _sizes(x: Array, window: Size, stride: Size | None) -> tuple[tuple[int, ...], tuple[int, ...]]:

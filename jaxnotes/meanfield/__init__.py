@@ -1,7 +1,7 @@
 """Infinite-width theory of random networks, in float64, for any elementwise activation function that JAX can trace."""
 
+from jaxnotes.meanfield._batch_norm import batch_norm_gain
 from jaxnotes.meanfield._depth import (
-    batch_norm_gain,
     log_gradient_gain,
     log_norm_variance,
     log_residual_gain,

@@ -1,4 +1,4 @@
-"""Whole networks, from layer to layer: variances, gains of the gradient, residual growth, and what finite width adds."""
+"""Whole networks, from layer to layer: variances, gain of the gradient, residual growth, and what finite width adds."""
 
 from typing import NamedTuple
 
@@ -9,32 +9,8 @@ from jaxnotes.meanfield import _arguments
 from jaxnotes.meanfield._activation_values import ScalarFunction, name
 from jaxnotes.meanfield._arguments import Result
 from jaxnotes.meanfield._fixed_points import START, fixed_point, is_homogeneous
-from jaxnotes.meanfield._maps import gradient_gain, moment, variance_map
+from jaxnotes.meanfield._maps import gradient_gain, variance_map
 from jaxnotes.meanfield._quadrature import expectation
-
-
-def batch_norm_gain(activation: ScalarFunction) -> float:
-    """Returns the gain of the squared gradient per layer of linear map, batch normalisation and φ, at infinite width and batch.
-
-    Normalisation makes the pre-activations N(0, 1) over the batch, those of different examples uncorrelated; the next one
-    divides by the standard deviation of Wφ over the batch. So E φ'(z)² / Var φ(z), whatever the weight variance: π / (π - 1)
-    for ReLU, 1 for a linear network (Yang et al. 2019, A mean field theory of batch normalization).
-
-    Raises:
-      ValueError: φ is constant; and as `variance_map`.
-      TypeError: as `variance_map`.
-
-    Example:
-      >>> from jaxnotes.layers.activations import relu
-      >>> round(batch_norm_gain(relu), 5)  # π / (π − 1), Yang et al. (2019)
-      1.46694
-    """
-    one = np.ones(1)
-    mean = moment(activation, np.asarray, one)[0]
-    variance = moment(activation, lambda v: np.square(v - mean), one)[0]
-    if variance <= 1e-28 * mean**2:
-        raise ValueError(f"{name(activation)} is constant over N(0, 1): batch normalisation of it divides by 0")
-    return float(moment(activation, np.square, one, order=1)[0] / variance)
 
 
 def residual_gain(chi_branch: ArrayLike, depth: ArrayLike, branch_scale: ArrayLike = 1.0) -> Result:

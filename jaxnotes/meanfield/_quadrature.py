@@ -8,8 +8,8 @@ from jaxnotes.meanfield._activation_values import ScalarFunction, evaluate, name
 from jaxnotes.meanfield._partition import partition
 
 LIMIT = 16.0  # standard deviations; the Gaussian beyond weighs e^-128
-_GAUSSIAN_EDGES = np.concatenate([[-LIMIT, -13.0], np.arange(-10.0, 11.0, 2.0), [13.0, LIMIT]])
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(16)
+GAUSSIAN_EDGES = np.concatenate([[-LIMIT, -13.0], np.arange(-10.0, 11.0, 2.0), [13.0, LIMIT]])
+NODES, WEIGHTS = np.polynomial.legendre.leggauss(16)
 _SMOOTHED_EDGES = np.array([-9, -6, -4, -2.5, -1.5, -0.75, 0, 0.75, 1.5, 2.5, 4, 6, 9])  # panels of a kink smoothed by N(0, 1)
 _SMALLEST_SCALE = 1e-140  # stands for the limit q -> 0 from above where one-sided derivatives differ
 _POINTS = 1 << 20  # evaluated at a time
@@ -33,7 +33,7 @@ def expectation(activation: ScalarFunction, integrand: Callable, q: np.ndarray, 
     q = np.asarray(q, np.float64)
     scale = np.sqrt(q)
     edges = partition(activation, LIMIT * scale.max(initial=0.0)).edges
-    panels = (edges.size + _GAUSSIAN_EDGES.size) * _NODES.size
+    panels = (edges.size + GAUSSIAN_EDGES.size) * NODES.size
     rows = max(1, _POINTS // panels)
     parts = [_expectation(activation, integrand, scale[i : i + rows], orders, edges) for i in range(0, q.size, rows)]
     return np.concatenate([np.zeros(0), *parts])
@@ -90,7 +90,7 @@ def _conditional_expectation(
     found = np.zeros(mean.shape)
     reach = LIMIT * (np.abs(mean).max() + slack)
     edges = edges[(edges >= -scale * reach) & (edges <= scale * reach)]
-    rows = max(1, _POINTS // ((edges.size + _GAUSSIAN_EDGES.size) * _NODES.size))
+    rows = max(1, _POINTS // ((edges.size + GAUSSIAN_EDGES.size) * NODES.size))
     for start in range(0, mean.size, rows):
         part = mean[start : start + rows]
         z, weight, row = _gauss_points((edges / scale - part[:, None]) / slack)
@@ -108,11 +108,11 @@ def _gauss_points(edges: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray
     Returns:
       Nodes [panels, 16], their weights [panels, 16], and each panel's row [panels].
     """
-    gaussian = np.broadcast_to(_GAUSSIAN_EDGES, (edges.shape[0], _GAUSSIAN_EDGES.size))
+    gaussian = np.broadcast_to(GAUSSIAN_EDGES, (edges.shape[0], GAUSSIAN_EDGES.size))
     every = np.sort(np.concatenate([gaussian, np.clip(edges, -LIMIT, LIMIT)], axis=1), axis=1)
     left, right = every[:, :-1], every[:, 1:]
     row, column = np.nonzero(right > left)  # most panels of a row that sees little of the partition are empty
     left, half = left[row, column], (right - left)[row, column] / 2
-    z = (left + half)[:, None] + half[:, None] * _NODES
+    z = (left + half)[:, None] + half[:, None] * NODES
     density = np.exp(-0.5 * z * z) / np.sqrt(2 * np.pi)
-    return z, half[:, None] * _WEIGHTS * density, row
+    return z, half[:, None] * WEIGHTS * density, row

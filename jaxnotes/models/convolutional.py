@@ -12,7 +12,15 @@ from jaxnotes.layers.activations import Activation
 from jaxnotes.layers.convolution import convolution, convolution_init
 from jaxnotes.layers.initializers import Initializer, he_normal
 from jaxnotes.layers.linear import linear, linear_init
-from jaxnotes.layers.pooling import average_pool, blur_pool, global_average_pool, global_max_pool, max_blur_pool, max_pool
+from jaxnotes.layers.pooling import (
+    average_pool,
+    blur_pool,
+    global_average_pool,
+    global_max_pool,
+    max_blur_pool,
+    max_pool,
+    polyphase_pool,
+)
 
 # Each halves the map, but for `none`; `stride` lets the convolution do it.
 POOLS: Mapping[str, Callable[[Array], Array]] = MappingProxyType(
@@ -21,6 +29,7 @@ POOLS: Mapping[str, Callable[[Array], Array]] = MappingProxyType(
         "average": partial(average_pool, window=2, padding="SAME"),
         "blur": partial(blur_pool, stride=2),
         "max-blur": partial(max_blur_pool, window=2),
+        "polyphase": partial(polyphase_pool, window=2),
         "stride": lambda x: x,
         "none": lambda x: x,
     }

@@ -26,11 +26,11 @@ PER_EXAMPLE = [
     jacobians.log_frobenius_norms,
     jacobians.log_singular_values,
     lambda f, params, x: jacobians.hutchinson_frobenius(f, params, x, jax.random.key(0), 4),
-    lambda f, params, x: jacobians.path_contributions(f, params, x, jnp.sum),
-    lambda f, params, x: jacobians.log_path_norms(f, params, x, jnp.sum),
 ]
 ALL = [
     *PER_EXAMPLE,
+    lambda f, params, x: jacobians.path_contributions(f, params, x, jnp.sum),
+    lambda f, params, x: jacobians.log_path_norms(f, params, x, jnp.sum),
     lambda f, params, x: jacobians.gradient_norms(f, params, x, jnp.sum),
     lambda f, params, x: jacobians.log_gradient_norms(f, params, x, jnp.sum),
     lambda f, params, x: jacobians.value_and_gradient_norms(f, params, x, jnp.sum),

@@ -67,6 +67,17 @@ def test_length_zero_is_the_output_gradient_and_all_sum_to_the_input_gradient():
     np.testing.assert_allclose(paths.sum(axis=0), gradient, rtol=1e-4, atol=1e-5)
 
 
+def test_a_branch_with_batch_normalisation_mixes_the_examples():
+    def normalised(params, h):
+        centred = h - h.mean(0)
+        return branch(params, centred / jnp.sqrt(jnp.mean(centred**2, 0) + 1e-5))
+
+    params, x = stack()
+    paths = jacobians.path_contributions(normalised, params, x, loss)
+    whole = lambda x: loss(jax.lax.scan(lambda h, layer: (h + normalised(layer, h), None), x, params)[0])
+    np.testing.assert_allclose(paths.sum(axis=0), jax.grad(whole)(x), rtol=1e-3, atol=1e-4)
+
+
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
 def test_binomial_law_far_beyond_float32(scale):
     """Branch F(h) = h: paths of length k are binomial(L, k) s^k times the output gradient."""

@@ -14,6 +14,7 @@ from jaxnotes.layers.pooling import (
     global_max_pool,
     max_blur_pool,
     max_pool,
+    polyphase_pool,
 )
 
 CASES = [((9,), (2,), (2,)), ((8,), (3,), (1,)), ((7, 6), (2, 2), (2, 2)), ((6, 5), (3, 3), (2, 1)), ((3, 4), (3, 2), (3, 3))]
@@ -142,3 +143,20 @@ def test_doors(unchecked):
             run()
     with pytest.raises(TypeError, match="x has dtype int32"):
         max_pool(x.astype(jnp.int32), 2)
+
+
+def test_polyphase_pooling_moves_along_with_every_shift_and_keeps_maxima(key):
+    x = jax.random.normal(key, (3, 8, 12, 2))
+    y = polyphase_pool(x, 2)
+    assert y.shape == (3, 4, 6, 2)
+    for shift in ((1, 0), (0, 1), (3, 5), (2, 2)):
+        moved = polyphase_pool(jnp.roll(x, shift, (1, 2)), 2)
+        for example, expected in zip(moved, y, strict=True):
+            steps = [(i, j) for i in range(4) for j in range(6)]
+            assert any((jnp.roll(expected, step, (0, 1)) == example).all() for step in steps)
+    phases = [max_pool(jnp.roll(x, (-i, -j), (1, 2)), 2) for i in (0, 1) for j in (0, 1)]
+    energy = jnp.stack([(phase**2).sum((1, 2, 3)) for phase in phases])
+    for example, largest in enumerate(energy.argmax(0)):
+        np.testing.assert_array_equal(y[example], phases[int(largest)][example])
+    with pytest.raises(ValueError, match="multiples of the stride"):
+        polyphase_pool(x[:, :7], 2)

@@ -10,42 +10,6 @@ from jaxnotes import meanfield
 from jaxnotes.layers.activations import erf, identity, relu, sigmoid, tanh
 
 
-def test_batch_norm_gain():
-    assert meanfield.batch_norm_gain(relu) == pytest.approx(np.pi / (np.pi - 1), rel=1e-13)  # Yang et al. (2019)
-    assert meanfield.batch_norm_gain(identity) == pytest.approx(1.0, rel=1e-13)
-    assert meanfield.batch_norm_gain(lambda x: 1e3 + 0.1 * x) == pytest.approx(1.0, rel=1e-9)  # centred, rescaled
-    ratio = 4 / np.pi / np.sqrt(5) / (2 / np.pi * np.arcsin(2 / 3))  # Williams (1997)
-    assert meanfield.batch_norm_gain(erf) == pytest.approx(ratio, rel=1e-13)
-
-
-def test_batch_norm_gain_of_a_network(key):
-    """Linear, normalisation, ReLU: 3 layers of width 512, batch 256; finite batches lower or raise the gain by O(1/batch)."""
-    depth, width, batch, networks = 3, 512, 256, 8
-
-    def normalise(h):
-        centred = h - h.mean(0, keepdims=True)
-        return centred * jax.lax.rsqrt((centred**2).mean(0, keepdims=True))
-
-    def run(key_network):
-        key_x, key_w, key_g = jax.random.split(key_network, 3)
-        weights = jax.random.normal(key_w, (depth, width, width)) / np.float32(np.sqrt(width))
-
-        def forward(h):
-            return jax.lax.scan(lambda h, w: (relu(normalise(h)) @ w, None), h, weights)[0]
-
-        x = jax.random.normal(key_x, (batch, width))
-        # The first normalisation sees an input of variance 1, and every later one Var(Wφ) = (π - 1) / 2π.
-        out, pull = jax.vjp(forward, x)
-        g = jax.random.normal(key_g, out.shape)
-        return jnp.log(jnp.sum(pull(g)[0] ** 2) / jnp.sum(g**2))
-
-    logs = np.asarray(jax.jit(lambda keys: jax.lax.map(run, keys))(jax.random.split(key, networks)), np.float64)
-    expected = depth * np.log(np.pi / (np.pi - 1)) + np.log((np.pi - 1) / (2 * np.pi))
-    error = logs.std(ddof=1) / np.sqrt(networks)
-    assert abs(logs.mean() - expected) < 4 * error + depth * 2 / batch
-    assert error < 0.03
-
-
 def test_residual_gain():
     assert meanfield.residual_gain(0.5, 3) == pytest.approx(1.5**3, rel=1e-14)
     assert meanfield.residual_gain(4.0, 100, 0.1) == pytest.approx(1.04**100, rel=1e-13)

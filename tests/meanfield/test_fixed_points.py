@@ -177,6 +177,8 @@ def test_unhashable_and_scalar_only_callables():
         (lambda: meanfield.correlation_map(relu, 0.5, 0.0, 1.0, 0.0), ValueError, "next layer's variance is 0"),
         (lambda: meanfield.variance_map_slope(sigmoid, 0.0, 1.0), ValueError, "slope at q = 0"),
         (lambda: meanfield.batch_norm_gain(lambda x: 0.0 * x + 3.0), ValueError, "constant over N"),
+        (lambda: meanfield.batch_norm_gain(lambda x: 0.0 * x + 3.0, 8), ValueError, "constant over N"),
+        (lambda: meanfield.batch_norm_gain(relu, 3), ValueError, "batch must be at least 4, got 3"),
         (lambda: meanfield.residual_gain(-1.0, 3), ValueError, "chi_branch must be .* got -1"),
         (lambda: meanfield.residual_gain(1.0, -3), ValueError, "depth must be .* got -3"),
         (lambda: meanfield.log_norm_variance(relu, 2.0, 0.0, 0, 10), ValueError, "depth must be at least 1, got 0"),

@@ -39,9 +39,9 @@ def test_forward_and_gradient_equal_flax(key):
 @pytest.mark.parametrize("pool", POOLS)
 @pytest.mark.parametrize("head", HEADS)
 def test_features_of_every_pool_and_head(key, pool, head):
-    params = convolutional_init(key, (7, 7, 1), (2, 3), 5, pool=pool, head=head)
-    x = jnp.ones((1, 7, 7, 1))
-    cells = 1 if head != "flatten" else 49 if pool == "none" else 4
+    params = convolutional_init(key, (8, 8, 1), (2, 3), 5, pool=pool, head=head)
+    x = jnp.ones((1, 8, 8, 1))
+    cells = 1 if head != "flatten" else 64 if pool == "none" else 4
     assert features(params["blocks"], x, activation=relu, pool=pool, head=head).shape == (1, 3 * cells)
     assert convolutional(params, x, activation=relu, pool=pool, head=head).shape == (1, 5)
 

@@ -1,6 +1,7 @@
 """What the question dropout builds on: masks and their counts, networks with units deleted, correlations of known units."""
 
 import itertools
+import re
 
 import jax
 import jax.numpy as jnp
@@ -8,11 +9,14 @@ import numpy as np
 import optax
 import pytest
 
-from experiments.dropout import ablation, ensemble, measurement
+from experiments.dropout import ablation, disturbances, ensemble, measurement, stability
 from experiments.dropout import training as dropout_training
 from experiments.dropout.network import forward, initialise
 from experiments.dropout.settings import Dropout
+from experiments.study import tuning
 from experiments.study.digits import Digits
+from experiments.study.measurement import Evidence, Measurement
+from experiments.study.rules import judge, load_claims, parse
 from jaxnotes import training
 
 pytestmark = pytest.mark.usefixtures("standard_promotion")
@@ -41,12 +45,12 @@ def test_weight_scaling_is_the_geometric_mean_of_all_subnetworks_before_one_soft
     with jax.enable_x64(True):
         params = jax.tree.map(lambda p: p.astype(jnp.float64), initialise(key, (5, 6, 4)))
         x = np.random.default_rng(0).normal(size=(30, 5))
-        averages = jax.jit(lambda params, x: ensemble.averages(settings, params, key, (x, jnp.zeros(30, jnp.int32))))
+        averages = jax.jit(lambda params, x: ensemble.averages(settings, 0.5, params, key, (x, jnp.zeros(30, jnp.int32))))
         found = jax.tree.map(np.asarray, averages(params, x))
     units = np.maximum(x @ np.asarray(params[0]["weight"]), 0)
     each = []
     for mask in itertools.product((0, 1), repeat=6):
-        scores = np.exp(units * mask / settings.keep @ np.asarray(params[1]["weight"]))
+        scores = np.exp(units * mask / 0.5 @ np.asarray(params[1]["weight"]))
         each.append(scores / scores.sum(1, keepdims=True))
     scores = np.exp(units @ np.asarray(params[1]["weight"]))
     scaled = scores / scores.sum(1, keepdims=True)
@@ -60,13 +64,14 @@ def digits_of(generator: np.random.Generator, n: int) -> tuple[jax.Array, jax.Ar
 
 def test_training_is_optax_adam_with_a_falling_rate_on_the_first_examples_of_an_order(key):
     data = Digits(*(digits_of(np.random.default_rng(seed), n) for seed, n in ((0, 40), (1, 20), (2, 20))))
-    plan, rate, examples = dropout_training.Plan((7, 5, 3), (0,), steps=6, batch=4), 0.05, 3
-    found = dropout_training.train(plan, jnp.float32(rate), key, jnp.float32(1.0), jnp.int32(examples), data)
+    plan, rate, examples = dropout_training.Plan((5,), (0,), steps=6, batch=4), 0.05, 3
+    keys = jax.random.split(key)
+    found = dropout_training.train(plan, jnp.float32(rate), keys, jnp.float32(1.0), jnp.int32(examples), data)
 
-    key_params, key_order, key_batches, _ = jax.random.split(key, 4)
-    order = jax.random.permutation(key_order, 40)
+    key_params, key_batches, _ = jax.random.split(keys[0], 3)
+    order = jax.random.permutation(keys[1], 40)
     optimizer = optax.adam(optax.cosine_decay_schedule(rate, 6))
-    params = initialise(key_params, plan.sizes)
+    params = initialise(key_params, (7, 5, 10))
     state = optimizer.init(params)
 
     @jax.jit
@@ -80,7 +85,10 @@ def test_training_is_optax_adam_with_a_falling_rate_on_the_first_examples_of_an_
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), found.params, params)
     logits = forward(params, data.train[0])[order[:examples]]
     assert found.train_accuracy == pytest.approx(training.accuracy(logits, data.train[1][order[:examples]]))
-    assert found.test_accuracy == training.accuracy(forward(params, data.test[0]), data.test[1])
+    assert found.train_loss == pytest.approx(training.cross_entropy(logits, data.train[1][order[:examples]]), rel=1e-5)
+    test = forward(params, data.test[0])
+    assert found.test_accuracy == pytest.approx(training.accuracy(test, data.test[1]))
+    assert found.test_loss == pytest.approx(training.cross_entropy(test, data.test[1]), rel=1e-5)
 
 
 def test_the_worst_unit_by_rank_one_changes_is_the_worst_by_deleting_each(key):
@@ -96,10 +104,82 @@ def test_the_worst_unit_by_rank_one_changes_is_the_worst_by_deleting_each(key):
     assert float(found) == float(min(accuracies)) < 1.0
 
 
-def test_correlation_and_participation_of_known_units(key):
+def test_correlation_of_known_units(key):
     independent = jax.random.normal(key, (50_000, 4))
-    mean, effective = ablation.correlation(independent)
-    assert mean < 0.02 and abs(effective - 4) < 0.05
+    assert ablation.correlation(independent) < 0.02
     copies = jnp.concatenate([independent[:, :1]] * 3 + [jnp.zeros((50_000, 1))], 1)  # a dead unit does not count
-    mean, effective = ablation.correlation(copies)
-    assert mean == pytest.approx(1.0, abs=1e-3) and effective == pytest.approx(1.0, abs=1e-3)
+    assert ablation.correlation(copies) == pytest.approx(1.0, abs=1e-3)
+
+
+def test_a_patch_hides_one_square_that_lies_anywhere_inside(key):
+    x = jnp.ones((2000, 6 * 6))
+    hidden = np.asarray(disturbances.occluded(key, x, 6, 2)).reshape(2000, 6, 6) == 0
+    assert (hidden.sum((1, 2)) == 4).all()
+    assert (hidden.any(2).sum(1) == 2).all() and (hidden.any(1).sum(1) == 2).all()
+    corner = hidden.reshape(2000, 36).argmax(1)
+    assert set(corner.tolist()) == {6 * row + column for row in range(5) for column in range(5)}
+    np.testing.assert_array_equal((np.asarray(disturbances.occluded(key, x, 1, 5)) == 0).sum(1), np.full(2000, 5))
+
+
+def test_the_ratio_of_shares_is_paired(key):
+    shares = {"plain": np.asarray([0.2, 0.4, 0.1]), "dropout": np.asarray([0.1, 0.2, 0.05])}
+    change, plain, dropped = disturbances.ratio("noise", "noise", shares)
+    assert change.name == "log-ratio-noise" and change.low == pytest.approx(np.log(0.5)) == change.high
+    assert (plain.value, dropped.value) == (pytest.approx(0.7 / 3), pytest.approx(0.35 / 3))
+
+
+def test_training_again_changes_the_start_or_the_examples_and_nothing_else(key, monkeypatch):
+    data = Digits(*(digits_of(np.random.default_rng(seed), 20) for seed in range(3)))
+    keys = jax.vmap(jax.random.split)(jax.random.split(key, 2))
+    plan = dropout_training.Plan((5,), (0,), steps=2, batch=4)
+    runs = dropout_training.Trained(*[None] * 7)._replace(params=[None])
+    arm = dropout_training.Arm(plan, data, 10, 0.8, keys, tuning.Tuned(runs, tuning.Search(0.01, (0.01,), ((0.0,),), True)))
+    seen = []
+    monkeypatch.setattr(stability, "again", lambda arm, keep, keys: seen.append(keys) or runs)
+    monkeypatch.setattr(stability, "classes", lambda params, x: np.zeros((2, 20)))
+    found = stability.changed_by_training(arm)
+    assert set(found) == {"start", "sample"}
+    equal = lambda a, b: bool((jax.random.key_data(a) == jax.random.key_data(b)).all())
+    same = [[equal(new[k], old[k]) for k in (0, 1)] for new, old in zip(seen, [*keys, *keys], strict=True)]
+    assert same == [[False, True]] * 2 + [[True, False]] * 2
+
+
+def evidence(**values: float) -> list[Measurement]:
+    """Made-up measurements, decided far from 0."""
+    return [Measurement(name.replace("_", "-"), value, value - 1e-4, value + 1e-4, 8) for name, value in values.items()]
+
+
+def of_names(claim: str, value: float, **others: float) -> list[Measurement]:
+    """Made-up measurements of all that the claim's rule and texts name."""
+    rule = load_claims("dropout")[claim]
+    texts = " ".join([*rule.condition.values(), *rule.counterexample.values()])
+    listed = [parse(criterion)["name"] for criteria in rule.criteria.values() for criterion in criteria]
+    names = {*listed, *re.findall(r"\{([a-z-]+)\}", texts)}
+    return evidence(**dict.fromkeys((name.replace("-", "_") for name in names), value) | others)
+
+
+OVERFITS = {f"accuracy_change_{name}": 0.05 for name in ("tiny", "small", "medium", "large", "digits")}
+OTHER_SIDES = {f"accuracy_change_{name}": -0.05 for name in ("narrow", "short", "untuned")}
+
+
+@pytest.mark.parametrize(
+    ("claim", "value", "others", "verdict"),
+    [
+        ("overfitting", -0.5, OVERFITS | {f"accuracy_change_{name}": 0.05 for name in ("narrow", "short", "untuned")}, "holds"),
+        ("overfitting", -0.5, OVERFITS | OTHER_SIDES, "holds-if"),
+        ("overfitting", -0.5, OVERFITS | OTHER_SIDES | {"accuracy_change_narrow": 0.0}, "undecided"),
+        ("overfitting", 0.5, {"accuracy_change_small": -0.1, "accuracy_change_medium": -0.1}, "fails"),
+        ("redundancy", -0.1, {"ablation_change": 0.2}, "holds"),
+        ("redundancy", -0.1, {"ablation_change": 0.2, "worst_unit_change": 0.0}, "undecided"),
+        ("redundancy", 0.1, {"ablation_change": -0.2}, "fails"),
+        ("stability", -0.2, {}, "holds"),
+        ("stability", -0.2, {"log_ratio_noise_sequences": 0.1}, "holds-if"),
+        ("stability", -0.2, {"log_ratio_start_sequences": 0.0}, "undecided"),
+        ("stability", 0.2, {}, "fails"),
+    ],
+)
+def test_the_rules_on_made_up_evidence(claim, value, others, verdict):
+    settings = {"examples": (1, 2, 3, 4), "narrow": 8, "short_steps": 300}
+    claim = f"dropout.{claim}"
+    made = Evidence(tuple(of_names(claim, value, **others)))
+    assert judge(load_claims("dropout")[claim], made, settings).verdict == verdict

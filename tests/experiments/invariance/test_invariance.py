@@ -1,41 +1,76 @@
-"""What the topic invariance builds on: the canvas, the shifts, the four models of MNIST-1D, and the exact cases."""
+"""What the topic invariance builds on: the canvas, the shifts, the networks, the examples needed, and the exact cases."""
+
+import dataclasses
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.invariance import measurement, order, training
+from experiments.invariance import canvas, measurement, networks, sequences
 from experiments.invariance.settings import Invariance
-from experiments.study import digits
-from experiments.study.measurement import Search
+from experiments.study import digits, rules
+from experiments.study.measurement import Evidence, Measurement, Search
 from jaxnotes import datasets
 
 pytestmark = pytest.mark.usefixtures("standard_promotion")
+SEARCH = Search(0.1, (0.1,), ((0.5,),), False)
 
 
 def test_digits_lie_in_the_centre_and_shifts_lose_nothing():
-    placed, plain = training.load(), digits.load(flat=False)
-    for (canvas, labels), (images, expected) in zip(placed, plain, strict=True):
-        np.testing.assert_array_equal(canvas[:, 4:-4, 4:-4], images - images.min())
-        np.testing.assert_array_equal(labels, expected)
-    x = np.asarray(placed.test[0][:20])
-    assert x.shape == (20, 22, 22, 1)
-    for rim in (x[:, :4], x[:, -4:], x[:, :, :4], x[:, :, -4:]):
-        assert (rim == 0).all()
-    moved = np.asarray(training.shifted(jnp.asarray(x), jnp.tile(jnp.asarray([[4, -4]]), (20, 1))))
-    np.testing.assert_array_equal(moved[:, 8:, :14], x[:, 4:-4, 4:-4])
-    assert (moved[:, :8] == 0).all() and (moved[:, :, 14:] == 0).all()
+    placed, plain = canvas.load(), digits.load(flat=False)
+    for (images, labels), (expected, expected_labels) in zip(placed, plain, strict=True):
+        np.testing.assert_array_equal(images[:, 3:-3, 3:-3], expected - expected.min())
+        np.testing.assert_array_equal(labels, expected_labels)
+    x = placed.test[0][:20]
+    moved = np.asarray(canvas.everywhere(x))
+    assert x.shape == (20, 20, 20, 1) and moved.shape == (49, *x.shape)
+    np.testing.assert_array_equal(moved[24], x)
+    np.testing.assert_array_equal(moved[42][:, 6:, :14], x[:, 3:-3, 3:-3])  # three down, three to the left
+    assert (moved[42][:, :6] == 0).all() and (moved[42][:, :, 14:] == 0).all()
 
 
-def test_drop_and_worst_position_of_a_known_map():
-    accuracy = np.full((3, 9, 9), 0.5)
-    accuracy[:, 4, 4] = 0.9
-    accuracy[:, 2, 7] = [0.1, 0.2, 0.3]
-    shown = training.Shown(accuracy, np.zeros(3), Search(0.1, (0.1,), ((0.5,),), False))
-    np.testing.assert_allclose(training.drop(shown), 0.4)
-    np.testing.assert_allclose(training.worst(shown), [0.1, 0.2, 0.3])
-    np.testing.assert_allclose(training.centred(shown), 0.9)
+def test_drop_worst_position_and_what_is_kept_of_a_known_map():
+    right = np.zeros((2, 7, 7, 10), bool)
+    right[..., :5] = True
+    right[:, 3, 3, :9] = True
+    right[:, 1, 5] = False
+    shown = canvas.Shown(right, SEARCH, None)
+    np.testing.assert_allclose(shown.centred, 0.9)
+    np.testing.assert_allclose(shown.drop, 0.4)
+    np.testing.assert_allclose(shown.worst, 0)
+    np.testing.assert_allclose(canvas.kept(shown, shown), 5 / 9)
+    fewer = right.copy()
+    fewer[:, 3, 3, 3:] = False  # the other network knows three digits, all of which survive
+    np.testing.assert_allclose(canvas.kept(shown, canvas.Shown(fewer, SEARCH, None)), 1)
+
+
+def test_only_the_invariant_network_is_invariant(key):
+    x = jax.random.normal(key, (3, 20, 20, 1))
+    sizes = networks.Sizes((20, 20, 1), (4, 8), 8)
+    for arm in networks.ARMS:
+        init, apply = networks.network(arm, sizes)
+        params = init(key)
+        apply = jax.jit(apply)
+        moved = np.stack([apply(params, jnp.roll(x, shift, (1, 2))) for shift in ((0, 0), (1, 2), (-3, 1), (4, 8))])
+        change = np.abs(moved - moved[0]).max((1, 2))
+        assert (change[1:3].max() < 1e-5) == (arm == "polyphase")
+        if arm == "global":  # two strides of 2
+            assert change[3] < 1e-5
+
+
+def test_examples_needed_lie_on_the_line_between_sizes():
+    accuracy = np.asarray([[0.2, 0.6, 0.8], [0.8, 0.9, 0.95], [0.1, 0.2, 0.3]])
+    np.testing.assert_allclose(sequences.needed((256, 512, 1024), accuracy, 0.7), [9.5, 8, 10])
+
+
+def test_a_network_sees_the_examples_it_was_given_and_arms_see_the_same(key, monkeypatch):
+    monkeypatch.setattr(networks, "_run", lambda rate, key, indices, data, **options: np.asarray(indices))
+    data = ((jnp.zeros((900, 8, 1)), jnp.zeros(900, jnp.int32)),) * 2
+    few = networks.train("flatten", networks.Sizes((8, 1), (2,)), data, 0.1, key, steps=40, batch=32, examples=100)
+    assert len(np.unique(few)) == 100 and few.max() > 100
+    other = networks.train("polyphase", networks.Sizes((8, 1), (2,)), data, 0.1, key, steps=40, batch=32, examples=100)
+    np.testing.assert_array_equal(few, other)
 
 
 def test_mnist1d_is_the_package_s_and_leaves_the_global_generators_alone():
@@ -57,13 +92,12 @@ def test_without_the_package_mnist1d_says_what_to_install(monkeypatch):
         datasets.mnist1d(shuffled=False)
 
 
-def test_the_models_of_mnist1d_have_the_published_sizes(key):
-    """PyTorch counts the GRU's two bias vectors a gate; ours has the one that is not redundant for two of three gates."""
-    count = lambda name: sum(leaf.size for leaf in jax.tree.leaves(order.MODELS[name][0](key)))
-    assert count("logistic") == 410 and count("mlp") == 15_210 and count("cnn") == 5_210
-    assert count("gru") == 2 * (18 + 18 + 108 + 6) + 4_810
-    for init, apply in order.MODELS.values():
-        assert apply(init(key), jnp.ones((3, 40))).shape == (3, 10)
+def test_mnist1d_at_one_place_differs_from_the_published_set_in_the_place_alone():
+    fixed = datasets.mnist1d(translations=1)
+    assert fixed.train_images.shape == (4000, 40)
+    # The pattern starts at the first cell, and noise of a quarter's scale follows it.
+    spread = lambda images: np.asarray(images[:, 1:8]).var() / np.asarray(images[:, -8:-1]).var()
+    assert spread(fixed.train_images) > 1.5 * spread(datasets.mnist1d().train_images)
 
 
 def test_exact_cases_are_exact(key):
@@ -76,23 +110,28 @@ def test_exact_cases_are_exact(key):
     assert evidence["error-zeros"].low > 0.1 and evidence["error-stride-odd"].low > 0.5
 
 
-def test_centred_networks_train_on_centred_digits_and_the_others_everywhere(key, monkeypatch):
-    settings = Invariance.preset("quick")
-    monkeypatch.setattr(training, "_run", lambda key, rate, data, batches, held, **options: (batches[1], held))
-    labels = jnp.zeros(1100, jnp.int32)
-    data = digits.Digits(*[(jnp.zeros((1100, 22, 22, 1)), labels)] * 3)
-    for arm, (_, _, everywhere) in training.ARMS.items():
-        for places in training.train(settings, arm, data, 0.01, key):
-            found = np.unique(places)
-            assert found.tolist() == (list(range(-4, 5)) if everywhere else [0])
+def _judged(claim: str, **values: tuple[float, float]) -> str:
+    """Returns the verdict of a claim on measurements (value, half-width)."""
+    found = (Measurement(name.replace("_", "-"), v, v - half, v + half, 8) for name, (v, half) in values.items())
+    claim = rules.load_claims("invariance")[f"invariance.{claim}"]
+    claim = claim._replace(published=())
+    return rules.judge(claim, Evidence(tuple(found)), dataclasses.asdict(Invariance())).verdict
 
 
-def test_a_network_of_constant_output_is_right_at_chance_everywhere_and_consistent(monkeypatch):
-    settings = Invariance.preset("quick", evaluated=100)
-    data = training.load()
-    constant = lambda params, x: jnp.tile(jax.nn.one_hot(jnp.asarray([3]), 10), (len(x), 1)) + params
-    monkeypatch.setattr(training, "network", lambda *arguments: (lambda key: jnp.zeros(()), constant))
-    monkeypatch.setattr(training, "train", lambda *arguments: training.Run(jnp.zeros(()), jnp.ones(())))
-    shown = training.train_arm(settings, "global", data, jax.random.key(0))
-    assert (shown.accuracy == np.mean(np.asarray(data.test[1][:100]) == 3, dtype=np.float32)).all()
-    assert shown.accuracy.shape == (2, 9, 9) and (shown.consistency == 1).all()
+def test_the_rules_on_made_up_evidence():
+    network = {"centred_polyphase": (0.94, 0.01), "drop_flatten": (0.8, 0.02), "drop_mlp": (0.9, 0.01)}
+    assert _judged("generalises", **network, drop_polyphase=(0.0, 0.001)) == "holds"
+    assert _judged("generalises", **network, drop_polyphase=(0.2, 0.02)) == "fails"
+    assert _judged("generalises", **network, drop_polyphase=(0.008, 0.004)) == "undecided"
+    assert _judged("max-pool", change_inside=(0.0, 0.0)) == "holds"
+    assert _judged("max-pool", change_inside=(0.1, 0.01)) == "fails"
+    assert _judged("max-pool", change_inside=(1e-7, 1e-8)) == "undecided"
+    worst = {"worst_global": (0.8, 0.02), "worst_max_blur": (0.9, 0.01)}
+    assert _judged("cnn", **worst, worst_flatten=(0.05, 0.02), worst_polyphase=(0.94, 0.01)) == "holds-if"
+    assert _judged("cnn", **worst, worst_flatten=(0.05, 0.02), worst_polyphase=(0.2, 0.02)) == "fails"
+    assert _judged("cnn", **worst, worst_flatten=(0.05, 0.02), worst_polyphase=(0.86, 0.02)) == "undecided"
+    gains = {"doublings_saved": (2.0, 0.3), "gain_unseen": (0.6, 0.05)}
+    assert _judged("generalisation", **gains, gain_fixed=(-0.05, 0.01)) == "holds-if"
+    assert _judged("generalisation", **gains, gain_fixed=(0.05, 0.01)) == "holds"
+    assert _judged("generalisation", **gains, gain_fixed=(0.01, 0.01)) == "undecided"
+    assert _judged("generalisation", doublings_saved=(-1, 0.2), gain_unseen=(-0.1, 0.02), gain_fixed=(0, 0.1)) == "fails"

@@ -75,7 +75,7 @@ def test_each_arm_starts_from_the_initialisation_named_after_it(key):
 
 def test_a_network_without_activation_trains_to_the_logistic_regression_of_its_data(key):
     sets = tasks.drawn_sets(tasks.two_moons, 64, key)
-    plan = training.Plan("identity", width=8, depth=1, classes=2, steps=2000, batch=64)
+    plan = training.Plan("identity", hidden=8, classes=2, steps=2000, batch=64)
     trained = training.train(plan, jnp.float32(0.02), key, sets)
     x, labels = (np.asarray(part, np.float64) for part in sets.train)
     with_bias = np.column_stack([x, np.ones(len(x))])

@@ -1,6 +1,6 @@
 """The networks of the question norms against Flax and against the library's own models; evaluation and training."""
 
-from functools import partial
+import dataclasses
 
 import flax.linen as nn
 import jax
@@ -10,9 +10,11 @@ import pytest
 
 from experiments.norms import measurement, networks, training
 from experiments.norms.settings import TRAIN_EXAMPLES, Norms
-from experiments.study import digits, tuning
+from experiments.study import digits, rules, tuning
+from experiments.study.language import Text
+from experiments.study.measurement import Evidence, Measurement
 from experiments.study.settings import SettingsError
-from jaxnotes.models.transformer import transformer_classifier
+from jaxnotes.layers.normalization import layer_norm
 
 BATCH, LAYER = jnp.asarray(0), jnp.asarray(1)
 
@@ -57,22 +59,6 @@ def test_the_mlp_equals_flax(key):
     np.testing.assert_allclose(networks.mlp(BATCH, params, state, x, True)[0], expected, rtol=1e-3, atol=1e-4)
 
 
-def test_the_transformer_with_layer_norm_is_the_library_s(key):
-    """Up to the last normalisation, which the pre-norm stack of the library has besides."""
-    params, state = networks.transformer_init(key)
-    x = images(key)
-    identity = {"scale": jnp.ones(32), "shift": jnp.zeros(32)}
-    ours = jax.jit(partial(networks.transformer, LAYER, train=True))(params, state, x)[0]
-
-    def normalise(p, h):
-        # The library's last normalisation is called with parameters of this marked scale: leave it out.
-        return jnp.where(p["scale"][0] == 7.0, h, networks.layer_norm({**identity}, h))
-
-    marked = {**params, "norm": {"scale": jnp.full(32, 7.0), "shift": jnp.zeros(32)}}
-    theirs = transformer_classifier(marked, x[..., 0], heads=networks.HEADS, pre_norm=True, normalise=normalise)
-    np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
-
-
 def test_accuracy_is_over_whole_batches_and_leaves_the_remainder_out():
     x = jnp.eye(3)[jnp.asarray([0, 1, 2, 0, 1, 2, 0])]
     labels = jnp.asarray([0, 1, 1, 0, 1, 2, 2])
@@ -80,50 +66,118 @@ def test_accuracy_is_over_whole_batches_and_leaves_the_remainder_out():
     assert training.accuracy(lambda h, train: (h * jnp.nan, None), x, labels, train=False, batch=3) == 0
 
 
-def test_both_norms_take_the_better_rate_and_pair_the_seeds(key, monkeypatch):
+def test_norms_take_the_better_rate_and_pair_the_seeds(key, monkeypatch):
     # The promotion that `standard_promotion` sets does not reach other threads.
     monkeypatch.setattr(tuning, "side_by_side", lambda run, items: [run(item) for item in items])
-    data = digits.load(flat=False)
-    options = {"name": "mlp", "batch": 32, "steps": 40, "by_batch": True}
-    found = training.train_both(data, key, rates=(1e-9, 1e-2, 1e9), tuning_seeds=1, seeds=2, **options)
-    assert set(found) == {"batch", "layer"} and {trained.rate for trained in found.values()} == {1e-2}
+    data, options = digits.load(flat=False), {"name": "mlp", "batch": 32, "steps": 40}
+    settings = Norms.preset("quick", learning_rates=(1e-9, 1e-2, 1e9))
+    found = training.train_norms(data, key, settings, **options)
+    assert set(found) == set(networks.NORMS) and {trained.rate for trained in found.values()} == {1e-2}
     keys = jax.random.split(key, 3)
-    for norm, trained in zip((BATCH, LAYER), found.values(), strict=True):
-        alone = [training.run(norm, data, jnp.float32(1e-2), k, **options) for k in keys[1:]]
-        np.testing.assert_allclose(np.stack(trained.runs, 1), np.asarray(alone), atol=1e-6)
-        assert trained.runs.inference.min() > 0.5
-    # Layer normalisation has one form; the second accuracy leaves out the 16 examples that fill no batch of 32.
-    layer = found["layer"].runs
-    np.testing.assert_allclose(layer.inference, layer.training, atol=16 / 2000)
-    network = networks.NETWORKS["mlp"]
-    untrained = training.run(LAYER, data, jnp.float32(0.0), keys[0], **options)
-    params, state = network.init(jax.random.split(keys[0])[0])
-    logits = network.apply(LAYER, params, state, data.test[0], False)[0]
-    assert untrained.inference == pytest.approx(float((logits.argmax(1) == data.test[1]).mean()), abs=1e-3)
+    for norm, trained in enumerate(found.values()):
+        alone = training.run(jnp.int32(norm), data, jnp.float32(1e-2), keys[1], **options)
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a[0], b, atol=1e-5), trained.runs, alone)
+        assert trained.runs.test.min() > 0.5 and trained.runs.losses.shape == (2, 40)
+    for norm in ("layer", "group"):  # they have one form
+        np.testing.assert_array_equal(found[norm].runs.test, found[norm].runs.by_batch)
 
 
-def test_each_kind_of_network_has_its_number_of_seeds(unchecked):
-    with pytest.raises(SettingsError, match="4 numbers: cnn, mlp, rnn, transformer"):
-        Norms(domain_seeds=(6, 6))
+def test_group_normalisation_of_one_group_is_layer_normalisation(key):
+    params, state = networks.norm_init(8), networks.batch_norm_state(8)
+    h = 3 + jax.random.normal(key, (5, 8))
+    found, _ = networks.normalise(LAYER, params, state, h, True)
+    np.testing.assert_allclose(found, layer_norm(params, h), rtol=1e-5, atol=1e-6)
+    grouped, _ = networks.normalise(jnp.asarray(2), params, state, h, True)
+    np.testing.assert_allclose(grouped.reshape(5, networks.GROUPS, -1).mean(-1), 0, atol=1e-4)
 
 
-def test_batches_are_no_larger_than_the_training_set():
+def test_settings_that_do_not_fit_are_refused(unchecked):
     assert len(digits.load(flat=False).train[1]) == TRAIN_EXAMPLES
     with pytest.raises(SettingsError, match="may reach 6000"):
         Norms(batch_sizes=(2, 6001))
     with pytest.raises(SettingsError, match="may reach 100"):
         Norms(examples_seen=100)
+    with pytest.raises(SettingsError, match="two numbers, of the RNN and of the Transformer"):
+        Norms(text_times=(6,))
+    with pytest.raises(SettingsError, match=r"begin with 0\.9"):
+        Norms(momenta=(0.5, 0.9))
 
 
 def test_running_statistics_do_not_act_on_training(key):
-    whole = digits.load(flat=False)
+    whole, options = digits.load(flat=False), {"name": "mlp", "batch": 32, "steps": 30}
     few = whole._replace(train=tuple(part[:1000] for part in whole.train), test=tuple(part[:1000] for part in whole.test))
-    by_running, by_batch = map(np.asarray, training.momentum_gap(jnp.asarray([0.0, 0.9, 0.999]), key, few, batch=32, steps=30))
-    np.testing.assert_array_equal(by_batch, by_batch[0])
-    assert by_running[1] > 0.6 and by_batch[0] > 0.6
-    # One momentum for all is what each momentum gives alone.
-    alone, _ = training.momentum_gap(jnp.asarray([0.9]), key, few, batch=32, steps=30)
-    np.testing.assert_allclose(by_running[1], alone[0], atol=2e-3)
+    found = training.run(BATCH, few, jnp.float32(3e-3), key, (0.9, 0.0, 0.999), **options)
+    np.testing.assert_array_equal(found.by_batch, found.by_batch[0])
+    assert found.test[0] > 0.6 and found.by_batch[0] > 0.6
+    # One momentum among others is what it gives alone.
+    alone = training.run(BATCH, few, jnp.float32(3e-3), key, (0.9,), **options)
+    np.testing.assert_allclose(found.test[0], alone.test[0], atol=2e-3)
+
+
+def test_a_later_text_changes_early_predictions_through_batch_statistics_alone():
+    text = Text(*[jnp.arange(400) % 30] * 3)
+    assert measurement.future_change(text, "layer") == 0.0
+    assert measurement.future_change(text, "batch") > 1e-3
+
+
+MET = {
+    "gain-cnn": 0.04,
+    "gain-mlp": 0.005,
+    "gain-rnn-varied": 0.3,
+    "gain-rnn-varied-longer": 0.5,
+    "gain-transformer-varied": 0.08,
+    "gain-rnn-equal": 0.03,
+    "gain-transformer-equal": -0.06,
+    "mismatch-layer": 0.0,
+    "mismatch-batch": 0.1,
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "verdict"),
+    [
+        ({}, "holds-if"),
+        ({"gain-transformer-equal": 0.06}, "holds"),
+        ({"gain-rnn-varied": -0.3, "gain-transformer-varied": -0.08}, "fails"),
+        ({"gain-transformer-varied": 0.0}, "undecided"),
+        ({"gain-cnn": -0.04}, "undecided"),
+    ],
+)
+def test_where_each_norm_is_used_is_judged_by_text_and_images(change, verdict):
+    assert judged("norms.domains", MET | change) == verdict
+
+
+DROPS = {
+    "drop-mlp-batch": 0.26,
+    "drop-mlp-layer": 0.0,
+    "drop-mlp-group": 0.0,
+    "drop-cnn-batch": 0.01,
+    "drop-cnn-layer": -0.02,
+    "drop-cnn-group": 0.0,
+    "gain-mlp-layer": 0.26,
+    "gain-cnn-layer": 0.03,
+    "signal-one-batch": 0.0,
+    "signal-one-layer": 0.9,
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "verdict"),
+    [
+        ({}, "holds-if"),
+        ({"drop-cnn-batch": 0.1}, "holds"),
+        ({"drop-mlp-batch": -0.1, "drop-cnn-batch": -0.1}, "fails"),
+        ({"drop-mlp-layer": 0.1}, "undecided"),
+    ],
+)
+def test_the_batch_size_is_judged_by_drops_from_one_size(change, verdict):
+    assert judged("norms.batch-size", DROPS | change) == verdict
+
+
+def judged(claim: str, values: dict[str, float]) -> str:
+    """The verdict on made-up values, each with a small interval where it is not 0."""
+    found = tuple(Measurement(name, v, v - abs(v) / 20, v + abs(v) / 20, 6) for name, v in values.items())
+    return rules.judge(rules.load_claims("norms")[claim], Evidence(found), dataclasses.asdict(Norms())).verdict
 
 
 def test_axes_and_running_find_what_is_known(key):

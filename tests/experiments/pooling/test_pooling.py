@@ -1,4 +1,4 @@
-"""What the topic pooling builds on: costs of known programs, decorrelation of noise, ridge read-outs, channels mixed."""
+"""What the topic pooling builds on: decorrelation of noise, ridge read-outs, channels mixed, training, disturbed digits."""
 
 from functools import partial
 
@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.pooling import measurement, readout, training
+from experiments.pooling import learned, measurement, overfitting, readout, robustness, training
 from experiments.pooling.settings import Pooling
 from experiments.study import digits
 from jaxnotes.layers.convolution import convolution, convolution_init
@@ -15,13 +15,6 @@ from jaxnotes.layers.pooling import average_pool, max_pool
 from jaxnotes.models.convolutional import convolutional_init
 
 pytestmark = pytest.mark.usefixtures("standard_promotion")
-
-
-def test_a_matrix_product_costs_two_operations_a_multiplication():
-    shapes = jax.ShapeDtypeStruct((32, 48), jnp.float32), jax.ShapeDtypeStruct((48, 16), jnp.float32)
-    operations, traffic, _ = measurement.compiled_cost(jnp.matmul, *shapes)
-    assert operations == pytest.approx(2 * 32 * 48 * 16, rel=0.01)
-    assert traffic == pytest.approx(4 * (32 * 48 + 48 * 16 + 32 * 16), rel=0.01)
 
 
 def test_white_noise_decorrelates_as_its_filters_autocorrelation(key):
@@ -44,8 +37,8 @@ def test_the_ridge_read_out_finds_a_linear_truth(key):
 def test_pooling_mixes_no_channels_and_convolution_mixes_all(key):
     x = jax.random.normal(key, (1, 8, 8, 4))
     params = convolution_init(key, 4, 6, (3, 3))
-    assert training.channels_mixed(partial(max_pool, window=2), x) == 0
-    assert training.channels_mixed(partial(convolution, params), x) > 2.9
+    assert learned.channels_mixed(partial(max_pool, window=2), x) == 0
+    assert learned.channels_mixed(partial(convolution, params), x) > 2.9
 
 
 def test_definitions_agree_with_numpy(key):
@@ -65,36 +58,79 @@ def test_a_pool_by_one_axis_after_the_other_is_that_of_the_square(key):
             )
 
 
+def digits_task(examples: int, steps: int = 10) -> training.Task:
+    return training.Task(learned.IMAGE, (8, 16), learned.KERNEL, examples, steps, 32)
+
+
 def test_pools_that_halve_a_map_share_their_parameters():
-    settings = Pooling.preset("quick")
     for pool, head, _ in training.ARMS.values():
         shared = "none" if pool == "none" else "max"
-        start = partial(convolutional_init, image_shape=(14, 14, 1), channels=settings.channels, n_out=10, head=head)
+        start = partial(convolutional_init, image_shape=learned.IMAGE, channels=(8, 16), n_out=10, head=head)
         own, taken = (jax.eval_shape(partial(start, pool=p), jax.random.key(0)) for p in (pool, shared))
         assert own == taken
 
 
 @pytest.fixture(scope="module")
 def few() -> digits.Digits:
-    return training.load(Pooling.preset("quick", evaluated=50))
+    return learned.load(Pooling.preset("quick", evaluated=50))
 
 
 def test_a_seed_trains_on_digits_of_its_own_each_once_an_epoch(key, few):
-    settings = Pooling.preset("quick", train_examples=100)
-    (images, _), indices = training.draw(key, few.train, settings=settings)
+    (images, _), indices = training.draw(key, few.train, task=digits_task(100))
     assert len(np.unique(images, axis=0)) == 100 and np.unique(indices[:3]).size == 96
 
 
 def test_more_digits_than_there_are_are_refused(key, few):
     with pytest.raises(ValueError, match="larger"):
-        training.draw(key, few.train, settings=Pooling(train_examples=7000))
+        training.draw(key, few.train, task=digits_task(7000))
 
 
 def test_frozen_kernels_stay_as_drawn_and_learned_ones_do_not(key, few):
-    settings = Pooling.preset("quick", train_examples=100, train_steps=10)
-    start = training.start(jax.random.split(key)[0], settings=settings, pool="max", head="flatten")["blocks"][0]
-    frozen, learned = (training.train(settings, arm, few, 1e-2, key) for arm in ("frozen", "max"))
-    jax.tree.map(np.testing.assert_array_equal, frozen.filters, start)
-    moved = np.abs(learned.filters["weight"] - start["weight"])
+    task = digits_task(100)
+    start = training.start(jax.random.split(key)[0], task=task, pool="max", head="flatten")["blocks"][0]
+    frozen, free = (training.train(task, arm, few, jnp.float32(1e-2), key) for arm in ("frozen", "max"))
+    jax.tree.map(np.testing.assert_array_equal, frozen.params["blocks"][0], start)
+    moved = np.abs(free.params["blocks"][0]["weight"] - start["weight"])
     assert 1e-3 < moved.max() < 0.1  # ten steps of Adam, each of at most 0.01
-    assert frozen.losses[0] == learned.losses[0] and frozen.losses[-1] < frozen.losses[0]
+    assert frozen.losses[0] == free.losses[0] and frozen.losses[-1] < frozen.losses[0]
+
+
+def test_the_rate_rises_from_nothing_over_the_first_tenth_and_falls_to_nothing():
+    # Adam's step is its rate where all gradients are the same.
+    optimizer = training.warmed_adam(jnp.float32(1), 40)
+    state, sizes = optimizer.init(jnp.zeros(1)), []
+    for _ in range(40):
+        update, state = optimizer.update(jnp.ones(1), state)
+        sizes.append(-update[0].item())
+    np.testing.assert_allclose(sizes[:5], [0, 0.25, 0.5, 0.75, 1], atol=1e-3)
+    assert sizes[22] == pytest.approx(0.5, abs=1e-3) and sizes[39] < 0.003
+
+
+def test_sequences_are_held_out_of_training_and_known_by_their_package():
+    data = overfitting.load()
+    assert [len(labels) for _, labels in data] == [3000, 1000, 1000] and data.train[0].shape[1:] == (40, 1)
+    whole = np.concatenate([data.train[0], data.validation[0]])
+    assert len(np.unique(whole, axis=0)) == 4000
+
+
+def test_a_hidden_patch_has_no_ink_and_the_rest_is_as_it_was(key):
+    images = 1 + jnp.arange(6.0 * 8 * 8).reshape(6, 8, 8, 1)
+    covered = np.asarray(robustness.hidden(images, 3, key))
+    empty = covered == np.float32(robustness.EMPTY)
+    assert (empty.sum((1, 2, 3)) == 9).all() and (covered[~empty] == np.asarray(images)[~empty]).all()
+    for of_image in empty[..., 0]:
+        assert np.ptp(np.nonzero(of_image)[0]) == 2 and np.ptp(np.nonzero(of_image)[1]) == 2
+
+
+def test_digits_are_shifted_to_all_four_sides():
+    image = jnp.zeros((1, 5, 5, 1)).at[0, 2, 2, 0].set(1)
+    found = {tuple(np.argwhere(np.asarray(moved[0, ..., 0]))[0]) for moved in robustness.shifted(image, 2)}
+    assert found == {(2, 4), (2, 0), (4, 2), (0, 2)}
+
+
+def test_the_share_kept_counts_right_answers_only():
+    labels = jnp.asarray([0, 1, 1, 0])
+    right = jnp.asarray([True, True, False, True])
+    answers = jnp.asarray([[0, 1, 1, 1], [0, 0, 1, 1]])  # of two changes; the third digit was never right
+    outputs = lambda x: jax.nn.one_hot(x, 2)
+    assert robustness.kept(outputs, answers, labels, right) == pytest.approx(3 / 6)
