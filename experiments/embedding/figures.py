@@ -8,7 +8,7 @@ from experiments.study.measurement import Evidence
 # Not imported from the topic: a figure is a function of results alone.
 
 _ARMS = {"minilm": "MiniLM, fixed", "glove": "GloVe's table", "random": "random table"}
-_TABLES = {"pretrained": "GloVe's table", "one-hot": "one-hot codes", "scratch": "random table that learns"}
+_TABLES = {"pretrained": "GloVe's table", "one-hot": "one-hot codes", "scratch": "random table"}
 
 
 def dense(evidence: Evidence):
@@ -183,7 +183,7 @@ def generalisation(evidence: Evidence):
         rows(axes, found, list(groups.values()), series=series, shift=0.18 * (1 - series), label=label)
     axes.axvline(evidence.arrays["most-common"], color="#888888", lw=0.6, ls=":")
     axes.set(xlabel="accuracy of the word's kind", xlim=(0, 1))
-    settings_note(axes, f"some labels are wrong; dotted: always the most common kind; n = {found[0].n}")
+    settings_note(axes, f"some labels are wrong; dotted: always the most common kind; n = {found[0].n}", 44)
     legend_below(axes)
     return figure
 

@@ -47,7 +47,7 @@ def generalisation(settings: Embedding, key: Array) -> dict[str, Evidence]:
         "scratch": drawn(count, table.shape[1], learns=True),
         "pretrained": given(table, learns=False),
     }
-    options = {"classes": words.kinds, "steps": settings.transfer_steps}
+    options = {"classes": words.kinds, "steps": settings.kinds_steps}
     found = {arm: tuned_classifier(vectors, words.examples, settings, key, **options) for arm, vectors in kinds.items()}
     common = np.bincount(words.kind).max() / count
     said = {"unit": "fraction of the words"}

