@@ -8,7 +8,7 @@ import pytest
 from babel.messages import pofile
 
 from experiments import writeup
-from experiments.study import results, rules
+from experiments.study import reference, results, rules
 from experiments.writeup import digits, numbers
 
 WRONG = {
@@ -107,3 +107,13 @@ def _has_words(message: str) -> bool:
         return False
     bare = re.sub(r"\$[^$]*\$|\{[a-z]+\}`[^`]*`|`[^`]*`|\\[A-Za-z]+", " ", message)
     return bool(re.search(r"[A-Za-z]{3,} [A-Za-z]{2,}", bare))
+
+
+def test_the_prose_around_a_claim_is_written_for_the_verdict_of_the_reference():
+    directive = re.compile(r"^:::\{evidence\} (\S+)\n(?::code: .*\n)?:written-for: (\S+)$", re.MULTILINE)
+    pages = [page.read_text(encoding="utf-8") for page in (writeup.HERE / "source").glob("*.md")]
+    written = {claim: verdict for page in pages for claim, verdict in directive.findall(page)}
+    assert written.keys() == rules.load_claims().keys()
+    topics = reference.read()["topics"].values()
+    stored = {name: claim["verdict"] for topic in topics for name, claim in topic["claims"].items()}
+    assert {name: written[name] for name in stored} == stored

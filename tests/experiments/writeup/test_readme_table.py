@@ -1,9 +1,6 @@
 """README's table: from the reference and the stability runs, between its two marks."""
 
-import pytest
-
 from experiments.study import agreement, reference, results, rules
-from experiments.study.settings import SettingsError
 from experiments.writeup import readme_table
 
 
@@ -15,8 +12,8 @@ def test_the_table_takes_the_place_of_the_one_between_the_marks():
 def test_a_row_has_verdict_sets_and_what_decides(tmp_path, saturation_run, limits):
     measured = results.judged(saturation_run, {"saturation.limits": limits()})
     claims = {"saturation.limits": rules.load_claims("saturation")["saturation.limits"]}
-    with pytest.raises(SettingsError, match="the reference lacks saturation.limits"):
-        readme_table.table(claims, reference.read(tmp_path / "r.json"), {})
+    *_, row = readme_table.table(claims, reference.read(tmp_path / "r.json"), {}).splitlines()
+    assert row.endswith("| – | | not yet measured by today's rule |")
     reference.write([measured], tmp_path / "r.json")
     for name in ("seed 0", "seed 1", "seed 0, AVX2"):
         agreement.store(name, [measured], tmp_path / "s.json")
