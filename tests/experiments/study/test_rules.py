@@ -175,7 +175,7 @@ def test_every_committed_claim_parses_and_belongs_to_its_topic():
         own = rules.load_claims(topic)
         assert own and {claim.topic for claim in own.values()} == {topic}
     assert all(claim.statement["en"] and claim.statement["zh"] for claim in claims.values())
-    assert claims["causes.depth"].rule.startswith("holds when depth-scale-below within 10% of prediction and ")
+    assert claims["causes.depth"].rule.startswith("holds when depth-scale-below-relu within 10% of prediction and ")
     assert claims["causes.depth"].rule.endswith("; undecided otherwise")
 
 
