@@ -58,6 +58,8 @@ def main(argv) -> None:
     agreements = [agreement.of_claim(summary, claim) for claim in rules.load_claims()]
     same = sum(found is not None and len(found.verdicts) == len(summary) and found.unanimous for found in agreements)
     console.print(f"{same} of {len(agreements)} claims have one verdict in all {len(summary)} sets.")
+    rate = reference.error_rate(reference.read())
+    console.print(f"Chance that sampling made any verdict of the reference wrong: at most {rate:.2g}.")
 
 
 def table(summary: agreement.Summary) -> Table:

@@ -8,14 +8,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from experiments.study import fingerprint
+from experiments.study import fingerprint, rules
 from experiments.study.formatting import format_measurement
 from experiments.study.measurement import Measurement
 from experiments.study.results import Judged, Results, explained
-from experiments.study.rules import EXPERIMENTS
 from jaxnotes.command import files
 
-PATH = EXPERIMENTS / "reference.json"
+PATH = rules.EXPERIMENTS / "reference.json"
 _LIST = re.compile(r"\[[^\[\]]*\]")
 
 
@@ -68,6 +67,16 @@ def compare(found: Sequence[Results], reference: Mapping[str, Any]) -> Compariso
             if judged.verdict != theirs["verdict"] and not smaller:
                 lines.append(_difference(name, judged, theirs))
     return Comparison(agree, claims, tuple(lines))
+
+
+def error_rate(reference: Mapping[str, Any]) -> float:
+    """Returns a bound on the chance that sampling made any verdict of the reference wrong; see `rules.error_rate`."""
+    deciding = []
+    for topic in reference["topics"].values():
+        for claim in topic["claims"].values():
+            name = rules.parse(claim["deciding"])["name"]
+            deciding.append(Measurement(name, *claim["measurements"][name]))
+    return rules.error_rate(deciding)
 
 
 def summary(results: Results) -> dict[str, Any]:

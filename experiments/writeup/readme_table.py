@@ -32,7 +32,8 @@ def table(claims: Mapping[str, rules.Claim], stored: Mapping[str, Any], summary:
         said = found["explained"].replace("|", r"\|")
         rows.append(f"| `{name}` {claim.statement['en']} | {found['verdict']} | {sets} | {said} |")
     head = ["| claim | verdict | in sets | decided by [95% interval] |", "| --- | --- | --- | --- |"]
-    return "\n".join([badge(summary, list(claims)), "", *head, *rows])
+    rate = f"The chance that sampling made any of these verdicts wrong is at most {reference.error_rate(stored):.2g}."
+    return "\n".join([badge(summary, list(claims)), rate, "", *head, *rows])
 
 
 def badge(summary: agreement.Summary, claims: list[str]) -> str:

@@ -3,6 +3,7 @@
 import dataclasses
 
 import pytest
+from scipy import stats
 
 from experiments.study import reference, results
 
@@ -21,6 +22,11 @@ def test_a_measurement_is_a_line_of_its_own(tmp_path, stored):
     assert entry["verdict"] == "holds" and entry["measurements"]["rate-right"] == [1.0, 0.9999999, 1.0000001, 8, "nats"]
     assert '"rate-right": [ 1.0, 0.9999999, 1.0000001, 8, "nats" ],\n' in (tmp_path / "r.json").read_text()
     assert stored["topics"]["saturation"].keys() >= {"seed", "scale", "versions", "device", "processor", "code"}
+
+
+def test_the_error_rate_is_that_of_the_deciding_measurement(stored):
+    expected = 2 * stats.t.sf(2 * stats.t.ppf(0.975, 7), 7)  # of 8 seeds, for two other lists
+    assert reference.error_rate(stored) == pytest.approx(expected)
 
 
 def test_equal_verdicts_are_counted(stored, saturation_run, limits):

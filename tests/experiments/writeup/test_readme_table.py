@@ -18,10 +18,11 @@ def test_a_row_has_verdict_sets_and_what_decides(tmp_path, saturation_run, limit
     for name in ("seed 0", "seed 1", "seed 0, AVX2"):
         agreement.store(name, [measured], tmp_path / "s.json")
     summary = agreement.read(tmp_path / "s.json")
-    badge, _, _, _, row = readme_table.table(claims, reference.read(tmp_path / "r.json"), summary).splitlines()
+    badge, rate, _, _, _, row = readme_table.table(claims, reference.read(tmp_path / "r.json"), summary).splitlines()
     assert badge.startswith(
         "**1 claims, the same verdict in every seed set and instruction set** (seed 0, seed 1, seed 0, AVX2)"
     )
+    assert rate.endswith("is at most 0.")
     assert row.startswith("| `saturation.limits` ") and row.endswith(" | holds | 3 of 3 | rate-right: 1 nats |")
     summary["seed 1"]["saturation"]["claims"]["saturation.limits"]["verdict"] = "fails"
     badge, *_, row = readme_table.table(claims, reference.read(tmp_path / "r.json"), summary).splitlines()
