@@ -116,4 +116,5 @@ def test_the_prose_around_a_claim_is_written_for_the_verdict_of_the_reference():
     assert written.keys() == rules.load_claims().keys()
     topics = reference.read()["topics"].values()
     stored = {name: claim["verdict"] for topic in topics for name, claim in topic["claims"].items()}
-    assert {name: written[name] for name in stored} == stored
+    decided = {name: verdict for name, verdict in stored.items() if verdict != "undecided"}
+    assert {name: written[name] for name in decided} == decided
