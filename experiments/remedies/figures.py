@@ -147,10 +147,9 @@ def _trained(axes, evidence: Evidence) -> None:
     _bars(axes, evidence, {f"accuracy-{name}": label for name, label in arms.items()})
     axes.axhline(0.1, color="#888888", lw=0.6, ls=":")
     axes.set_ylim(0, 1)
-    axes.tick_params(axis="x", labelsize=6)
-    settings_note(
-        axes, f"MNIST, {evidence.arrays['train-depth']} layers, χ = 1 but for the sigmoid, n = {evidence['accuracy-relu'].n}"
-    )
+    axes.tick_params(axis="x", labelsize=6, rotation=60)
+    depth, n = evidence.arrays["train-depth"], evidence["accuracy-relu"].n
+    settings_note(axes, f"MNIST, {depth} layers, χ = 1 but for the sigmoid, n = {n}", columns=28)
 
 
 def batch_norm(evidence: Evidence):
