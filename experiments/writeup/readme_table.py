@@ -41,6 +41,8 @@ def badge(summary: agreement.Summary, claims: list[str]) -> str:
     found = [agreement.of_claim(summary, claim) for claim in claims]
     complete = [same for same in found if same is not None and len(same.verdicts) == len(summary)]
     unanimous = sum(same.unanimous for same in complete)
+    if len(summary) < 2:
+        return f"**{len(complete)} of {len(claims)} claims are measured by today's rules, on one set of seeds so far.**"
     if summary and unanimous == len(claims):
         return f"**{len(claims)} claims, the same verdict in every seed set and instruction set** ({', '.join(summary)})."
     return (

@@ -9,6 +9,10 @@ def test_the_table_takes_the_place_of_the_one_between_the_marks():
     assert readme_table.replaced(text, "new") == text.replace("old", "new")
 
 
+def test_one_set_of_seeds_is_no_agreement():
+    assert "on one set of seeds so far" in readme_table.badge({"seed 0": {}}, ["saturation.limits"])
+
+
 def test_a_row_has_verdict_sets_and_what_decides(tmp_path, saturation_run, limits):
     measured = results.judged(saturation_run, {"saturation.limits": limits()})
     claims = {"saturation.limits": rules.load_claims("saturation")["saturation.limits"]}
