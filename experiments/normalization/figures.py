@@ -207,13 +207,21 @@ def shift(evidence: Evidence):
 def learning_rate(evidence: Evidence):
     """Final loss against the learning rate; steps to the target at the best one."""
     figure, panels = new_figure(2, height=2.8)
-    rates = evidence.arrays["rates"]
     labels = {"relu": "ReLU", "sigmoid": "sigmoid", "cnn": "ReLU CNN"}
     found = []
     for name, label in labels.items():
         for arm in ("plain", "normalised"):
             series, text = len(found), f"{label}, {_ARMS[arm]}"
-            _curve(panels[0], evidence, f"loss-{arm}-{name}", rates, series=series, label=text, most=20, ls="-")
+            _curve(
+                panels[0],
+                evidence,
+                f"loss-{arm}-{name}",
+                evidence.arrays[f"rates-{name}"],
+                series=series,
+                label=text,
+                most=20,
+                ls="-",
+            )
             found.append(evidence[f"steps-{arm}-{name}"])
             points(panels[1], [series], [found[-1]], series=series, label=text)
     panels[0].set(xscale="log", yscale="log", xlabel="learning rate", ylabel="final training loss (nats)")

@@ -41,14 +41,20 @@ class Swept(NamedTuple):
 def rate_limits(settings: Normalization, key: Array) -> dict[str, Evidence]:
     """normalization.learning-rate: every rate of a grid, with and without, for ReLU, sigmoid and a ReLU CNN."""
     data, measurements, searches, found = digits.load().train, [], {}, {}
-    arrays = {"rates": np.asarray(settings.rate_grid)}
+    arrays, grid = {}, np.asarray(settings.rate_grid)
     shallow = Shape(settings.train_width, settings.rate_depth)
-    networks = {"relu": (relu, 2.0, settings.mlp), "sigmoid": (sigmoid, 1.0, shallow), "cnn": (relu, 2.0, settings.cnn)}
-    for name, (activation, weight_variance, shape) in networks.items():
-        swept = {}
+    networks = {  # a sigmoid's slope is a quarter at most
+        "relu": (relu, 2.0, settings.mlp, grid),
+        "sigmoid": (sigmoid, 1.0, shallow, 10 * grid),
+        "cnn": (relu, 2.0, settings.cnn, grid),
+    }
+    for name, (activation, weight_variance, shape, rates) in networks.items():
+        swept, arrays[f"rates-{name}"] = {}, rates
         for kind in ("plain", "normalised"):
             label = f"{kind}-{name}"
-            swept[kind] = found[label] = sweep(settings, network.arm(activation, weight_variance, kind), shape, data, key)
+            swept[kind] = found[label] = sweep(
+                settings, network.arm(activation, weight_variance, kind), shape, rates.tolist(), data, key
+            )
             searches[label] = found[label].search
             measurements += _limits(settings, label, found[label])
             arrays |= curve(f"loss-{label}", np.minimum(found[label].losses, DRAWN_LOSS))
@@ -57,7 +63,7 @@ def rate_limits(settings: Normalization, key: Array) -> dict[str, Evidence]:
     return {"normalization.learning-rate": Evidence(tuple(measurements), arrays, searches, fits)}
 
 
-def sweep(settings: Normalization, arm: Arm, shape: Shape, data: Examples, key: Array) -> Swept:
+def sweep(settings: Normalization, arm: Arm, shape: Shape, rates: Sequence[float], data: Examples, key: Array) -> Swept:
     """Trains every seed at every rate of the grid; then the seeds that count in full, at the rate of the best `speed_score`."""
     keys, count = jax.random.split(key, settings.tuning_seeds + settings.rate_seeds), settings.tuning_seeds
 
@@ -65,11 +71,14 @@ def sweep(settings: Normalization, arm: Arm, shape: Shape, data: Examples, key: 
         one = lambda pair: _seen(train(arm, data, jnp.float32(pair[1]), pair[0], settings=settings, shape=shape, steps=steps))
         return side_by_side(one, [(key, rate) for key in keys for rate in rates])
 
-    few = settings.channel_rate_steps if shape.convolutional else settings.rate_steps
-    short = np.stack([run.losses for run in run(keys, settings.rate_grid, few)])
-    losses = short.reshape(len(keys), len(settings.rate_grid), -1)
-    search = grid_search(settings.rate_grid, speed_score(losses[:count]).T)
-    runs = run(keys[count:], (search.rate,), settings.steps(shape))
+    conv = shape.convolutional
+    few, many = (
+        (settings.channel_rate_steps, settings.channel_steps) if conv else (settings.rate_steps, settings.rate_full_steps)
+    )
+    short = np.stack([run.losses for run in run(keys, rates, few)])
+    losses = short.reshape(len(keys), len(rates), -1)
+    search = grid_search(rates, speed_score(losses[:count]).T)
+    runs = run(keys[count:], (search.rate,), many)
     full = np.stack([run.losses for run in runs])
     fit = convergence.fit(full, np.stack([run.accuracy for run in runs]))
     return Swept(final_loss(losses[count:]), search, steps_to(settings, full), full.shape[1], fit)
@@ -99,7 +108,7 @@ def steps_to(settings: Normalization, losses: np.ndarray) -> np.ndarray:
 
 
 def _limits(settings: Normalization, label: str, swept: Swept) -> list[Measurement]:
-    rates, steps = settings.rate_grid, swept.steps
+    rates, steps = swept.search.rates, swept.steps
     criterion = f"last losses of the sweep below {MOST_TRAINED:.3g} nats; {rates[0]:.2g} to {rates[-1]:.3g}"
     return [
         interval(f"log-rate-{label}", np.log10(swept.largest_rate()), unit=DECADES, source=criterion),

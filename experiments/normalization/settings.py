@@ -30,6 +30,7 @@ class Normalization(TrainingSettings):
     channels: int = setting(8, "Channels per layer of the CNNs that are trained.", minimum=1)
     channel_depth: int = setting(2, "Their convolutions after the first.", minimum=1)
     channel_steps: int = setting(300, "Their SGD steps.", quick=24, minimum=20)
+    rate_full_steps: int = setting(2000, "SGD steps of the MLPs of normalization.learning-rate in full.", quick=24, minimum=20)
     channel_rate_steps: int = setting(
         100, "Those at each rate of the grid of normalization.learning-rate.", quick=24, minimum=20
     )
@@ -42,10 +43,13 @@ class Normalization(TrainingSettings):
     )
     large_variance: float = setting(100.0, "σ_w² of the sigmoid networks of normalization.range.", minimum=1e-6)
     rate_depth: int = setting(2, "Hidden layers after the first of the sigmoid MLP of normalization.learning-rate.", minimum=1)
-    rate_seeds: int = setting(8, "Seeds that count there.", quick=2, minimum=2)
+    rate_seeds: int = setting(10, "Seeds that count there.", quick=2, minimum=2)
     rate_steps: int = setting(400, "SGD steps of the MLPs at each rate of its grid.", quick=24, minimum=20)
     rate_grid: tuple[float, ...] = setting(
-        tuple(float(10 ** (k / 3)) for k in range(-3, 5)), "Its learning rates.", quick=(0.1, 1.0, 10.0), minimum=1e-9
+        tuple(float(10 ** (k / 3)) for k in range(-4, 3)),
+        "Its learning rates; ten times these for sigmoid units.",
+        quick=(0.1, 0.3, 1.0),
+        minimum=1e-9,
     )
     target_loss: float = setting(0.3, "Training loss to reach, nats.", quick=1.0, minimum=0.0)
 
@@ -70,6 +74,6 @@ class Normalization(TrainingSettings):
             raise SettingsError(
                 f"--gain_window={window} must be two layers in rising order, up to --gain_depth={self.gain_depth}"
             )
-        for name in ("train_steps", "rate_steps", "channel_steps", "channel_rate_steps"):
+        for name in ("train_steps", "rate_steps", "rate_full_steps", "channel_steps", "channel_rate_steps"):
             if getattr(self, name) % self.points:
                 raise SettingsError(f"--{name}={getattr(self, name)} must be a multiple of --points={self.points}")

@@ -15,7 +15,15 @@ from jaxnotes.layers.activations import relu, sigmoid
 
 pytestmark = pytest.mark.usefixtures("standard_promotion")
 
-TINY = {"train_steps": 20, "rate_steps": 20, "channel_steps": 20, "channel_rate_steps": 20, "points": 2, "rate_depth": 1}
+TINY = {
+    "train_steps": 20,
+    "rate_steps": 20,
+    "rate_full_steps": 20,
+    "channel_steps": 20,
+    "channel_rate_steps": 20,
+    "points": 2,
+    "rate_depth": 1,
+}
 SMALL = Normalization.preset("quick", **TINY, train_width=8, train_batch=16, train_depth=2)
 
 
@@ -195,8 +203,8 @@ def test_an_arm_at_another_rate_is_paired_with_itself(key, one_thread):
 
 
 def test_the_sweep_runs_every_seed_at_every_rate_and_chooses_on_the_tuning_seeds(key, one_thread):
-    settings = Normalization.preset("quick", **TINY, train_width=8, rate_grid=(1e-6, 0.3, 1e9), target_loss=2.2)
-    swept = rates.sweep(settings, network.arm(relu, 2.0, "plain"), Shape(8, 1), digits.load(0).train, key)
+    settings = Normalization.preset("quick", **TINY, train_width=8, target_loss=2.2)
+    swept = rates.sweep(settings, network.arm(relu, 2.0, "plain"), Shape(8, 1), (1e-6, 0.3, 1e9), digits.load(0).train, key)
     assert swept.losses.shape == (settings.rate_seeds, 3) and swept.steps.shape == (settings.rate_seeds,)
     assert swept.search.rate == 0.3 and len(swept.search.scores[0]) == settings.tuning_seeds
     assert (swept.losses[:, 2] > 100).all() and (swept.steps < 20).all() and swept.fit.train_accuracy > 0.2
