@@ -77,4 +77,4 @@ def test_a_missing_package_is_named(monkeypatch):
 def test_half_of_the_film_reviews_praise():
     texts, praise = data.film_reviews()
     assert len(texts) == 200 and praise.sum() == 100
-    assert texts[0].split() == "simplistic , silly and tedious .".split() and not praise[0]
+    assert texts[0].split() == ["simplistic", ",", "silly", "and", "tedious", "."] and not praise[0]

@@ -69,8 +69,8 @@ def test_length_zero_is_the_output_gradient_and_all_sum_to_the_input_gradient():
 
 def test_a_branch_with_batch_normalisation_mixes_the_examples():
     def normalised(params, h):
-        centred = h - h.mean(0)
-        return branch(params, centred / jnp.sqrt(jnp.mean(centred**2, 0) + 1e-5))
+        centred = h - h.mean(0, keepdims=True)
+        return branch(params, centred / jnp.sqrt(jnp.mean(centred**2, 0, keepdims=True) + 1e-5))
 
     params, x = stack()
     paths = jacobians.path_contributions(normalised, params, x, loss)
