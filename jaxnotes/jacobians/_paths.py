@@ -30,7 +30,7 @@ def path_contributions(
     """
     _check(branch, params, x, loss)
     contributions, exponents = _scaled_contributions(branch, params, x, loss, branch_scale)
-    return (contributions * power_of_two(exponents, contributions.dtype)[:, :, None]).astype(x.dtype)
+    return (contributions * power_of_two(exponents, contributions.dtype)[:, None, None]).astype(x.dtype)
 
 
 def log_path_norms(
@@ -43,7 +43,7 @@ def log_path_norms(
     _check(branch, params, x, loss)
     contributions, exponents = _scaled_contributions(branch, params, x, loss, branch_scale)
     squares, extra = jax.vmap(jax.vmap(lambda vector: scaled_squares(vector, (0,))))(contributions)
-    return safe_log(squares) / 2 + LOG_TWO * (exponents + extra).astype(squares.dtype)
+    return safe_log(squares) / 2 + LOG_TWO * (exponents[:, None] + extra).astype(squares.dtype)
 
 
 def log_path_counts(depth: int) -> np.ndarray:
@@ -63,7 +63,10 @@ def _check(branch: Callable, params: PyTree, x: Array, loss: Callable) -> None:
 
 @partial(jax.jit, static_argnames=("branch", "loss"))
 def _scaled_contributions(branch, params, x, loss, branch_scale):
-    """Returns (vectors [depth + 1, batch, width], exponents [depth + 1, batch]): a contribution is vector · 2^exponent."""
+    """Returns (vectors [depth + 1, batch, width], exponents [depth + 1]): a contribution is vector · 2^exponent.
+
+    The examples share an exponent, since a branch that mixes them is linear in all of them together only.
+    """
     dtype, depth = accumulation_dtype(x.dtype), depth_of(params)
     scale = jnp.asarray(branch_scale).astype(x.dtype)
 
@@ -82,19 +85,19 @@ def _scaled_contributions(branch, params, x, loss, branch_scale):
         longer_exponents = jnp.concatenate([jnp.zeros_like(exponents[:1]), longer_exponents])
         return _sum((vectors, exponents), (longer, longer_exponents)), None
 
-    return jax.lax.scan(back, _normalised(start, jnp.zeros(start.shape[:2], jnp.int32)), (params, inputs), reverse=True)[0]
+    return jax.lax.scan(back, _normalised(start, jnp.zeros(depth + 1, jnp.int32)), (params, inputs), reverse=True)[0]
 
 
 def _normalised(vectors: Array, exponents: Array) -> tuple[Array, Array]:
-    """Returns the same numbers with every vector's largest entry in [1/2, 1), or 0."""
-    extra = exponent_of(jnp.max(jnp.abs(vectors), axis=-1))
-    return vectors * power_of_two(-extra, vectors.dtype)[..., None], exponents + extra
+    """Returns the same numbers with the largest entry of each length's vectors in [1/2, 1), or 0."""
+    extra = exponent_of(jnp.max(jnp.abs(vectors), axis=(1, 2)))
+    return vectors * power_of_two(-extra, vectors.dtype)[:, None, None], exponents + extra
 
 
 def _sum(a: tuple[Array, Array], b: tuple[Array, Array]) -> tuple[Array, Array]:
-    """Returns the sum of two scaled vectors; a zero vector's exponent does not count."""
+    """Returns the sum of two scaled batches; the exponent of one that is zero does not count."""
     lowest = jnp.iinfo(jnp.int32).min // 2
-    exponent_a, exponent_b = (jnp.where(jnp.any(vectors != 0, axis=-1), exponents, lowest) for vectors, exponents in (a, b))
+    exponent_a, exponent_b = (jnp.where(jnp.any(vectors != 0, axis=(1, 2)), exponents, lowest) for vectors, exponents in (a, b))
     common = jnp.maximum(exponent_a, exponent_b)
-    scale_a, scale_b = (power_of_two(exponent - common, a[0].dtype)[..., None] for exponent in (exponent_a, exponent_b))
+    scale_a, scale_b = (power_of_two(exponent - common, a[0].dtype)[:, None, None] for exponent in (exponent_a, exponent_b))
     return _normalised(a[0] * scale_a + b[0] * scale_b, jnp.where(common == lowest, 0, common))
