@@ -72,7 +72,7 @@ class Step:
     settings: settings.Settings
     earlier: results.Results | None
     kept: bool
-    draw: bool
+    draw: bool = True
 
     @property
     def seconds(self) -> float:

@@ -160,14 +160,17 @@ def published_table(found: Sequence[Judged], label: dict[str, str], language: st
     for judged in found:
         by_name = {m.name: m for m in judged.evidence.measurements}
         for report in judged.claim.published:
-            setting = f"; {report.setting}" if language == "en" else ""
+            # Where it stands and what it says in words is in English, as the source of a measurement is.
+            english = language == "en"
+            where = f", {report.where}; {report.setting}" if english else ""
+            theirs = report.value if english or not report.theirs else "–"
             rows.append(
                 [
                     nodes.literal("", f"{judged.claim.identifier}/{report.measurement}"),
-                    measured_number("", typographic(report.value), classes=["value"]),
+                    measured_number("", typographic(theirs), classes=["value"]),
                     measured_number("", typographic(format_measurement(by_name[report.measurement])), classes=["value"]),
                     measured_number("", label[decide(report.criterion, by_name)]),
-                    measured_number("", f"{report.source}, {report.where}{setting}"),
+                    measured_number("", f"{report.source}{where}"),
                     measured_number("", label[report.checked]),
                 ]
             )

@@ -106,8 +106,8 @@ def test_a_kept_topic_that_cannot_be_drawn_stops_no_other(measured, tmp_path, mo
         raise RuntimeError("no pencil")
 
     monkeypatch.setattr(reproduce.run, "draw", no_pencil)
-    failed = []
-    reproduce._attempt("causes", lambda: reproduce._keep(measured, tmp_path), failed, Console())
+    failed, kept = [], reproduce.Step("causes", "quick", None, measured, kept=True)
+    reproduce._attempt("causes", lambda: reproduce._keep(kept, tmp_path), failed, Console())
     reproduce._attempt("saturation", lambda: "measured in 1 s", failed, Console())
     shown = capsys.readouterr()
     assert failed == ["causes"] and "no pencil" in shown.err and "saturation: measured in 1 s" in shown.out
