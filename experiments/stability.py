@@ -55,9 +55,9 @@ def main(argv) -> None:
                 reference.write(found)
     summary = agreement.read()
     console.print(table(summary))
-    agreements = [agreement.of_claim(summary, claim) for claim in rules.load_claims()]
-    same = sum(found is not None and len(found.verdicts) == len(summary) and found.unanimous for found in agreements)
-    console.print(f"{same} of {len(agreements)} claims have one verdict in all {len(summary)} sets.")
+    claims = rules.load_claims()
+    same = agreement.unanimous(summary, claims)
+    console.print(f"{same} of {len(claims)} claims have one verdict in all {len(summary)} sets.")
     rate = reference.error_rate(reference.read())
     console.print(f"Chance that sampling made any verdict of the reference wrong: at most {rate:.2g}.")
 

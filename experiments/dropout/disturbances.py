@@ -13,6 +13,7 @@ from experiments.dropout.settings import Dropout
 from experiments.dropout.tasks import CELLS
 from experiments.dropout.training import Arm
 from experiments.study.measurement import Measurement, fraction, interval
+from experiments.study.occlusion import window
 
 DISTURBANCES = {
     "noise": "one network, test inputs with noise and without",
@@ -64,13 +65,6 @@ def occluded(key: Array, x: Array, rows: int, side: int) -> Array:
       side: of the square patch, cut off where the image has fewer rows.
     """
     key_rows, key_columns = jax.random.split(key)
-    in_rows = _window(key_rows, len(x), rows, side)
-    in_columns = _window(key_columns, len(x), x.shape[1] // rows, side)
+    in_rows = window(key_rows, len(x), rows, side)
+    in_columns = window(key_columns, len(x), x.shape[1] // rows, side)
     return jnp.where((in_rows[:, :, None] & in_columns[:, None, :]).reshape(x.shape), jnp.zeros_like(x), x)
-
-
-def _window(key: Array, examples: int, length: int, width: int) -> Array:
-    """Returns [examples, length], whether a cell is in the example's window of so many cells."""
-    start = jax.random.randint(key, (examples, 1), 0, max(length - width, 0) + 1)
-    cell = jnp.arange(length)[None]
-    return (cell >= start) & (cell < start + width)

@@ -123,10 +123,7 @@ def train_arm(
 
 def fits(found: Mapping[str, Tuned], controls: Sequence[str] = ()) -> dict[str, Fit]:
     """Returns how far each training came; controls need not train."""
-    return {
-        name: convergence.fit(trained.runs.losses, trained.runs.accuracy, required=name not in controls)
-        for name, trained in found.items()
-    }
+    return convergence.fits(found, lambda runs: runs.accuracy, controls)
 
 
 def smooth(losses: np.ndarray, points: int) -> np.ndarray:

@@ -11,8 +11,7 @@ from jax import Array
 from experiments.norms.networks import NETWORKS, NORMS
 from experiments.norms.settings import Norms
 from experiments.norms.training import run, train_norms
-from experiments.study import digits, language
-from experiments.study.convergence import fit
+from experiments.study import convergence, digits, language
 from experiments.study.measurement import Evidence, Fit, Measurement, curve, exact, fraction, interval
 from experiments.study.seeds import over_seeds, paired
 from experiments.study.topic import Topic
@@ -109,7 +108,7 @@ def _accuracy(name: str, trained: Tuned) -> Measurement:
 
 
 def _fits(trained: Mapping[str, Tuned], controls: tuple[str, ...] = ()) -> dict[str, Fit]:
-    return {name: fit(arm.runs.losses, arm.runs.train[:, 0], required=name not in controls) for name, arm in trained.items()}
+    return convergence.fits(trained, lambda runs: runs.train[:, 0], controls)
 
 
 def domains(settings: Norms, key: Array) -> dict[str, Evidence]:
@@ -145,7 +144,7 @@ def domains(settings: Norms, key: Array) -> dict[str, Evidence]:
             measurements.append(interval(f"loss-{name}-{norm}", arm.runs.generation, unit=NATS, source=words))
             searches[f"{name}-{norm}"] = arm.search
             # At equal budget: no network of this size exhausts the text.
-            fits[f"{name}-{norm}"] = fit(arm.runs.losses, required=False)
+            fits[f"{name}-{norm}"] = convergence.fit(arm.runs.losses, required=False)
     gains.append(exact("mismatch-layer", future_change(text, "layer"), source=FUTURE))
     gains.append(exact("mismatch-batch", future_change(text, "batch"), source=FUTURE))
     return {"norms.domains": Evidence((*gains, *measurements), {"batch": np.asarray(settings.domain_batch)}, searches, fits)}

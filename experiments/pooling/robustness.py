@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from experiments.pooling.settings import Pooling
+from experiments.study.occlusion import window
 
 EMPTY = -0.1307 / 0.3081  # a pixel without ink
 
@@ -38,11 +39,7 @@ def shifted(images: Array, pixels: int) -> Array:
 def hidden(images: Array, patch: int, key: Array) -> Array:
     """Returns the images, each with a square of its own without ink."""
     n, *sides, _ = images.shape
-    inside = []
-    for side, key_side in zip(sides, jax.random.split(key), strict=True):
-        corner, cells = jax.random.randint(key_side, (n, 1), 0, side - patch + 1), jnp.arange(side)[None]
-        inside.append((cells >= corner) & (cells < corner + patch))
-    rows, columns = inside
+    rows, columns = (window(key_side, n, side, patch) for key_side, side in zip(jax.random.split(key), sides, strict=True))
     return jnp.where((rows[:, :, None] & columns[:, None, :])[..., None], EMPTY, images)
 
 

@@ -13,8 +13,7 @@ from experiments.remedies import network
 from experiments.remedies.gains import CRITICAL, VARIANCES
 from experiments.remedies.network import Choice, choice
 from experiments.remedies.settings import Remedies
-from experiments.study import digits, tuning
-from experiments.study.convergence import fit
+from experiments.study import convergence, digits, tuning
 from experiments.study.measurement import Fit, Measurement, Search, fraction, interval
 from experiments.study.seeds import paired
 from experiments.study.tuning import Tuned
@@ -145,4 +144,4 @@ def searches(trained: dict[str, Tuned], *names: str) -> dict[str, Search]:
 
 def fits(trained: dict[str, Tuned], controls: Sequence[str] = ()) -> dict[str, Fit]:
     """Returns how far each arm came; those named in `controls` need not come to an end."""
-    return {name: fit(arm.runs.losses, arm.runs.train, required=name not in controls) for name, arm in trained.items()}
+    return convergence.fits(trained, lambda runs: runs.train, controls)

@@ -1,7 +1,7 @@
 """Which verdicts are the same in every set of seeds and under every arithmetic, from the committed summary of `stability`."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -66,6 +66,12 @@ def store(name: str, found: Sequence[Results], path: Path | None = None) -> None
         entry[topic] = {"code": reference.code(topic), "processor": reference.processor(), "claims": claims}
     ordered = {name: {topic: topics[topic] for topic in TOPICS if topic in topics} for name, topics in summary.items()}
     files.write_text(path or PATH, json.dumps(ordered, indent=1, ensure_ascii=False) + "\n")
+
+
+def unanimous(summary: Summary, claims: Iterable[str]) -> int:
+    """Returns how many of the claims have one verdict in all sets; one that a set lacks does not count."""
+    found = [of_claim(summary, claim) for claim in claims]
+    return sum(same is not None and len(same.verdicts) == len(summary) and same.unanimous for same in found)
 
 
 def of_claim(summary: Summary, claim: str) -> Agreement | None:

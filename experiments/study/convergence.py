@@ -1,11 +1,29 @@
 """Whether a training is convincing: the network fits its training set, or its loss has reached a plateau."""
 
+from collections.abc import Callable, Container, Mapping
+from typing import Any
+
 import numpy as np
 
 from experiments.study.measurement import Fit
+from experiments.study.tuning import Tuned
 
 FITS = 0.99
 LAST, PLATEAU = 0.2, 0.02
+
+
+def fits(
+    trained: Mapping[str, Tuned], train_accuracy: Callable[[Any], np.ndarray], controls: Container[str] = ()
+) -> dict[str, Fit]:
+    """Returns the `fit` of each arm, by name; those in `controls` need not come to an end.
+
+    Args:
+      trained: runs that have `losses`.
+      train_accuracy: [seeds] of an arm's runs.
+    """
+    return {
+        name: fit(arm.runs.losses, train_accuracy(arm.runs), required=name not in controls) for name, arm in trained.items()
+    }
 
 
 def fit(losses, train_accuracy=None, *, required: bool = True, threshold: float = FITS) -> Fit:

@@ -38,12 +38,10 @@ def table(claims: Mapping[str, rules.Claim], stored: Mapping[str, Any], summary:
 
 def badge(summary: agreement.Summary, claims: list[str]) -> str:
     """Returns one line: how many claims have one verdict in every set of seeds and under every arithmetic."""
-    found = [agreement.of_claim(summary, claim) for claim in claims]
-    complete = [same for same in found if same is not None and len(same.verdicts) == len(summary)]
-    unanimous = sum(same.unanimous for same in complete)
+    unanimous = agreement.unanimous(summary, claims)
     if len(summary) < 2:
-        return f"**{len(complete)} of {len(claims)} claims are measured by today's rules, on one set of seeds so far.**"
-    if summary and unanimous == len(claims):
+        return f"**{unanimous} of {len(claims)} claims are measured by today's rules, on one set of seeds so far.**"
+    if unanimous == len(claims):
         return f"**{len(claims)} claims, the same verdict in every seed set and instruction set** ({', '.join(summary)})."
     return (
         f"**{unanimous} of {len(claims)} claims have the same verdict in every set** ({', '.join(summary) or 'none measured'})."

@@ -1,7 +1,5 @@
 """The networks of the question norms against Flax and against the library's own models; evaluation and training."""
 
-import dataclasses
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -10,9 +8,8 @@ import pytest
 
 from experiments.norms import measurement, networks, training
 from experiments.norms.settings import TRAIN_EXAMPLES, Norms
-from experiments.study import digits, rules, tuning
+from experiments.study import digits, tuning
 from experiments.study.language import Text
-from experiments.study.measurement import Evidence, Measurement
 from experiments.study.settings import SettingsError
 from jaxnotes.layers.normalization import layer_norm
 
@@ -143,7 +140,7 @@ MET = {
         ({"gain-cnn": -0.04}, "undecided"),
     ],
 )
-def test_where_each_norm_is_used_is_judged_by_text_and_images(change, verdict):
+def test_where_each_norm_is_used_is_judged_by_text_and_images(judged, change, verdict):
     assert judged("norms.domains", MET | change) == verdict
 
 
@@ -170,14 +167,8 @@ DROPS = {
         ({"drop-mlp-layer": 0.1}, "undecided"),
     ],
 )
-def test_the_batch_size_is_judged_by_drops_from_one_size(change, verdict):
+def test_the_batch_size_is_judged_by_drops_from_one_size(judged, change, verdict):
     assert judged("norms.batch-size", DROPS | change) == verdict
-
-
-def judged(claim: str, values: dict[str, float]) -> str:
-    """The verdict on made-up values, each with a small interval where it is not 0."""
-    found = tuple(Measurement(name, v, v - abs(v) / 20, v + abs(v) / 20, 6) for name, v in values.items())
-    return rules.judge(rules.load_claims("norms")[claim], Evidence(found), dataclasses.asdict(Norms())).verdict
 
 
 def test_axes_and_running_find_what_is_known(key):
