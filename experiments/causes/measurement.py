@@ -138,13 +138,18 @@ def explode(settings: Causes, key: Array) -> dict[str, Evidence]:
         law = (arm.relu_slope(settings.width), HOMOGENEOUS) if arm.activation is relu else (arm.predicted_slope, MEAN_FIELD)
         measurements.append(growth(f"slope-{name}", slope(logs), prediction=law[0], source=law[1]))
         arrays |= passed_curve(name, logs, law[0]) | variances(name, arm)
-    largest = largest_entry(settings.batch * settings.width) / settings.width**0.5
-    limit = np.log(float(jnp.finfo(jnp.float32).max)) - np.log(largest)
     law = f"ln(largest float32 / largest entry) / (½ ln χ); tanh, σ_w² = {OVERFLOW.weight_variance:g}"
     passed = _overflow_depth(settings, keys[0])
-    predicted = float(limit) / OVERFLOW.predicted_slope
+    predicted = predicted_overflow(settings)
     measurements.append(interval("overflow-depth", passed, unit="layers", prediction=predicted, source=law))
     return {"causes.explode": Evidence(tuple(measurements), arrays)}
+
+
+def predicted_overflow(settings: Causes) -> float:
+    """Returns after how many layers the largest entry of gradients of length 1, one per example, leaves float32."""
+    largest = largest_entry(settings.batch * settings.width) / settings.width**0.5
+    limit = np.log(float(jnp.finfo(jnp.float32).max)) - np.log(largest)
+    return float(limit) / OVERFLOW.predicted_slope
 
 
 def largest_entry(n: int) -> float:

@@ -46,9 +46,10 @@ def test_seed_sets_run_first_then_seed_0_with_fewer_instructions_and_nothing_twi
     assert study == [("0", ""), ("1", ""), *isa]
     assert "1 of " in capsys.readouterr().out
     assert list(agreement.read()) == ["seed 0", "seed 1", "seed 0, SSE4_2", "seed 0, AVX2"]
-    assert set(reference.read()["topics"]) == {"saturation"}
+    assert {topic: entry["seed"] for topic, entry in reference.read()["topics"].items()} == {"saturation": 0}
     stable(tmp_path, monkeypatch, seeds=3)
     assert study[4:] == [("2", "")]
+    assert reference.read()["topics"]["saturation"]["seed"] == 0
 
 
 def test_the_reference_is_the_run_of_make_figures(tmp_path):

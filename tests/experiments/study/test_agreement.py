@@ -27,3 +27,9 @@ def test_sets_and_topics_are_added_one_by_one(tmp_path, saturation_run, limits):
         agreement.store(name, [results.judged(saturation_run, {"saturation.limits": limits()})], path)
     found = agreement.of_claim(agreement.read(path), "saturation.limits")
     assert found.verdicts == {"seed 0": "holds", "seed 1": "holds"}
+
+
+def test_a_claim_that_a_set_lacks_is_not_unanimous():
+    sets = summary({"seed 0": ("holds", 5.0), "seed 1": ("holds", 3.0)})
+    assert agreement.unanimous(sets, ["a.b", "c.d"]) == 1
+    assert agreement.unanimous(sets | {"seed 2": {}}, ["a.b"]) == 0

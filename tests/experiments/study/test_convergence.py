@@ -1,9 +1,11 @@
 """How far a training came: made-up losses whose last fifth is known."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
-from experiments.study.convergence import fit
+from experiments.study.convergence import fit, fits
 
 
 def falling(to, last, steps=100, seeds=3):
@@ -37,3 +39,10 @@ def test_what_is_not_finite_is_called_that_and_is_no_reason_where_nothing_is_req
     found = fit(losses, [0.9, np.nan, 0.9])
     assert found.state == "not finite" and not found.convincing and found.train_accuracy is None
     assert fit(losses, required=False).convincing
+
+
+def test_of_several_arms_all_but_the_controls_are_required():
+    arm = SimpleNamespace(runs=SimpleNamespace(losses=falling(0.2, 0.4), right=np.asarray([0.5, 0.7, 0.6])))
+    found = fits({"net": arm, "control": arm}, lambda runs: runs.right, controls=("control",))
+    assert found["net"].required and not found["control"].required
+    assert found["net"].train_accuracy == pytest.approx(0.6) and found["net"].state == "unfinished"
