@@ -75,4 +75,18 @@ def _slimmed(svg: bytes) -> bytes:
     """A picture without comments and indents, positions cut to a hundredth of a point, which neither screen nor print shows."""
     text = re.sub(r"<!--.*?-->", "", svg.decode("utf-8"), flags=re.DOTALL)
     text = re.sub(r' d="[^"]*"| [xy]="[^"]*"|translate\([^)]*\)', lambda part: re.sub(r"(\.\d\d)\d+", r"\1", part[0]), text)
-    return re.sub(r"\n\s*", "\n", text).encode("utf-8")
+    text = re.sub(r"\n\s*", "\n", text)
+    return _SAME_STYLE.sub(_hoisted, text).encode("utf-8")
+
+
+# A group of nothing but marks or lines of one style, as a curve's points and its error bars are.
+_SAME_STYLE = re.compile(
+    r'<g(?P<group>(?: (?!style)[^ =>]+="[^"]*")*)>\n'
+    r'(?P<marks><(?:use|path) [^>]*?style="(?P<style>[^"]*)"/>\n(?:<(?:use|path) [^>]*?style="(?P=style)"/>\n)+)</g>'
+)
+
+
+def _hoisted(group: re.Match[str]) -> str:
+    """The group with the style said once, on the group, from which its marks take it."""
+    style = f' style="{group["style"]}"'
+    return f"<g{group['group']}{style}>\n{group['marks'].replace(style, '')}</g>"
