@@ -1,4 +1,4 @@
-"""What keeps a page light and open to all: no icon script of 1.5 MB, and menus' toggles that have a name."""
+"""What keeps a page light and open to all: no large script that nothing there uses, and menus' toggles that have a name."""
 
 import re
 from pathlib import Path
@@ -12,6 +12,9 @@ from experiments.writeup.words import words
 _ICON_SCRIPT = re.compile(r'\s*<script defer src="[^"]*fontawesome\.js[^"]*"></script>')
 # 43 KB that only pages with a notebook use.
 _NOTEBOOK_STYLE = re.compile(r"\s*<link [^>]*mystnb[^>]*/>")
+# The index of all pages, 0.1 to 0.3 MB, for the theme's search while one types, which this site leaves off; its search page
+# has them from Sphinx itself.
+_INLINE_SEARCH = re.compile(r'\s*<script src="[^"]*(?:searchtools|language_data|searchindex)\.js"></script>')
 _UNUSED = ("scripts/fontawesome.js*", "**/*.map")
 
 
@@ -26,6 +29,8 @@ def _finish(app: Sphinx, exception: Exception | None) -> None:
     out = Path(app.outdir)
     for page in out.rglob("*.html"):
         html = _ICON_SCRIPT.sub("", page.read_text(encoding="utf-8"))
+        if page.name != "search.html":
+            html = _INLINE_SEARCH.sub("", html)
         if "tutorials" not in page.parts:
             html = _NOTEBOOK_STYLE.sub("", html)
         page.write_text(_named_toggles(html, words(app.config)["unfold"]), encoding="utf-8")

@@ -52,7 +52,7 @@ def theory(axes, x, y, *, series: int = 0, label: str | None = None, **options) 
     axes.plot(x, y, **{"ls": "-", "color": COLORS[series], "label": label, "zorder": 1, **options})
 
 
-def measured(axes, x, mean, low, high, *, series: int = 0, label: str | None = None, most: int = 18, **options) -> None:
+def measured(axes, x, mean, low, high, *, series: int = 0, label: str | None = None, most: int = 25, **options) -> None:
     """Draws a measurement as points with 95% intervals; of a long curve, at most `most` evenly spaced points."""
     x, mean, low, high = (np.asarray(values, float) for values in (x, mean, low, high))
     if len(x) > most:
