@@ -64,7 +64,7 @@ class Evidence(SphinxDirective):
         command = nodes.literal_block("", run.command, language="console")
         found.append(_folded(label["rule"], nodes.paragraph("", "", nodes.literal("", claim.rule))))
         same = agreement.of_claim(app.jaxnotes_agreement, identifier)
-        if same is not None:
+        if same is not None and len(same.verdicts) > 1:
             found.append(nodes.paragraph("", "", measured_number("", _same(same, label))))
         if judged.evidence.fits:
             found.append(_folded(label["fits"], _fits(judged.evidence.fits, label)))
@@ -167,14 +167,14 @@ def published_table(found: Sequence[Judged], label: dict[str, str], language: st
             rows.append(
                 [
                     nodes.literal("", f"{judged.claim.identifier}/{report.measurement}"),
-                    measured_number("", typographic(theirs), classes=["value"]),
+                    measured_number("", typographic(theirs), classes=[] if report.theirs else ["value"]),
                     measured_number("", typographic(format_measurement(by_name[report.measurement])), classes=["value"]),
                     measured_number("", label[decide(report.criterion, by_name)]),
                     measured_number("", f"{report.source}{where}"),
                     measured_number("", label[report.checked]),
                 ]
             )
-    return nodes.container("", table(titles, rows), classes=["scroll"])
+    return nodes.container("", table(titles, rows), classes=["scroll", "published"])
 
 
 class PublishedNumbers(SphinxDirective):
