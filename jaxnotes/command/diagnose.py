@@ -4,7 +4,7 @@ The model comes from a Python file: --model=path/to/file.py:build names a functi
 returns (flax.linen.Module, variables), a flax.nnx.Module, an equinox.Module, a function that uses probe.tap, or
 (function, parameters).
 
-Exit status: 0 where the model is healthy, 3 where there are findings, 2 for bad input.
+Exit status: 0 where nothing is found or hints alone, 3 where there are findings, 2 for bad input.
 """
 
 import shlex
@@ -57,7 +57,7 @@ def _main(program: str, notes: Callable[[Path], Notes]) -> None:
     report.show(console, read, findings, verified, known)
     paths = report.write(out_dir, read, findings, verified, shlex.join([*program.split(), *sys.argv[1:]]), known)
     console.print(f"Report: {paths[0]}, numbers: {paths[1]}", soft_wrap=True, highlight=False)
-    sys.exit(FINDINGS_STATUS if findings else 0)
+    sys.exit(0 if all(found.hint for found in findings) else FINDINGS_STATUS)
 
 
 def _define_flags() -> None:

@@ -49,7 +49,7 @@ def show(console: Console, report: Report, findings: Findings, verified: Sequenc
     for note in report.notes:
         console.print(f"note: {note}", markup=False, highlight=False)
     if not findings:
-        console.print("[green]no findings[/green]: the readings are those of a healthy model")
+        console.print(findings.summary, markup=False, highlight=False)
     for found in findings:
         console.print(str(found), markup=False, highlight=False)
         judged = [f"{claim} {notes.verdicts[claim]}" for claim in found.claims if claim in notes.verdicts]
@@ -77,6 +77,7 @@ def write(
         "schema": 1,
         "command": command,
         "report": report.as_dict(),
+        "checks": list(findings.checks),
         "findings": [found.as_dict() for found in findings],
         "verified": [entry.as_dict() for entry in verified],
     }

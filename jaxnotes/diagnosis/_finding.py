@@ -3,6 +3,7 @@
 import dataclasses
 import html
 import math
+from collections.abc import Iterable
 
 from jaxnotes.probe._report import storable
 
@@ -20,6 +21,25 @@ KINDS = (
     "dropout",
     "large-update",
     "clipping",
+    "inputs",
+    "targets",
+    "labels",
+    "shapes",
+    "output-activation",
+    "loss",
+    "loss-at-start",
+    "no-gradient",
+    "linear-network",
+    "equal-units",
+    "small-update",
+    "weight-decay",
+    "attention",
+    "number-format",
+    "cancellation",
+    "mixed-examples",
+    "low-rank-representation",
+    "residual-growth",
+    "outlier-channels",
 )
 
 
@@ -55,8 +75,10 @@ class Finding:
       kind: one of KINDS.
       layers: where, by name, in order of computation; () where it concerns the whole model.
       evidence: the numbers behind it.
-      claims: identifiers of the claims in the notes behind it.
+      claims: identifiers of the claims in the notes behind it; () where `source` stands in their place.
       remedies: in the order in which to try them.
+      hint: whether the readings fit the fault and cannot decide it: what to look at, not what is wrong.
+      source: what the finding rests on where no claim does, in words.
     """
 
     kind: str
@@ -64,22 +86,50 @@ class Finding:
     evidence: str
     claims: tuple[str, ...]
     remedies: tuple[Remedy, ...]
+    hint: bool = False
+    source: str = ""
+
+    @property
+    def title(self) -> str:
+        """The kind, said to be a hint where it is one."""
+        return f"{self.kind} (hint)" if self.hint else self.kind
 
     def as_dict(self) -> dict:
         """Returns the finding for JSON."""
         return storable(self)
 
     def __str__(self) -> str:
-        lines = [f"{self.kind}{': ' + listed(self.layers) if self.layers else ''}", f"  evidence: {self.evidence}"]
+        lines = [f"{self.title}{': ' + listed(self.layers) if self.layers else ''}", f"  evidence: {self.evidence}"]
         lines += [f"  {number}. {remedy.action}: {remedy.effect}" for number, remedy in enumerate(self.remedies, 1)]
-        return "\n".join((*lines, f"  notes: {', '.join(self.claims)}"))
+        lines += [f"  notes: {', '.join(self.claims)}"] if self.claims else []
+        return "\n".join((*lines, f"  source: {self.source}") if self.source else lines)
 
 
 class Findings(tuple):
-    """Findings in order of importance; a tuple that shows as text and as a table in a notebook."""
+    """Findings in order of importance; a tuple that shows as text and as a table in a notebook.
+
+    Attributes:
+      checks: names of the checks that were made.
+    """
+
+    checks: tuple[str, ...]
+
+    def __new__(cls, found: Iterable[Finding] = (), checks: Iterable[str] = ()) -> "Findings":
+        findings = super().__new__(cls, found)
+        findings.checks = tuple(checks)
+        return findings
 
     def __str__(self) -> str:
-        return "\n".join(map(str, self)) or "no findings: the readings are those of a healthy model"
+        return "\n".join(map(str, self)) or self.summary
+
+    @property
+    def summary(self) -> str:
+        """How many findings there are among how many checks. None is not the same as healthy."""
+        found = sum(not finding.hint for finding in self)
+        number = f"{found or 'no'} finding{'' if found == 1 else 's'}"
+        hints = len(self) - found
+        number += f" and {hints} hint{'' if hints == 1 else 's'}" if hints else ""
+        return f"{number} among {len(self.checks)} checks" if self.checks else number
 
     def _repr_html_(self) -> str:
         if not self:
@@ -87,7 +137,7 @@ class Findings(tuple):
         rows = []
         for found in self:
             remedies = "".join(f"<li>{html.escape(f'{r.action}: {r.effect}')}</li>" for r in found.remedies)
-            cells = (found.kind, listed(found.layers), found.evidence)
+            cells = (found.title, listed(found.layers), found.evidence)
             rows.append("<tr>" + "".join(f"<td>{html.escape(c)}</td>" for c in cells) + f"<td><ol>{remedies}</ol></td></tr>")
         head = "".join(f"<th>{title}</th>" for title in ("kind", "layers", "evidence", "remedies"))
         return f"<table><tr>{head}</tr>{''.join(rows)}</table>"

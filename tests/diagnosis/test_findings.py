@@ -23,7 +23,7 @@ def test_a_planted_fault_is_found(name, key):
     findings = diagnosis.explain(read(build(key)))
     assert {found.kind for found in findings} & set(expected)
     for found in findings:
-        assert found.kind in diagnosis.KINDS and found.evidence and found.remedies and found.claims
+        assert found.kind in diagnosis.KINDS and found.evidence and found.remedies and (found.claims or found.source)
         assert all(remedy.action and remedy.effect for remedy in found.remedies)
     assert expected[0] in str(findings) and "<table>" in findings._repr_html_()
 
@@ -31,7 +31,8 @@ def test_a_planted_fault_is_found(name, key):
 @pytest.mark.parametrize("name", ["relu-deep", "residual-batch-norm", "gru", "transformer", "equinox", "nnx", "convolutional"])
 def test_a_healthy_model_yields_no_finding(name, key):
     findings = diagnosis.explain(read(zoo.HEALTHY[name](key)))
-    assert findings == () and "healthy" in str(findings)
+    assert findings == () and str(findings) == f"no findings among {len(findings.checks)} checks"
+    assert "vanishing" in findings.checks
 
 
 def stack(key, weight_variance, depth=12, width=256):
@@ -108,6 +109,16 @@ def test_batch_normalisations_explosion_comes_with_theorys_growth(key):
     findings = diagnosis.explain(read(zoo.FAULTY["batch-norm-deep"][1](key)))
     found = next(found for found in findings if found.kind == "batch-norm-explosion")
     assert "by a factor of 1.47 per layer" in found.evidence  # π / (π - 1), Yang et al. 2019
+
+
+def test_a_hint_is_said_to_be_one():
+    remedy = diagnosis.Remedy("look", "see")
+    sure = diagnosis.Finding("inputs", (), "RMS 300", (), (remedy,), source="a paper")
+    unsure = diagnosis.Finding("targets", (), "one class", (), (remedy,), hint=True)
+    findings = diagnosis.Findings([sure, unsure], ("inputs", "targets"))
+    assert findings.summary == "1 finding and 1 hint among 2 checks"
+    assert "targets (hint)" in str(findings) and "inputs (hint)" not in str(findings) and "source: a paper" in str(findings)
+    assert "targets (hint)" in findings._repr_html_() and unsure.as_dict()["hint"] is True
 
 
 def test_explain_takes_reports_only(unchecked):
