@@ -191,7 +191,7 @@ def init_large(settings: Causes, key: Array) -> dict[str, Evidence]:
 
 def depth(settings: Causes, key: Array) -> dict[str, Evidence]:
     """causes.depth: ReLU and tanh stacks whose factor is a little below and above 1."""
-    single = dataclasses.replace(settings, batch=1)  # the law at finite width is that of one example
+    single = dataclasses.replace(settings, batch=1, seeds=settings.deep_seeds)  # the law at finite width is that of one example
     measurements, arrays = [], {}
     chis = {"below": 1 - settings.deviation, "above": 1 + settings.deviation}
     for key_arm, (name, chi) in zip(jax.random.split(key, len(chis)), chis.items(), strict=True):

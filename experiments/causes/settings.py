@@ -16,5 +16,6 @@ class Causes(Settings):
     seeds: int = setting(16, "Independent seeds.", quick=4, minimum=2)
     forward_seeds: int = setting(48, "Independent seeds of what happens on the way forward.", quick=12, minimum=2)
     deep: int = setting(300, "Layers of the stack of causes.depth.", quick=100, minimum=20)
+    deep_seeds: int = setting(32, "Independent seeds of that stack.", quick=4, minimum=2)
     deviation: float = setting(0.2, "Distance of the factor χ from 1 in causes.depth.", minimum=1e-3)
     overflow_depth: int = setting(260, "Layers of the stack in which float32 overflows.", minimum=200)

@@ -46,7 +46,7 @@ def grow(settings: Invariance, arm: str, position: str, data: Mapping[str, datas
     own, sizes = data[position], Sizes(data[position].train_images.shape[1:], settings.sequence_channels)
     parts = tuple((own.train_images[part], own.train_labels[part]) for part in (slice(VALIDATION, None), slice(VALIDATION)))
     run = partial(train, ARMS[arm], sizes, parts, steps=settings.sequence_steps, batch=settings.sequence_batch)
-    keys = jax.random.split(key, settings.tuning_seeds + settings.train_seeds)
+    keys = jax.random.split(key, settings.tuning_seeds + settings.sequence_seeds)
     score = lambda rate, key: run(jnp.float32(rate), key, examples=max(settings.examples)).validation_accuracy
     chosen = search(score, settings.learning_rates, keys[: settings.tuning_seeds])
 

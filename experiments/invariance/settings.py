@@ -21,6 +21,7 @@ class Invariance(TrainingSettings):
     evaluated: int = setting(400, "Test digits at each of 49 positions.", quick=50, minimum=1)
     sequence_channels: tuple[int, ...] = setting((25, 25, 25), "Channels of the blocks of the networks on MNIST-1D.", minimum=1)
     sequence_steps: int = setting(1000, "Adam steps of every run on MNIST-1D.", quick=30, minimum=10)
+    sequence_seeds: int = setting(12, "Seeds trained on MNIST-1D at the tuned learning rate.", quick=2, minimum=2)
     sequence_batch: int = setting(64, "Sequences per step.", minimum=1)
     examples: tuple[int, ...] = setting((250, 500, 1000), "Training sequences, rising.", quick=(250, 1000), minimum=64)
     target: float = setting(0.7, "Test accuracy for which the examples needed are counted.", minimum=0)

@@ -37,13 +37,13 @@ class Normalization(TrainingSettings):
     train_batch: int = setting(64, "Examples per step.", minimum=2)
     train_steps: int = setting(1200, "SGD steps of the MLPs.", quick=24, minimum=20)
     points: int = setting(10, "Points of training at which readings are taken.", quick=8, minimum=2)
-    train_seeds: int = setting(6, "Seeds that count.", quick=2, minimum=2)
+    train_seeds: int = setting(10, "Seeds that count.", quick=2, minimum=2)
     learning_rates: tuple[float, ...] = setting(
         (0.03, 0.1, 0.3), "Learning rates tried first for each arm.", quick=(0.1, 0.3), minimum=1e-9
     )
     large_variance: float = setting(100.0, "σ_w² of the sigmoid networks of normalization.range.", minimum=1e-6)
     rate_depth: int = setting(2, "Hidden layers after the first of the sigmoid MLP of normalization.learning-rate.", minimum=1)
-    rate_seeds: int = setting(10, "Seeds that count there.", quick=2, minimum=2)
+    rate_seeds: int = setting(20, "Seeds that count there.", quick=2, minimum=2)
     rate_steps: int = setting(400, "SGD steps of the MLPs at each rate of its grid.", quick=24, minimum=20)
     rate_grid: tuple[float, ...] = setting(
         tuple(float(10 ** (k / 3)) for k in range(-4, 3)),

@@ -64,12 +64,15 @@ def batch_size(settings: Norms, key: Array) -> dict[str, Evidence]:
     down to the smallest: no drop is 0 by construction.
     """
     key_signal, key_trained = jax.random.split(key)
-    data, seen = digits.load(flat=False), f"{settings.examples_seen} examples seen"
+    data = digits.load(flat=False)
     measurements, accuracies, arrays, searches, fits = [], [], {}, {}, {}
-    for name, sizes in (("mlp", settings.batch_sizes), ("cnn", settings.cnn_batch_sizes)):
+    for name, sizes, examples in (
+        ("mlp", settings.batch_sizes, settings.examples_seen),
+        ("cnn", settings.cnn_batch_sizes, settings.cnn_examples_seen),
+    ):
+        seen = f"{examples} examples seen"
         trained = {
-            size: train_norms(data, key_trained, settings, name=name, batch=size, steps=settings.examples_seen // size)
-            for size in sizes
+            size: train_norms(data, key_trained, settings, name=name, batch=size, steps=examples // size) for size in sizes
         }
         by_norm = {norm: np.stack([trained[size][norm].runs.test[:, 0] for size in sizes], 1) for norm in NORMS}
         common = 1 + np.mean([values.mean(0)[1:] for values in by_norm.values()], 0).argmax()

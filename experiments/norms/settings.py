@@ -18,7 +18,8 @@ class Norms(TrainingSettings):
     updates: int = setting(50, "Batches that the running statistics average.", minimum=1)
     batch_sizes: tuple[int, ...] = setting((2, 8, 32, 128), "Batch sizes of the MLP, rising.", quick=(2, 32), minimum=2)
     cnn_batch_sizes: tuple[int, ...] = setting((2, 32), "Batch sizes of the CNN, rising.", minimum=2)
-    examples_seen: int = setting(12_000, "Examples of all steps of a run, the same at every batch size.", quick=1000, minimum=1)
+    examples_seen: int = setting(12_000, "Examples that the MLP sees, at every batch size.", quick=1000, minimum=1)
+    cnn_examples_seen: int = setting(24_000, "Examples that the CNN sees, at every batch size.", quick=1000, minimum=1)
     domain_batch: int = setting(64, "Images per step of the MLP and the CNN.", minimum=2)
     domain_steps: int = setting(600, "Steps of the MLP and the CNN.", quick=15, minimum=1)
     text_width: int = setting(64, "Units of the networks that predict characters.", quick=32, minimum=4)
@@ -43,7 +44,7 @@ class Norms(TrainingSettings):
         (0.9, 0.0, 0.5, 0.99, 0.999), "Momenta of the running statistics, the usual one first.", minimum=0.0
     )
     momentum_steps: int = setting(300, "Steps after which the momenta are compared.", quick=40, minimum=1)
-    train_seeds: int = setting(6, "Seeds trained at the tuned learning rate.", quick=2, minimum=2)
+    train_seeds: int = setting(8, "Seeds trained at the tuned learning rate.", quick=2, minimum=2)
     learning_rates: tuple[float, ...] = setting(
         (3e-3, 1e-2, 3e-2), "Learning rates tried first for each network and norm.", quick=(1e-2, 3e-2), minimum=1e-12
     )
@@ -54,7 +55,7 @@ class Norms(TrainingSettings):
             sizes = getattr(self, name)
             if len(sizes) < 2 or list(sizes) != sorted(set(sizes)):
                 raise SettingsError(f"--{name}={sizes} must be two or more sizes in rising order, such as 2,32,128")
-            most = min(TRAIN_EXAMPLES, self.examples_seen)
+            most = min(TRAIN_EXAMPLES, self.examples_seen, self.cnn_examples_seen)
             if max(*sizes, self.domain_batch) > most:
                 raise SettingsError(f"--{name}={sizes} and --domain_batch={self.domain_batch} may reach {most}")
         for name in ("text_times", "varied_batches", "varied_steps", "equal_batches", "equal_steps"):

@@ -7,19 +7,16 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jax import Array
 
 from experiments.pooling.settings import CLASSES, Pooling
-from experiments.study import convergence
+from experiments.study import convergence, tuning
 from experiments.study.digits import Digits
 from experiments.study.measurement import Evidence, Measurement
 from experiments.study.tuning import Tuned, tuned
 from jaxnotes import datasets, training
 from jaxnotes.layers.activations import relu
 from jaxnotes.models.convolutional import convolutional, convolutional_init
-
-WARM_UP = 0.1
 
 
 class Arm(NamedTuple):
@@ -107,17 +104,10 @@ def _run(
         blocks = jax.tree.map(lambda p: jnp.where(learned, p, jax.lax.stop_gradient(p)), params["blocks"])
         return training.cross_entropy(logits({**params, "blocks": blocks}, batch[0], arm), batch[1])
 
-    optimizer = warmed_adam(rate, steps)
+    optimizer = tuning.warmed_adam(rate, steps)
     state, losses = training.train_on(loss, optimizer)(training.init_state(params, optimizer), seen, indices)
     accuracies = (training.accuracy(logits(state.params, x, arm), labels) for x, labels in (seen, validation))
     return Run(state.params, losses, *accuracies)
-
-
-def warmed_adam(rate: Array, steps: int) -> optax.GradientTransformation:
-    """Adam whose rate rises over the first WARM_UP of the run: without, a rate good for most seeds stops others at once."""
-    rise = int(WARM_UP * steps)
-    fall = optax.cosine_decay_schedule(rate, steps - rise)
-    return optax.adam(optax.join_schedules([lambda step: rate * step / rise, fall], [rise]))
 
 
 def train_arm(settings: Pooling, task: Task, arm: str, data: Digits, key: Array) -> Tuned:

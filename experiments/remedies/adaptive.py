@@ -63,7 +63,7 @@ def _rescued(settings: Remedies, key: Array, data: digits.Digits) -> tuple[list[
     for size, depth in (("few", settings.adaptive_depth), ("many", settings.adaptive_lost)):
         for name, label in LABELS.items():
             rates = settings.sgd_rates if name == "sgd" else None
-            shape = {"width": settings.train_width, "depth": depth}
+            shape = {"width": settings.train_width, "depth": depth, "steps": settings.adaptive_train_steps}
             trained = training_of_arms.train_all(settings, {"sigmoid": chosen}, key, by=name, rates=rates, **shape)
             arms[f"{name}-{size}"] = trained["sigmoid"]
             measurements.append(training_of_arms.accuracy(f"accuracy-{name}-{size}", trained["sigmoid"], label))

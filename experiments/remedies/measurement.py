@@ -65,7 +65,7 @@ def _he(settings: Remedies, deep: Deep, key: Array) -> Evidence:
     arms = {"he": deep["relu"], "xavier": deep["relu-xavier"]}
     measurements.append(training.gain("accuracy-gain", *arms.values(), what))
     measurements += [training.accuracy(f"accuracy-{name}", arm) for name, arm in arms.items()]
-    return Evidence(tuple(measurements), arrays, training.searches(arms, *arms), training.fits(arms))
+    return Evidence(tuple(measurements), arrays, training.searches(arms, *arms), training.fits(arms, ("xavier",)))
 
 
 def _xavier(settings: Remedies, gains: Gains, trained: dict[str, Deep], key: Array) -> Evidence:

@@ -74,7 +74,7 @@ def equal_parameters(channels: int, depth: int, other_depth: int) -> int:
 def run(rate: Array, key: Array, *, channels: int, depth: int, steps: int) -> Outcome:
     """Returns the outcome of one whole training, on circles that are fresh at every step."""
     key_params, key_train, key_test = jax.random.split(key, 3)
-    optimizer = tuning.adam(rate, steps)
+    optimizer = tuning.warmed_adam(rate, steps)
 
     def loss(params: dict, key: Array) -> Array:
         x, labels = examples(key, CIRCLES)

@@ -33,7 +33,7 @@ class Remedies(TrainingSettings):
     train_width: int = setting(32, "Units per layer of the networks that are trained.", minimum=2)
     train_steps: int = setting(3500, "Steps of every run on the digits.", quick=40, minimum=10)
     train_batch: int = setting(32, "Examples per step.", minimum=3)
-    train_seeds: int = setting(5, "Seeds trained at the tuned learning rate.", quick=2, minimum=2)
+    train_seeds: int = setting(10, "Seeds trained at the tuned learning rate.", quick=2, minimum=2)
     learning_rates: tuple[float, ...] = setting(
         (1e-3, 3e-3, 1e-2), "Learning rates to begin with for each network.", quick=(3e-3, 1e-2), minimum=1e-12
     )
@@ -59,6 +59,7 @@ class Remedies(TrainingSettings):
     sgd_rates: tuple[float, ...] = setting(
         (0.3, 1.0, 3.0), "Learning rates to begin with for SGD on sigmoid networks.", quick=(0.3, 1.0), minimum=1e-12
     )
+    adaptive_train_steps: int = setting(5000, "Steps of these runs.", quick=40, minimum=10)
     adaptive_layers: int = setting(5, "Sigmoid layers whose first updates are compared.", minimum=2)
     adaptive_steps: int = setting(100, "Steps at each gradient scale.", quick=30, minimum=10)
     adaptive_seeds: int = setting(6, "Seeds of the optimisers.", quick=2, minimum=2)

@@ -110,10 +110,11 @@ def train_all(
     depth: int,
     by: str = "adam",
     rates: Sequence[float] | None = None,
+    steps: int | None = None,
 ) -> dict[str, Tuned]:
     """Returns the tuned runs of every arm, whose seeds are paired over arms and over calls with the same key."""
     data = digits.load()
-    size = {"width": width, "depth": depth, "steps": settings.train_steps, "batch": settings.train_batch, "by": by}
+    size = {"width": width, "depth": depth, "steps": steps or settings.train_steps, "batch": settings.train_batch, "by": by}
     validation = lambda outcome: outcome.validation
     return {
         name: tuning.tuned(partial(_run, chosen, data, size), validation, settings, key, rates=rates)

@@ -26,6 +26,7 @@ from experiments.study.settings import TrainingSettings
 
 EXTENSIONS = 4
 FLAT = 2
+WARM_UP = 0.1  # of the steps
 
 
 class Tuned(NamedTuple):
@@ -110,6 +111,16 @@ def loss_score(losses: np.ndarray) -> np.ndarray:
 def adam(rate: float | Array, steps: int) -> optax.GradientTransformation:
     """Adam whose learning rate, which may be traced, falls to 0 as a cosine over the run."""
     return optax.adam(optax.cosine_decay_schedule(rate, steps))
+
+
+def warmed_adam(rate: float | Array, steps: int) -> optax.GradientTransformation:
+    """Adam whose rate rises over the first WARM_UP of the run, then falls as a cosine.
+
+    Without the rise a rate that is good for most seeds stops others at once.
+    """
+    rise = int(WARM_UP * steps)
+    fall = optax.cosine_decay_schedule(rate, steps - rise)
+    return optax.adam(optax.join_schedules([lambda step: rate * step / rise, fall], [rise]))
 
 
 def described(search: Search) -> str:

@@ -95,17 +95,6 @@ def test_frozen_kernels_stay_as_drawn_and_learned_ones_do_not(key, few):
     assert frozen.losses[0] == free.losses[0] and frozen.losses[-1] < frozen.losses[0]
 
 
-def test_the_rate_rises_from_nothing_over_the_first_tenth_and_falls_to_nothing():
-    # Adam's step is its rate where all gradients are the same.
-    optimizer = training.warmed_adam(jnp.float32(1), 40)
-    state, sizes = optimizer.init(jnp.zeros(1)), []
-    for _ in range(40):
-        update, state = optimizer.update(jnp.ones(1), state)
-        sizes.append(-update[0].item())
-    np.testing.assert_allclose(sizes[:5], [0, 0.25, 0.5, 0.75, 1], atol=1e-3)
-    assert sizes[22] == pytest.approx(0.5, abs=1e-3) and sizes[39] < 0.003
-
-
 def test_sequences_are_held_out_of_training_and_known_by_their_package():
     data = overfitting.load()
     assert [len(labels) for _, labels in data] == [3000, 1000, 1000] and data.train[0].shape[1:] == (40, 1)

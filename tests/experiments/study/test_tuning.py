@@ -139,3 +139,15 @@ def test_a_whole_grid_that_was_run_anyway_is_searched_by_the_same_rule():
     scores = np.asarray([[0.1, 0.2], [0.8, 0.9], [0.3, np.inf * -1]])
     found = tuning.grid_search((0.1, 0.2, 0.4), scores)
     assert found.rate == 0.2 and found.inside
+
+
+@pytest.mark.usefixtures("standard_promotion")
+def test_the_rate_rises_from_nothing_over_the_first_tenth_and_falls_to_nothing():
+    # Adam's step is its rate where all gradients are the same.
+    optimizer = tuning.warmed_adam(jnp.float32(1), 40)
+    state, sizes = optimizer.init(jnp.zeros(1)), []
+    for _ in range(40):
+        update, state = optimizer.update(jnp.ones(1), state)
+        sizes.append(-update[0].item())
+    np.testing.assert_allclose(sizes[:5], [0, 0.25, 0.5, 0.75, 1], atol=1e-3)
+    assert sizes[22] == pytest.approx(0.5, abs=1e-3) and sizes[39] < 0.003
