@@ -11,6 +11,7 @@ from scipy import integrate, optimize, special
 
 from experiments.causes.gradients import backward, finite_layers, product_errors, tied_growth, update_ratios
 from experiments.causes.settings import Causes
+from experiments.causes.spectrum import singular_variances
 from experiments.causes.stacks import ACTIVATIONS, Arm, forward, forward_slope
 from experiments.causes.updates import RATES, UPDATES, first_updates
 from experiments.study import profiles
@@ -24,6 +25,8 @@ MEAN_FIELD = "½ ln χ, Schoenholz et al. (2017)"
 HOMOGENEOUS = "½ ln(σ_w²/2) − 5/(4n), He et al. (2015), Hanin and Nica (2020)"
 LARGE = {relu: 4.0, tanh: 4.0, sigmoid: 400.0}  # weight variances
 OVERFLOW = Arm(tanh, 16.0)  # in its stack float32 overflows
+
+PUBLISHED_BIAS_VARIANCE = 0.05  # of the networks of Schoenholz et al. (2017)
 
 growth = partial(interval, unit=NATS_PER_LAYER)
 
@@ -44,6 +47,7 @@ def product(settings: Causes, key: Array) -> dict[str, Evidence]:
         arrays |= curve(name, np.log10(np.maximum(errors, 1e-18)))
         source = "largest relative error over the layers; rounding only"
         measurements.append(interval(f"error-{name}", errors.max(axis=1), prediction=0, source=source))
+    measurements += singular_variances(settings, key)
     return {"causes.product": Evidence(tuple(measurements), arrays)}
 
 
@@ -207,6 +211,9 @@ def depth(settings: Causes, key: Array) -> dict[str, Evidence]:
             source = "share of the log-norm's variance that a straight line explains"
             measurements.append(interval(f"linearity-{label}", straight, unit="R²", source=source))
             arrays |= passed_curve(label, logs, predicted)
+    critical = float(meanfield.critical_weight_variance(tanh, PUBLISHED_BIAS_VARIANCE))
+    source = f"χ = 1 for tanh at σ_b² = {PUBLISHED_BIAS_VARIANCE}; {MEAN_FIELD}"
+    measurements.append(exact("critical-variance", critical, source=source))
     return {"causes.depth": Evidence(tuple(measurements), arrays)}
 
 

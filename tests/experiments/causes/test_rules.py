@@ -5,7 +5,7 @@ import pytest
 from experiments.study import rules
 from experiments.study.measurement import Evidence, Measurement
 
-CLAIMS = rules.load_claims("causes")
+CLAIMS = {name: claim._replace(published=()) for name, claim in rules.load_claims("causes").items()}
 
 
 def verdict(claim: str, half: float, **values) -> str:
