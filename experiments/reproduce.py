@@ -56,7 +56,8 @@ def main(argv) -> None:
         writeup.build(out_dir, tutorials=tutorials)
     found = [measured for measured in results.load_all(out_dir) if measured.run.topic in chosen]
     console.print(script.verdict_table(found))
-    console.print(f"Figures are in {out_dir / 'figures'}, numbers in {out_dir}, the site in {out_dir / 'site'}.")
+    made = {"numbers": True, "figures": values.draw, "site": site and not missing}
+    console.print(f"In {out_dir}: {', '.join(name for name, there in made.items() if there)}.", highlight=False)
     if failed:
         console.print(f"[red]Failed: {', '.join(failed)}; the others are complete. Run again to retry only these.")
         sys.exit(1)
