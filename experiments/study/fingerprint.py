@@ -6,6 +6,7 @@ import functools
 import hashlib
 import json
 import platform
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
@@ -42,13 +43,13 @@ def of_run(topic: Topic, settings: Settings, seed: int) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def of_code(module: str) -> str:
-    """Returns the fingerprint of a module and of every module of this project that it imports, directly or not.
+def of_code(module: str, packages: Sequence[str] = PACKAGES) -> str:
+    """Returns the fingerprint of a module and of every module of these packages that it imports, directly or not.
 
     It is of the parsed code without its docstrings, so that comments, formatting and prose change nothing.
     """
     digest = hashlib.sha256()
-    for name in sorted(closure(module)):
+    for name in sorted(name for name in closure(module) if name.partition(".")[0] in packages):
         digest.update(f"{name}\n{_parsed(_source(name).read_bytes()).code}\n".encode())
     return digest.hexdigest()
 
