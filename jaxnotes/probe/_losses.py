@@ -8,7 +8,7 @@ from jax import Array
 from jaxnotes.training import cross_entropy as mean_cross_entropy
 
 
-def squared_error(outputs: Array, targets: Array) -> Array:
+def squared_error(outputs: Any, targets: Any) -> Array:
     """Returns the mean over all entries of the squared difference.
 
     Raises:
@@ -23,7 +23,7 @@ def squared_error(outputs: Array, targets: Array) -> Array:
     return jnp.mean(jnp.square(outputs - targets))
 
 
-def cross_entropy(outputs: Array, targets: Array) -> Array:
+def cross_entropy(outputs: Any, targets: Any) -> Array:
     """Returns the mean over the batch of the softmax cross-entropy of logits [..., classes] and integer labels [...].
 
     Raises:
