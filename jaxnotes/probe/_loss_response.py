@@ -78,7 +78,7 @@ def _made_up(outputs: Array, targets: Any, z: Array, signs: Array) -> dict[str, 
     """Returns outputs of the same shape, by name."""
     rows = z.ndim > 1 and z.shape[-1] > 1
     p = jax.nn.softmax(z, axis=-1) if rows else jax.nn.sigmoid(z)
-    made = {"start": outputs.astype(z.dtype), "z": z, "shifted": z + signs[..., :1] if rows else z, "lower": z - 1}
+    made = {"start": outputs.astype(z.dtype), "z": z, "shifted": z + 1 + 0.5 * signs[..., :1] if rows else z, "lower": z - 1}
     made |= {"twice": 2 * z, "p": p, "p/e": p / math.e, "p/e²": p / math.e**2}
     made |= {f"level {level}": jnp.full_like(z, level) for level in (0.0, 0.5, *LEVELS)}
     even = 1 / z.shape[-1] if rows else 0.5

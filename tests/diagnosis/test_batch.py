@@ -180,7 +180,7 @@ def test_an_autoencoder_with_a_sharp_sigmoid_output_has_no_finding_at_the_start_
 
     (weights, _), _ = jax.lax.scan(step, (weights, optimizer.init(weights)), length=200)
     outputs = model(weights, pixels)
-    assert jnp.mean((outputs < 0.01) | (outputs > 0.99)) > 0.7  # sharp
+    assert jnp.mean((outputs < 0.01) | (outputs > 0.99)) > 0.5  # sharp
     assert findings((model, weights), pixels, squares, x=pixels, optimizer=optimizer) == ()
 
 

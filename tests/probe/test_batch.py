@@ -147,7 +147,9 @@ def test_inputs_and_targets_are_described():
     x = X.at[:, 0].set(7.0).at[:, 1].multiply(1000)
     report = read(linear(1), VALUES, squares, x=x)
     (inputs,), targets = report.inputs, report.targets
-    assert inputs.rms == pytest.approx(float(jnp.sqrt((x**2).mean())), rel=1e-5) and inputs.constant_features == pytest.approx(0.2)
+    assert inputs.rms == pytest.approx(float(jnp.sqrt((x**2).mean())), rel=1e-5) and inputs.constant_features == pytest.approx(
+        0.2
+    )
     sizes = np.sqrt((np.asarray(x, np.float64) ** 2).mean(axis=0))[1:]
     assert inputs.largest_feature_rms == pytest.approx(sizes.max(), rel=1e-5)
     assert inputs.smallest_feature_rms == pytest.approx(sizes.min(), rel=1e-5)
