@@ -5,7 +5,8 @@ from jaxnotes.diagnosis._outputs import ROWS
 from jaxnotes.probe import Report
 
 AWAY = -0.9  # mean sign, or cosine, of the pull at the targets; losses of real use have 0.8 to 1
-CHANCE = 3.0  # times the loss of equal logits
+CHANCE = 6.0  # times the loss of equal logits; 20 healthy residual blocks without a last normalisation make 5
+NORMALISED_CHANCE = 3.0  # the same where the last layer reads normalised values, so that only its weights can be too large
 VALUES_CHANCE = 100.0  # times the targets' variance: outputs of variance 1 on pixels of variance 0.1 make 10
 SUM = 0.02  # distance from 2 of the doubled batch's loss
 SOURCE = "the loss's answers to made-up outputs"
@@ -83,7 +84,8 @@ def loss_at_start(report: Report) -> list[Finding]:
     answer = report.loss_response
     if answer is None or not answer.chance > 0:
         return []
-    limit = VALUES_CHANCE if answer.takes == "values" else CHANCE
+    normalised = any("Norm" in layer.kind for layer in report.layers[-2:])
+    limit = VALUES_CHANCE if answer.takes == "values" else NORMALISED_CHANCE if normalised else CHANCE
     if not answer.start > limit * answer.chance:
         return []
     knowing = "predicting the targets' mean" if answer.takes == "values" else "giving all classes the same probability"
