@@ -5,7 +5,7 @@ import math
 from jaxnotes.diagnosis._finding import Finding, Remedy
 from jaxnotes.probe import InputReading, Layer, Report, TargetReading
 
-# Scaled data have an RMS of 1, pixels in [0, 1] one of 0.1 to 0.6. The largest of the healthy models' inputs is 1.4.
+# Inputs of 32 healthy programs, tried on one set of seeds, have an RMS of 0.3 to 1.2.
 LARGE = 10.0
 SMALL = 0.02
 SMALL_LARGEST = 0.1  # a one-hot row of thousands has an RMS below SMALL and an entry of 1

@@ -8,7 +8,7 @@ from jaxnotes.diagnosis._finding import Finding, Remedy
 from jaxnotes.probe import OutputReading, Report
 
 ROWS = 0.99  # share of rows that are distributions
-OUTSIDE = 0.05  # share of targets beyond the outputs' range; those of scaled validation data are rarely more than 1%
+OUTSIDE = 0.05  # share of targets beyond the outputs' range; a choice: healthy programs have none
 NARROW = 4.0  # width of a range that keeps a softmax from being sure: tanh has 2, a cap of logits 20 to 100
 PAIRS = 1e-5  # relative change of a loss in float32 that is none
 SOURCE = "Goodfellow, Bengio and Courville 2016, Deep Learning, section 6.2.2: output units and the losses that go with them"
