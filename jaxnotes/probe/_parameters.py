@@ -11,9 +11,16 @@ import optax
 from jax import Array
 
 from jaxnotes.probe._adapted import Adapted
+from jaxnotes.probe._program import merge, split
 from jaxnotes.probe._survey import Site
 
 WEIGHTS = ("kernel", "weight")
+TREES = {  # what an optimiser is given in each framework
+    "linen": "variables['params'] is",
+    "nnx": "nnx.state(model, nnx.Param) is",
+    "equinox": "eqx.filter(model, eqx.is_inexact_array) is",
+    "plain": "the function's parameters are",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,6 +43,30 @@ def names_of(path: tuple) -> tuple[str, ...]:
     return tuple(names[:-1] if names and names[-1] == "value" else names)
 
 
+def first_update(adapted: Adapted, gradients: list[Array], optimizer: optax.GradientTransformation) -> list[Array]:
+    """Returns the optimiser's first update of each floating parameter, in the tree's order.
+
+    The optimiser sees the parameters as the user's own tree, so that masks and labels by name find them; parameters that are
+    not floating have a gradient of 0.
+
+    Raises:
+      ValueError: the optimiser does not take this tree, as by a mask or labels of another structure.
+    """
+    _, rest = split(adapted.parameters)
+    zeros = jax.tree.map(lambda leaf: jnp.zeros_like(leaf) if hasattr(leaf, "dtype") else leaf, rest[0])
+    tree = merge(gradients, (zeros, rest[1]))
+    try:
+        updates = optimizer.update(tree, optimizer.init(adapted.parameters), adapted.parameters)[0]
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        first = next(iter(jax.tree_util.tree_flatten_with_path(adapted.parameters)[0]), ((), None))[0]
+        raise ValueError(
+            f"the optimizer does not take this model's parameters, whose first is {jax.tree_util.keystr(first)}: "
+            f"{str(error).splitlines()[0] if str(error) else type(error).__name__}; masks and labels are of the tree that "
+            f"{TREES[adapted.framework]}"
+        ) from error
+    return split(updates)[0]
+
+
 def own_parameters(
     adapted: Adapted, gradients: list[Array], optimizer: optax.GradientTransformation | None
 ) -> Callable[[Site, bool], Callable[[int], OwnParameters]]:
@@ -45,9 +76,7 @@ def own_parameters(
         (names_of(path), leaf) for path, leaf in flat if hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jnp.floating)
     ]
     values = [leaf for _, leaf in floating]
-    updates: list[Array | None] = [None] * len(values)
-    if optimizer is not None:
-        updates = jax.tree.leaves(optimizer.update(gradients, optimizer.init(values), values)[0])
+    updates = [None] * len(values) if optimizer is None else first_update(adapted, gradients, optimizer)
     # On the host in float64: a program for each shape of parameter would take longer to compile than the model.
     wide = lambda array: None if array is None else np.asarray(array).astype(np.float64)
     by_owner: dict[tuple[str, ...], list[tuple]] = {}

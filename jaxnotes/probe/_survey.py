@@ -131,8 +131,7 @@ def _applied(jaxpr: Jaxpr, found: Origins) -> dict[Var, Activation]:
 
 def _continues(equation: JaxprEqn, found: Origins) -> bool:
     """Returns whether an equation is only a further link of an elementwise chain."""
-    (out, *others) = equation.outvars
-    return not others and found.root.get(out) is not out
+    return len(equation.outvars) == 1 and found.root.get(equation.outvars[0]) is not equation.outvars[0]
 
 
 def _marks_below(equation: JaxprEqn) -> list[Mark]:
