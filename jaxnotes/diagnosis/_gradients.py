@@ -4,17 +4,22 @@ import math
 
 from jaxnotes import meanfield
 from jaxnotes.diagnosis._finding import Finding, Remedy
-from jaxnotes.diagnosis._profile import Place, depth_profile, ends, time_profiles
+from jaxnotes.diagnosis._profile import Place, cells, depth_profile, ends
+from jaxnotes.diagnosis._running import stale_statistics
 from jaxnotes.diagnosis._theory import Gain, gains, log10_gradient_ratio
-from jaxnotes.probe import Activation, Report
+from jaxnotes.probe import Activation, Layer, Report
 
 DECADES = 3.0  # from the last layers to the first: the update of one end is a thousandth of the other's
 BATCH_NORM_DECADES = 2.0  # less than DECADES, as its growth of 0.08 decades per layer has a known cause
+UNDERFLOW_DECADES = 30.0  # a gradient this small is followed by 0 within a few steps
 TIME_DECADES = 9.0  # over the steps of a recurrent network, whose shared parameters learn from the last steps all the same
 INITIAL_DECADES = 2.5  # predicted from the weights, and seen
 INITIAL_FACTOR = 4.0  # between a weight variance and the critical one
 WORTH_RESCALING = 1.5  # the same, for a remedy
-ORTHOGONAL = Remedy("initialise the recurrent weights orthogonal", "every step then keeps norms where the activation is linear")
+ORTHOGONAL = Remedy(
+    "initialise the recurrent weights orthogonal, times 1", "every step then keeps norms where the activation is linear"
+)
+SHORT_WAY = Remedy("let outputs at more steps enter the loss, or attend to them", "early steps get a gradient on a short way")
 LAYER_NORM = Remedy("add layer normalisation before each activation", "sizes of activations no longer depend on the weights'")
 
 
@@ -38,7 +43,7 @@ def _from_end_to_end(first: float, last: float) -> str:
 def exploding(report: Report) -> list[Finding]:
     """The gradient at the first layers is a multiple of that at the last."""
     places = depth_profile(report)
-    if len(places) < 3:
+    if len(places) < 3 or stale_statistics(report):  # statistics that are not the batch's rescale every layer
         return []
     first, last = ends([place.log10_gradient for place in places])
     normalised = [layer for layer in report.layers if "BatchNorm" in layer.kind and layer.mode != "inference"]
@@ -85,32 +90,49 @@ def _batch_norm_theory(activation: Activation, layers: int) -> str:
 def through_time(report: Report) -> list[Finding]:
     """The gradient vanishes or explodes over the steps of a recurrent network."""
     findings = []
-    for name, calls in time_profiles(report).items():
-        first, last = ends([layer.log10_gradient_norm for layer in calls])
-        evidence = f"over {len(calls)} steps of {name} the gradient goes from 10^{last:.1f} at the last back to 10^{first:.1f}"
-        if last - first >= TIME_DECADES and math.isfinite(first):
-            remedies = (
-                Remedy(
-                    "use an LSTM or GRU, with the forget gate's bias at 1 or more",
-                    "its cell passes gradients on by the gate's value",
-                ),
-                ORTHOGONAL,
-            )
-            findings.append(Finding("vanishing-gradient", (name,), evidence, ("causes.vanish", "causes.depth"), remedies))
+    for cell in cells(report):
+        steps = len(cell.log10_gradients)
+        first, last = ends(list(cell.log10_gradients))
+        evidence = f"over {steps} steps of {cell.name} the gradient goes from {power(last)} at the last back to {power(first)}"
+        if last - first >= TIME_DECADES and _shrinks(cell.log10_gradients):
+            claims = ("causes.vanish", "causes.depth")
+            findings.append(Finding("vanishing-gradient", (cell.name,), evidence, claims, _long_memory(cell.kind, steps)))
         elif first - last >= DECADES and math.isfinite(last):
-            remedies = (
-                Remedy("clip the gradient by its global norm", "steps stay bounded; directions are kept"),
-                ORTHOGONAL,
-            )
-            findings.append(Finding("exploding-gradient", (name,), evidence, ("causes.explode", "remedies.clip"), remedies))
+            clip = Remedy("clip the gradient by its global norm", "steps stay bounded; directions are kept")
+            claims = ("causes.explode", "remedies.clip")
+            findings.append(Finding("exploding-gradient", (cell.name,), evidence, claims, (clip, ORTHOGONAL)))
     return findings
+
+
+def _shrinks(log10_gradients: tuple[float, ...]) -> bool:
+    """Returns whether a gradient that is 0 at the first steps has become so by shrinking: a cut is another matter."""
+    finite = [value for value in log10_gradients if math.isfinite(value)]
+    return bool(finite) and (len(finite) == len(log10_gradients) or min(finite) < -UNDERFLOW_DECADES)
+
+
+def _long_memory(kind: str, steps: int) -> tuple[Remedy, ...]:
+    """What makes a cell remember so many steps: a gate's bias at about their logarithm (Tallec & Ollivier 2018)."""
+    bias, forgets = f"{math.log(steps):.1f}, the logarithm of the steps", "the cell forgets over that many steps"
+    if "LSTM" in kind:
+        return Remedy(f"start the forget gate's bias at {bias}", forgets), SHORT_WAY
+    if "GRU" in kind or "MGU" in kind:
+        return Remedy(f"start the bias of the gate that keeps the old state at {bias}", forgets), SHORT_WAY
+    gated = Remedy(
+        f"use an LSTM or GRU, with the forget gate's bias at {bias}", "its cell passes gradients on by the gate's value"
+    )
+    return gated, ORTHOGONAL
+
+
+def power(log10: float) -> str:
+    """Returns 10^… as text; 0 where the logarithm is -inf."""
+    return "0" if log10 == -math.inf else f"10^{log10:.1f}"
 
 
 def initialisation(report: Report) -> list[Finding]:
     """Weights whose variance is far from the critical one of their activation function, where the readings show it."""
     found = gains(report)
     off = _off(found, INITIAL_FACTOR)
-    constant = [x for x in report.layers if x.weight_variance == 0 and x.spread <= 1e-6 and x is not report.layers[-1]]
+    constant = [x for x in _constant(report) if x is not report.layers[-1]]
     if len(constant) > 1:
         return [_constant_weights(constant)]
     if len(off) < 2:
@@ -132,6 +154,17 @@ def initialisation(report: Report) -> list[Finding]:
     claims = (f"causes.init-{size}", "remedies.he" if "relu" in one.layer.activation else "remedies.xavier")
     layers = tuple(g.layer.label for g in off)
     return [Finding("initialisation", layers, evidence, claims, (rescaling(off),))]
+
+
+def _constant(report: Report) -> list[Layer]:
+    """Returns the layers whose weights are all equal, but those that start at 0 on purpose.
+
+    The last layer of a branch, or a head, may start at 0: its weights get a gradient, and after one step so do those before it.
+    """
+    constant = [x for x in report.layers if x.weight_variance == 0 and x.spread <= 1e-6]
+    leaves = any(x.parameter_rms == 0 and x.weight_gradient_rms > 0 for x in report.layers)
+    waits = lambda x: x.weight_gradient_rms > 0 or x.log10_gradient_norm == -math.inf
+    return [x for x in constant if not (leaves and x.parameter_rms == 0 and waits(x))]
 
 
 def _off(found: list[Gain], factor: float) -> list[Gain]:

@@ -13,11 +13,12 @@ CONSTANT = 1e-3  # spread over the examples as a share of the size
 
 
 def saturated(report: Report) -> list[Finding]:
-    """Layers most of whose units sit where a sigmoid or tanh is flat; the model's last output may."""
+    """Layers most of whose units sit where a sigmoid or tanh is flat; the model's outputs may."""
     found = [
         layer
         for layer in report.layers[:-1]
-        if layer.activation_function is not None
+        if not layer.is_output
+        and layer.activation_function is not None
         and layer.activation_function.saturates
         and layer.saturated_fraction > SATURATED
     ]

@@ -1,6 +1,7 @@
 """A model and a loss as one traced program, and the compiled passes over it: gradients, Jacobians, layer-to-layer gains."""
 
 import dataclasses
+import re
 from collections.abc import Callable
 from functools import cached_property, partial
 from typing import Any, NamedTuple
@@ -14,6 +15,7 @@ from jaxnotes.probe._adapted import Adapted
 from jaxnotes.probe._statistics import example_axis, example_norms
 from jaxnotes.probe._survey import Site, Survey, survey
 from jaxnotes.probe._tapped_run import evaluate
+from jaxnotes.probe._tapping import MODEL_OUTPUT, Mark, bind_outputs
 
 
 class Passed(NamedTuple):
@@ -36,6 +38,7 @@ class Program:
       differentiated: how many of the arguments are floating parameters, which come first.
       inputs: places of the model's inputs among the arguments.
       examples: size of the batch.
+      notes: on what the loss returned.
     """
 
     traced: Any
@@ -43,6 +46,7 @@ class Program:
     differentiated: int
     inputs: range
     examples: int
+    notes: tuple[str, ...]
 
     @property
     def sites(self) -> tuple[Site, ...]:
@@ -141,22 +145,66 @@ def trace(adapted: Adapted, loss: Callable, inputs: tuple, data: dict, structure
       ValueError: the loss is not one real number.
     """
     parameters, rest = split(adapted.parameters)
+    notes, examples = [], examples_of(inputs, data)
     before, tree = jax.tree.flatten((rest, adapted.state, inputs, data, targets, key))
 
     def run(parameters: list, others: list):
         rest, state, inputs, data, targets, key = jax.tree.unflatten(tree, others)
         outputs = adapted.call(merge(parameters, rest), state, inputs, {**data, **structure}, key)
-        value = jnp.asarray(loss(outputs, targets))
-        if value.shape or not jnp.issubdtype(value.dtype, jnp.floating):
-            raise ValueError(
-                f"the loss returned {value.dtype}{list(value.shape)}, expected one real number: take the mean over the batch"
-            )
+        bound = bind_outputs(outputs, Mark("outputs", role=MODEL_OUTPUT))
+        value, more = one_number(loss(bound, targets), examples)
+        notes.extend(more)
         return value, [leaf for leaf in jax.tree.leaves(outputs) if hasattr(leaf, "dtype")]
 
-    traced = jax.make_jaxpr(run)(parameters, before)
+    traced = _under_axes(jax.make_jaxpr, run)(parameters, before)
     first = len(parameters) + len(jax.tree.leaves((rest, adapted.state)))
     last = first + len(jax.tree.leaves((inputs, data)))
-    return Program(traced, survey(traced), len(parameters), range(first, last), examples_of(inputs, data))
+    places = range(first, last)
+    return Program(traced, survey(traced, places), len(parameters), places, examples, tuple(dict.fromkeys(notes)))
+
+
+def one_number(value: Any, examples: int) -> tuple[Array, list[str]]:
+    """Returns a loss as one number, with notes on what was done to it: auxiliary values dropped, the mean over examples taken.
+
+    Raises:
+      ValueError: not one real number, nor one per example.
+    """
+    notes = []
+    if isinstance(value, tuple) and len(value) == 2:
+        value = value[0]
+        notes.append("the loss returned a pair; its first entry was taken, and the auxiliary one left out")
+    if not hasattr(value, "dtype") and not isinstance(value, float | int):
+        raise ValueError(f"the loss returned {type(value).__name__}, expected one real number, or a pair of it and anything")
+    value = jnp.asarray(value)
+    if value.shape == (examples,) and jnp.issubdtype(value.dtype, jnp.floating):
+        value = value.mean()
+        notes.append("the loss returned one number per example; their mean was taken")
+    if value.shape or not jnp.issubdtype(value.dtype, jnp.floating):
+        raise ValueError(
+            f"the loss returned {value.dtype}{list(value.shape)}, expected one real number: take the mean over the batch"
+        )
+    return value, notes
+
+
+def _under_axes(trace: Callable, run: Callable) -> Callable:
+    """Returns `trace` of `run`, under an axis of length 1 for each name that `run` looks for: one device has all examples."""
+
+    def traced(*arguments: Any) -> Any:
+        inside = run
+        while True:
+            try:
+                return trace(inside)(*arguments)
+            except NameError as error:
+                name = re.search(r"unbound axis name: (\w+)", str(error))
+                if name is None:
+                    raise
+                inside = _under_axis(inside, name[1])
+
+    return traced
+
+
+def _under_axis(run: Callable, name: str) -> Callable:
+    return lambda *arguments: jax.vmap(lambda _: run(*arguments), out_axes=None, axis_name=name)(jnp.zeros(1))
 
 
 def examples_of(inputs: tuple, keywords: dict) -> int:

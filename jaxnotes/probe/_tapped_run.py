@@ -7,7 +7,8 @@ import jax
 from jax import Array
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
 
-from jaxnotes.probe._survey import count, readable_body
+from jaxnotes.probe._seen_activation import readable_body
+from jaxnotes.probe._survey import count
 from jaxnotes.probe._tapping import tap_primitive
 
 # What a model prints or hands to the host: a reading runs the model many times, and prints nothing.

@@ -9,6 +9,8 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 from jaxtyping import Array
 
+MODEL_OUTPUT = "model-output"  # role of what the loss gets
+
 
 @dataclasses.dataclass(frozen=True)
 class Mark:
@@ -19,7 +21,8 @@ class Mark:
       kind: class of the module, or "tap".
       owner: path of the layer in the tree of parameters.
       output: which of several arrays the layer returns.
-      role: "output"; of batch normalisation also "input", "running-mean" and "running-variance".
+      role: "output"; of batch normalisation also "input", "running-mean" and "running-variance"; "model-output" of what
+        the loss gets.
       mode: "training" or "inference" of a layer that differs between the two.
     """
 
