@@ -119,8 +119,7 @@ def test_a_limit_is_set_against_the_whole_batchs_gradient(batch):
     x = jnp.concatenate([batch[0], -batch[0]])
     model = (lambda p, x: probe.tap("h", x @ p), 10 * jnp.ones((4, 1)))
     loss = lambda outputs: jnp.mean(outputs)
-    assert findings(model, (x, None), loss, clip_norm=1.0) == ()  # parts have norms near 1, the whole's is 0: not judged
-    shifted = x + 0.005  # of norm 0.01, √4 · 0.005
+    shifted = x + 0.005  # the whole's norm is 0.01, √4 · 0.005; those of parts are near 1
     (found,) = findings(model, (shifted, None), loss, clip_norm=1.1)
     assert found.kind == "clipping" and "is 0.01, the limit is 1.1" in found.evidence and "never" in found.evidence
     assert findings(model, (shifted, None), loss, clip_norm=0.5) == ()
