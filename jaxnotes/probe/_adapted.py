@@ -66,6 +66,11 @@ def switched(name: str, training: bool) -> bool:
     return training if name in TRAINING else not training
 
 
+def told(switch: Mapping[str, bool], train: bool | None) -> bool | None:
+    """Returns whether a model is told to train: by its switch, or, without one, by what `train` says."""
+    return next((value if name in TRAINING else not value for name, value in switch.items()), train)
+
+
 def leading_axes(axes: int) -> tuple[int, ...]:
     """Returns all axes but the last, for weights of shape [*kernel, in, out]."""
     return tuple(range(axes - 1))

@@ -9,7 +9,17 @@ import flax.linen as nn
 import jax
 from flax.errors import InvalidRngError
 
-from jaxnotes.probe._adapted import INFERENCE, TRAINING, Adapted, ModelError, leading_axes, mode, switched, training_switch
+from jaxnotes.probe._adapted import (
+    INFERENCE,
+    TRAINING,
+    Adapted,
+    ModelError,
+    leading_axes,
+    mode,
+    switched,
+    told,
+    training_switch,
+)
 from jaxnotes.probe._tapping import Mark, bind, bind_outputs
 
 # Layers that differ between training and inference, with the switch that turns them off.
@@ -41,10 +51,11 @@ def adapt(module: nn.Module, variables: Mapping[str, Any], train: bool | None) -
             )
         return outputs
 
-    told = _told(module, switch, train)
+    has_field = any(field.name in TRAINING + INFERENCE for field in dataclasses.fields(module))
+    trains = told(switch, train if has_field else None)
     identity = ("linen", _structure(module), tuple(switch.items()), tuple(state))
     rebuild = lambda new: (module, {**variables, "params": new})
-    return Adapted(call, variables["params"], state, identity, "linen", leading_axes, rebuild, _misses_key, train=told)
+    return Adapted(call, variables["params"], state, identity, "linen", leading_axes, rebuild, _misses_key, train=trains)
 
 
 def _misses_key(error: Exception) -> bool:
@@ -55,14 +66,6 @@ def _with_switch(module: nn.Module, train: bool | None) -> nn.Module:
     """Returns the module with its own field for training or inference set, where it has one; the module given stays."""
     names = [field.name for field in dataclasses.fields(module) if field.name in TRAINING + INFERENCE]
     return module if train is None or not names else module.clone(**{names[0]: switched(names[0], train)})
-
-
-def _told(module: nn.Module, switch: Mapping[str, bool], train: bool | None) -> bool | None:
-    """Returns whether the model is told to train; None where nothing tells it."""
-    if switch:
-        name, value = next(iter(switch.items()))
-        return value if name in TRAINING else not value
-    return train if any(field.name in TRAINING + INFERENCE for field in dataclasses.fields(module)) else None
 
 
 def _structure(value: Any) -> Hashable:

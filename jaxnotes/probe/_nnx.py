@@ -6,7 +6,7 @@ from typing import Any
 import jax
 from flax import nnx
 
-from jaxnotes.probe._adapted import Adapted, leading_axes, mode, training_switch
+from jaxnotes.probe._adapted import Adapted, leading_axes, mode, told, training_switch
 from jaxnotes.probe._tapping import Mark, bind, bind_outputs
 
 SWITCHES = {nnx.BatchNorm: "use_running_average", nnx.Dropout: "deterministic"}
@@ -34,7 +34,7 @@ def adapt(model: nnx.Module, train: bool | None) -> Adapted:
     identity = ("nnx", graph, tuple(switch.items()))
     rebuild = lambda new: nnx.merge(graph, new, state)
     keyless = tuple("/".join(map(str, path)) for path, module in nnx.iter_modules(model) if _has_no_stream(module))
-    return Adapted(call, parameters, state, identity, "nnx", leading_axes, rebuild, _misses_key, keyless, train)
+    return Adapted(call, parameters, state, identity, "nnx", leading_axes, rebuild, _misses_key, keyless, told(switch, train))
 
 
 def _has_no_stream(module: nnx.Module) -> bool:
