@@ -68,7 +68,8 @@ def test_the_fan_in_is_what_a_product_sums_over(key):
         @nn.compact
         def __call__(self, x):
             h = nn.MultiHeadDotProductAttention(4, name="attention")(x, x).mean(1)
-            ensemble = nn.vmap(nn.Dense, None, axis_size=7, variable_axes={"params": 0}, split_rngs={"params": True})
+            split = {"variable_axes": {"params": 0}, "split_rngs": {"params": True}}
+            ensemble = nn.vmap(nn.Dense, in_axes=None, axis_size=7, **split)
             return nn.Dense(3)(nn.tanh(ensemble(5, name="ensemble")(h)).mean(0))
 
     batch = jax.random.normal(key, (6, 5, 8)), jnp.arange(6) % 3
