@@ -1,6 +1,6 @@
 """`explain`: every check over a report, causes before effects."""
 
-from jaxnotes.diagnosis import _gradients, _running, _units
+from jaxnotes.diagnosis import _attention, _curvature, _formats, _gradients, _no_gradient, _running, _structure, _units
 from jaxnotes.diagnosis._finding import Findings
 from jaxnotes.probe import Report
 
@@ -11,9 +11,16 @@ CHECKS = (
     # the data
     # the outputs, the loss and the targets
     # the parameters and the structure
+    _no_gradient.no_gradient,
+    _no_gradient.fixed_weights,
+    _no_gradient.frozen,
+    _structure.linear_network,
+    _structure.equal_units,
+    _structure.mixed_examples,
     # the values of layers
     _units.dead,
     _units.saturated,
+    _attention.attention,
     # the gradient on its way back
     _gradients.initialisation,
     _gradients.vanishing,
@@ -22,12 +29,15 @@ CHECKS = (
     # the representation
     _units.constant,
     # number formats
+    _formats.number_format,
+    _formats.cancellation,
     # how the model is run
     _running.small_batch,
     _running.stale_statistics,
     _running.dropout,
     # the step
     _running.large_update,
+    _curvature.curvature,
     _running.clipping,
 )
 

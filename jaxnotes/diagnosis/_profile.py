@@ -5,6 +5,8 @@ import math
 
 from jaxnotes.probe import Layer, Report
 
+UNDERFLOW = -25.0  # log10 of a gradient norm
+
 
 @dataclasses.dataclass(frozen=True)
 class Place:
@@ -106,6 +108,11 @@ def _cell_of(name: str, steps: dict[str, list[Layer]]) -> str:
     base = name.partition("[")[0]
     around = [base[:end] for end, letter in enumerate(base) if letter == "/"] + [base]
     return next((module for module in around if module in steps), name)
+
+
+def faded(report: Report) -> bool:
+    """Returns whether the gradient has shrunk towards the smallest float32, so that a 0 before is one that has shrunk too."""
+    return any(-math.inf < layer.log10_gradient_norm < UNDERFLOW for layer in report.layers)
 
 
 def ends(values: list[float]) -> tuple[float, float]:

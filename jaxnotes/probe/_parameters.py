@@ -46,8 +46,10 @@ def names_of(path: tuple) -> tuple[str, ...]:
     return tuple(names[:-1] if names and names[-1] == "value" else names)
 
 
-def first_update(adapted: Adapted, gradients: list[Array], optimizer: optax.GradientTransformation) -> list[Array]:
-    """Returns the optimiser's first update of each floating parameter, in the tree's order.
+def first_updates(
+    adapted: Adapted, gradients: list[Array], optimizer: optax.GradientTransformation, steps: int = 1
+) -> list[list[Array]]:
+    """Returns the optimiser's first updates of each floating parameter, in the tree's order, all from the same gradients.
 
     The optimiser sees the parameters as the user's own tree, so that masks and labels by name find them; parameters that are
     not floating have a gradient of 0.
@@ -57,9 +59,12 @@ def first_update(adapted: Adapted, gradients: list[Array], optimizer: optax.Grad
     """
     _, rest = split(adapted.parameters)
     zeros = jax.tree.map(lambda leaf: jnp.zeros_like(leaf) if hasattr(leaf, "dtype") else leaf, rest[0])
-    tree = merge(gradients, (zeros, rest[1]))
+    tree, found = merge(gradients, (zeros, rest[1])), []
     try:
-        updates = optimizer.update(tree, optimizer.init(adapted.parameters), adapted.parameters)[0]
+        state = optimizer.init(adapted.parameters)
+        for _ in range(steps):
+            updates, state = optimizer.update(tree, state, adapted.parameters)
+            found.append(split(updates)[0])
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         first = next(iter(jax.tree_util.tree_flatten_with_path(adapted.parameters)[0]), ((), None))[0]
         raise ValueError(
@@ -67,7 +72,7 @@ def first_update(adapted: Adapted, gradients: list[Array], optimizer: optax.Grad
             f"{str(error).splitlines()[0] if str(error) else type(error).__name__}; masks and labels are of the tree that "
             f"{TREES[adapted.framework]}"
         ) from error
-    return split(updates)[0]
+    return found
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,7 +109,7 @@ def own_parameters(
     floating = [
         (names_of(path), leaf) for path, leaf in flat if hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jnp.floating)
     ]
-    updates = [None] * len(floating) if optimizer is None else first_update(adapted, gradients, optimizer)
+    updates = [None] * len(floating) if optimizer is None else first_updates(adapted, gradients, optimizer)[0]
     wide = lambda array: None if array is None else np.asarray(array).astype(np.float64)
     by_owner: dict[tuple[str, ...], list[Measured]] = {}
     for place, ((names, value), gradient, update) in enumerate(zip(floating, gradients, updates, strict=True)):

@@ -13,9 +13,11 @@ from jax import Array
 
 from jaxnotes.probe._adapted import Adapted
 from jaxnotes.probe._statistics import example_axis, example_norms
+from jaxnotes.probe._structure import Structure, structure_of
 from jaxnotes.probe._survey import Site, Survey, survey
 from jaxnotes.probe._tapped_run import evaluate
 from jaxnotes.probe._tapping import MODEL_OUTPUT, Mark, bind_outputs
+from jaxnotes.probe._watched import with_watched
 
 
 class Passed(NamedTuple):
@@ -39,6 +41,7 @@ class Program:
       inputs: places of the model's inputs among the arguments.
       examples: size of the batch.
       notes: on what the loss returned.
+      structure: what is seen before it runs.
     """
 
     traced: Any
@@ -47,6 +50,7 @@ class Program:
     inputs: range
     examples: int
     notes: tuple[str, ...]
+    structure: Structure
 
     @property
     def sites(self) -> tuple[Site, ...]:
@@ -72,6 +76,11 @@ class Program:
         """(arguments, *random_signs) -> for each site [*steps] mean square of what ±1 at the sites right before it cause."""
         return jax.jit(self._partials)
 
+    @cached_property
+    def hessian_product(self) -> Callable:
+        """(arguments, a vector in the parameters' shapes) -> the loss's Hessian times the vector."""
+        return jax.jit(self._hessian_product)
+
     def _gradients(self, arguments: list[Array], scale: Array) -> Passed:
         n = self.differentiated
 
@@ -82,6 +91,15 @@ class Program:
         differentiate = jax.grad(loss, argnums=(0, 1), has_aux=True)
         (parameters, gradients), (value, outputs, values) = differentiate(arguments[:n], self._zeros())
         return Passed(value, outputs, values, gradients, parameters)
+
+    def _hessian_product(self, arguments: list[Array], vector: list[Array]) -> list[Array]:
+        n = self.differentiated
+
+        def loss(parameters: list[Array]) -> Array:
+            given = [None] * len(self.sites)
+            return evaluate(self.traced, [*parameters, *arguments[n:]], given, _add)[0][0]
+
+        return jax.jvp(jax.grad(loss), (arguments[:n],), (vector,))[1]
 
     def _zeros(self) -> list[Array | None]:
         return [jnp.zeros(site.full_shape, site.dtype) if site.differentiable else None for site in self.sites]
@@ -160,7 +178,10 @@ def trace(adapted: Adapted, loss: Callable, inputs: tuple, data: dict, structure
     first = len(parameters) + len(jax.tree.leaves((rest, adapted.state)))
     last = first + len(jax.tree.leaves((inputs, data)))
     places = range(first, last)
-    return Program(traced, survey(traced, places), len(parameters), places, examples, tuple(dict.fromkeys(notes)))
+    structure = structure_of(traced, len(parameters), range(first, last + len(jax.tree.leaves(targets))), examples)
+    traced = with_watched(traced, structure.watched)
+    said = tuple(dict.fromkeys(notes))
+    return Program(traced, survey(traced, places), len(parameters), places, examples, said, structure)
 
 
 def one_number(value: Any, examples: int) -> tuple[Array, list[str]]:

@@ -13,10 +13,15 @@ import optax
 from jax import Array
 
 from jaxnotes.probe._assembly import assemble, in_order, nonfinite_arrays, running_statistics
+from jaxnotes.probe._attention import attention
+from jaxnotes.probe._curvature import measure_curvature
+from jaxnotes.probe._each_parameter import each_parameter
 from jaxnotes.probe._frameworks import adapt
 from jaxnotes.probe._jacobian import with_jacobians, with_partial_jacobians, with_singular_values
+from jaxnotes.probe._linearity import linearity
 from jaxnotes.probe._report import Report
 from jaxnotes.probe._request import Request, program_of
+from jaxnotes.probe._squares import numbers
 from jaxnotes.training import cross_entropy
 
 
@@ -45,6 +50,7 @@ def read(
     probes: int = 16,
     optimizer: optax.GradientTransformation | None = None,
     clip_norm: float | None = None,
+    curvature: bool = False,
 ) -> Report:
     """Measures every layer of a model at its present parameters: activations, gradients, Jacobians.
 
@@ -69,6 +75,7 @@ def read(
       probes: random vectors for the Jacobian norms of models with many outputs, and for layer-to-layer gains; at least 2.
       optimizer: its first update is set against the parameters, for `update_ratio`.
       clip_norm: the limit of clipping by global norm, to be set against the norm of the whole gradient.
+      curvature: whether to measure the loss's largest Hessian eigenvalue too, in 20 products of the Hessian with a vector.
 
     Returns:
       A `Report`, which prints as a table.
@@ -115,6 +122,13 @@ def read(
         clip_norm=clip_norm,
         gradient_norm=_global_norm(passed.parameters),
         notes=tuple(notes),
+        parameters=each_parameter(program, adapted, arguments, passed, optimizer),
+        attention=attention(program.sites, passed.values),
+        linearity=linearity(program.structure),
+        curvature=measure_curvature(program, adapted, arguments, passed, optimizer) if curvature else None,
+        residuals=program.structure.residuals,
+        batch_softmax=program.structure.batch_softmax,
+        **numbers(program.sites, passed.values)._asdict(),
     )
 
 

@@ -6,7 +6,13 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
+from jaxnotes.probe._attention import Attention
+from jaxnotes.probe._curvature import Curvature
+from jaxnotes.probe._each_parameter import Parameter
+from jaxnotes.probe._linearity import Linearity
+from jaxnotes.probe._residuals import Residuals
 from jaxnotes.probe._seen_activation import Activation
+from jaxnotes.probe._squares import Cancellation, Square
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,6 +132,14 @@ class Report:
       clip_norm: the limit of clipping by global norm, as told; None: not told.
       gradient_norm: of the whole gradient of the batch's loss by all parameters, which clipping by global norm compares.
       notes: what could not be read, and why.
+      parameters: one entry per floating parameter.
+      attention: one entry per softmax over scores.
+      linearity: weight layers without an activation function between them.
+      batch_softmax: names of layers behind a softmax over the examples.
+      residuals: residual connections.
+      curvature: of the loss, where asked for.
+      squares: one entry per value that is squared in float16.
+      cancellations: one entry per variance that is computed as a difference of two means.
     """
 
     layers: tuple[Layer, ...]
@@ -140,6 +154,14 @@ class Report:
     clip_norm: float | None = None
     gradient_norm: float = math.nan
     notes: tuple[str, ...] = ()
+    parameters: tuple[Parameter, ...] = ()
+    attention: tuple[Attention, ...] = ()
+    linearity: Linearity = Linearity()
+    batch_softmax: tuple[str, ...] = ()
+    residuals: Residuals = Residuals()
+    curvature: Curvature | None = None
+    squares: tuple[Square, ...] = ()
+    cancellations: tuple[Cancellation, ...] = ()
 
     def as_dict(self) -> dict:
         """Returns the report as plain numbers, strings and lists, for JSON; a number that is not finite becomes null."""

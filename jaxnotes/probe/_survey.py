@@ -11,6 +11,8 @@ from jaxnotes.probe._tapping import MODEL_OUTPUT, Mark, tap_primitive
 
 SHAPES = ("reshape", "squeeze", "transpose", "broadcast_in_dim", "slice", "concatenate")  # operations that keep every entry
 
+WATCHED = ("scores", "squared", "cancels")  # roles of values that no layer returns
+
 
 @dataclasses.dataclass(frozen=True)
 class Site:
@@ -49,7 +51,8 @@ class Site:
 
     @property
     def differentiable(self) -> bool:
-        return jnp.issubdtype(self.dtype, jnp.floating)
+        """Whether a gradient is read there."""
+        return jnp.issubdtype(self.dtype, jnp.floating) and self.mark.role not in WATCHED
 
 
 @dataclasses.dataclass(frozen=True)
@@ -174,15 +177,15 @@ def _continues(equation: JaxprEqn, found: Origins) -> bool:
 
 def _marks_below(equation: JaxprEqn) -> list[Mark]:
     """Returns the marks of all taps inside an equation, however deep."""
-    marks, waiting = [], list(_bodies(equation))
+    marks, waiting = [], list(bodies_of(equation))
     while waiting:
         for inside in waiting.pop().eqns:
             marks += [inside.params["mark"]] if inside.primitive is tap_primitive else []
-            waiting += _bodies(inside)
+            waiting += bodies_of(inside)
     return marks
 
 
-def _bodies(equation: JaxprEqn) -> list[Jaxpr]:
+def bodies_of(equation: JaxprEqn) -> list[Jaxpr]:
     """Returns every jaxpr among the parameters of an equation."""
     values = [v for p in equation.params.values() for v in (p if isinstance(p, tuple | list) else (p,))]
     bodies = [getattr(v, "jaxpr", v) for v in values]
