@@ -5,8 +5,8 @@ import math
 from jaxnotes.diagnosis._finding import Finding, Remedy
 from jaxnotes.probe import Attention, Report
 
-# Healthy Transformers, of Flax and T5's form, have a spread of 0.6 to 1.1 at initialisation and of 0.9 to 2.0 after 200 steps of
-# Adam (depth 16, two seeds); unit queries and keys that are not divided have √d.
+# Healthy Transformers, of Flax's and T5's form, have a spread of 0.6 to 1.1 at initialisation and of 0.9 to 2.0 after 200 steps
+# of Adam (depth 16, two seeds); unit queries and keys that are not divided have √d.
 LEAST_SPREAD = 3.0
 UNSCALED = 0.5  # of √d
 SATURATED = 0.9  # share of the rows
