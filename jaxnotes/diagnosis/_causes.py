@@ -25,6 +25,10 @@ EFFECTS: Mapping[str, tuple[str, ...]] = MappingProxyType({
     "saturated-units": ("small-update",),
     "dead-units": ("small-update",),
     "no-gradient": ("small-update",),
+    "attention": ("no-gradient",),
+    "number-format": ("no-gradient",),
+    "equal-units": ("initialisation", "no-gradient"),
+    "linear-network": ("small-update",),
     "initialisation": ("loss-at-start", "small-update"),
     "residual-growth": ("loss-at-start",),
 })

@@ -1,6 +1,19 @@
 """`explain`: every check over a report, causes before effects."""
 
-from jaxnotes.diagnosis import _data, _gradients, _loss, _outputs, _running, _step, _units
+from jaxnotes.diagnosis import (
+    _attention,
+    _curvature,
+    _data,
+    _formats,
+    _gradients,
+    _loss,
+    _no_gradient,
+    _outputs,
+    _running,
+    _step,
+    _structure,
+    _units,
+)
 from jaxnotes.diagnosis._causes import without_effects
 from jaxnotes.diagnosis._finding import Findings
 from jaxnotes.probe import Report
@@ -19,9 +32,16 @@ CHECKS = (
     _loss.loss,
     _loss.loss_at_start,
     # the parameters and the structure
+    _no_gradient.no_gradient,
+    _no_gradient.fixed_weights,
+    _no_gradient.frozen,
+    _structure.linear_network,
+    _structure.equal_units,
+    _structure.mixed_examples,
     # the values of layers
     _units.dead,
     _units.saturated,
+    _attention.attention,
     # the gradient on its way back
     _gradients.initialisation,
     _gradients.vanishing,
@@ -30,6 +50,8 @@ CHECKS = (
     # the representation
     _units.constant,
     # number formats
+    _formats.number_format,
+    _formats.cancellation,
     # how the model is run
     _running.small_batch,
     _running.stale_statistics,
@@ -39,6 +61,7 @@ CHECKS = (
     _step.large_update,
     _step.small_update,
     _step.weight_decay,
+    _curvature.curvature,
     _running.clipping,
 )
 

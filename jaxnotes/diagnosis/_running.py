@@ -8,6 +8,16 @@ from jaxnotes.probe import Report
 SMALL_BATCH = 8  # examples
 STALE_DISTANCE = 1.0  # standard deviations of the batch
 STALE_LOG_VARIANCE = math.log(4)
+CARRY = {
+    "linen": "mutable=['batch_stats'], and keep what apply returns",
+    "nnx": "update them in the training step, with nnx.jit or by returning the model's state",
+    "equinox": "keep the State that the model returns",
+}
+GIVE_KEY = {
+    "linen": "give a key: read(…, key=…); in training rngs={'dropout': key}, a new one each step",
+    "nnx": "make the layer with a stream of random numbers: nnx.Dropout(rate, rngs=rngs)",
+    "equinox": "give a key: read(…, key=…); in training one per example, split from a new one each step",
+}
 ALWAYS = 10.0  # times the limit
 NEVER = 0.01
 
@@ -34,7 +44,7 @@ def stale_statistics(report: Report) -> list[Finding]:
         r
         for r in report.running
         if (r.mean_distance > STALE_DISTANCE or r.log_variance_distance > STALE_LOG_VARIANCE)
-        and not (r.initial and r.mode == "training")  # before the first step they say nothing
+        and r.mode == "inference"  # in training nothing reads them, and after n steps m^n of the initial ones is left
     ]
     if not found:
         return []
@@ -42,11 +52,11 @@ def stale_statistics(report: Report) -> list[Finding]:
     evidence = (
         f"{worst.name}: running means are {worst.mean_distance:.2g} standard deviations from the batch's, "
         f"variances differ by a factor {math.exp(min(worst.log_variance_distance, 300)):.3g}"
-        + (", as they are still the initial 0 and 1" if worst.initial else "")
+        + (", as they are still those of a new layer" if worst.initial else "")
     )
     remedies = (
         Remedy(
-            "carry the updated statistics from step to step", "in Flax: mutable=['batch_stats'], and keep what apply returns"
+            "carry the updated statistics from step to step", CARRY.get(report.framework, "keep what the training step returns")
         ),
         Remedy(
             "lower the momentum or run some batches in training mode before inference",
@@ -54,16 +64,19 @@ def stale_statistics(report: Report) -> list[Finding]:
         ),
         Remedy("look whether inference inputs are scaled as the training inputs", "statistics follow the data"),
     )
-    return [Finding("stale-statistics", tuple(r.name for r in found), evidence, ("norms.running",), remedies)]
+    chosen = worst.initial and report.train is None
+    if chosen:  # a model before its first step, read as it stands: whether it is to infer is not known
+        evidence += "; read in inference mode, which is the model's own default"
+        remedies = (Remedy("read(…, train=True) where the model trains", "statistics of the batch are used"), *remedies)
+    layers = tuple(r.name for r in found)
+    return [Finding("stale-statistics", layers, evidence, ("norms.running",), remedies, hint=chosen)]
 
 
 def dropout(report: Report) -> list[Finding]:
     """Dropout that acts at inference, or has no key."""
     if report.missing_key:
         evidence = "the model draws random numbers and was given no key"
-        remedy = Remedy(
-            "give a key: read(…, key=…); in training rngs={'dropout': key}, a new one each step", "every step drops other units"
-        )
+        remedy = Remedy(GIVE_KEY.get(report.framework, "give a key: read(…, key=…)"), "every step drops other units")
         return [Finding("dropout", (), evidence, ("dropout.subnetworks",), (remedy,))]
     left_on = (
         tuple(x.label for x in report.layers if "Dropout" in x.kind and x.mode == "training") if report.train is False else ()
@@ -77,18 +90,14 @@ def dropout(report: Report) -> list[Finding]:
 
 def clipping(report: Report) -> list[Finding]:
     """A limit that always acts, or never."""
-    if report.clip_norm is None or not report.gradient_norms:
+    norm = report.gradient_norm
+    if report.clip_norm is None or not 0 < norm < math.inf:
         return []
-    low, high = min(report.gradient_norms), max(report.gradient_norms)
-    measured = (
-        f"gradient norms of {len(report.gradient_norms)} parts of the batch lie in [{low:.3g}, {high:.3g}], "
-        f"the limit is {report.clip_norm:.3g}"
-    )
-    suggested = 2 * sorted(report.gradient_norms)[len(report.gradient_norms) // 2]
-    remedy = Remedy(f"set the limit to about {suggested:.2g}, twice the median norm", "acts on rare large gradients only")
-    if low > ALWAYS * report.clip_norm:
+    measured = f"the norm of the batch's gradient is {norm:.3g}, the limit is {report.clip_norm:.3g}"
+    remedy = Remedy(f"set the limit to about {2 * norm:.2g}, twice this norm", "acts on rare large gradients only")
+    if norm > ALWAYS * report.clip_norm:
         evidence = f"clipping always acts: {measured}; every step has the same length, whatever the gradient"
-    elif high < NEVER * report.clip_norm:
+    elif norm < NEVER * report.clip_norm:
         evidence = f"clipping never acts: {measured}"
     else:
         return []

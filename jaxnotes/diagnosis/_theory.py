@@ -60,7 +60,7 @@ def critical_variance(activation: Activation) -> float:
 
 def log10_gradient_ratio(found: list[Gain]) -> float:
     """Returns the predicted log10 of the gradient norm at the first of these layers over that at the last."""
-    return sum(gain.log10_gradient for gain in found)
+    return sum((gain.log10_gradient for gain in found), 0.0)
 
 
 def predicted_gradients(report: Report) -> dict[str, float] | None:

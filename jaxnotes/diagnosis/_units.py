@@ -9,15 +9,17 @@ from jaxnotes.probe import Layer, Report
 SATURATED = 0.5  # share of the entries
 DEAD = 0.75  # share of the units: in deep healthy ReLU networks half of them can be silent for a whole batch
 LEAST_EXAMPLES = 16  # to call a unit dead: one that is silent half of the time is so for all of 16 once in 65,536
+LARGE_WEIGHTS = 4.0  # weight variance times fan-in, beside 1 for tanh and 2 for ReLU
 CONSTANT = 1e-3  # spread over the examples as a share of the size
 
 
 def saturated(report: Report) -> list[Finding]:
-    """Layers most of whose units sit where a sigmoid or tanh is flat; the model's last output may."""
+    """Layers most of whose units sit where a sigmoid or tanh is flat; the model's outputs may."""
     found = [
         layer
         for layer in report.layers[:-1]
-        if layer.activation_function is not None
+        if not layer.is_output
+        and layer.activation_function is not None
         and layer.activation_function.saturates
         and layer.saturated_fraction > SATURATED
     ]
@@ -28,26 +30,28 @@ def saturated(report: Report) -> list[Finding]:
         f"{worst.saturated_fraction:.0%} of {worst.label}'s entries lie where {worst.activation}'s slope is below 5% of its "
         f"largest; RMS of the layer {worst.activation_rms:.3g}"
     )
-    heavy = [layer for layer in found if layer.weight_variance > 0]
-    scales = tuple((layer.name, 1 / max(layer.activation_rms, 1.0)) for layer in heavy)
-    remedies = (
-        Remedy(
-            "make the weights smaller, to pre-activations of RMS 1",
-            "units back on the steep part: few or none saturated",
-            scales=scales,
-        ),
-        Remedy("normalise before the activation", "pre-activations of mean 0 and variance 1, whatever the weights"),
-        Remedy("use ReLU or another activation that does not saturate", "slope 1 on the positive side"),
-    )
     claims = ("causes.saturation", "saturation.derivative", "saturation.blocks")
-    return [Finding("saturated-units", _labels(found), evidence, claims, remedies)]
+    return [Finding("saturated-units", _labels(found), evidence, claims, _unsaturating(report, found))]
+
+
+def _unsaturating(report: Report, found: list[Layer]) -> tuple[Remedy, ...]:
+    """Smaller weights where they are large for their activation function; else what they read is large, or the biases are."""
+    heavy = [layer for layer in found if layer.weight_variance > LARGE_WEIGHTS]
+    normal = Remedy("normalise before the activation", "pre-activations of mean 0 and variance 1, whatever the weights")
+    other = Remedy("use ReLU or another activation that does not saturate", "slope 1 on the positive side")
+    if not heavy:
+        source = "the inputs: to mean 0 and variance 1" if found[0] is report.layers[0] else f"what {found[0].label} reads"
+        return Remedy(f"scale {source}", "pre-activations of RMS 1: few or none saturated"), normal, other
+    scales = tuple((layer.name, 1 / max(layer.activation_rms, 1.0)) for layer in heavy)
+    smaller = "make the weights smaller, to pre-activations of RMS 1"
+    return Remedy(smaller, "units back on the steep part: few or none saturated", scales=scales), normal, other
 
 
 def dead(report: Report) -> list[Finding]:
-    """Layers most of whose units pass no gradient at any example."""
+    """Layers most of whose units pass no gradient at any example; where both sides are flat they are saturated, not dead."""
     if report.examples < LEAST_EXAMPLES:
         return []
-    found = [layer for layer in report.layers if layer.dead_fraction > DEAD and layer.activation and layer.activation_rms > 0]
+    found = [layer for layer in report.layers if layer.dead_fraction > DEAD and _can_die(layer) and layer.activation_rms > 0]
     if not found:
         return []
     worst = max(found, key=lambda layer: layer.dead_fraction)
@@ -55,16 +59,37 @@ def dead(report: Report) -> list[Finding]:
         f"{worst.dead_fraction:.0%} of {worst.label}'s units have slope 0 at all {report.examples} examples; "
         f"mean {worst.activation_mean:.3g}"
     )
-    remedies = (
+    return [Finding("dead-units", _labels(found), evidence, ("remedies.nonsaturating",), _reviving(found))]
+
+
+def _can_die(layer: Layer) -> bool:
+    """Returns whether the layer's activation function is flat on one side, as ReLU and, at its lower end, ReLU6."""
+    function = layer.activation_function
+    return function is not None and (not function.saturates or function.name.startswith("relu"))
+
+
+def _reviving(found: list[Layer]) -> tuple[Remedy, ...]:
+    """Biases of 0 help only where it is the biases that keep units down: dead units of a trained network stay dead."""
+    held_down = tuple(layer.name for layer in found if _held_down_by_bias(layer))
+    remedies = [
         Remedy(
-            "set the biases to 0",
-            "about half of the units active at each example",
-            zeros=tuple(x.name for x in found if x.bias_variance > 0),
-        ),
-        Remedy("lower the learning rate", "one large step can push a bias so far down that no input activates the unit again"),
-        Remedy("use leaky ReLU, ELU or GELU", "a slope on the negative side lets units come back"),
-    )
-    return [Finding("dead-units", _labels(found), evidence, ("remedies.nonsaturating",), remedies)]
+            "draw the weights again and train with a lower learning rate, or warm it up",
+            "about half of the units active at each example; dead ones get no gradient that could bring them back, and one "
+            "large step is what kills them",
+        )
+    ]
+    if any(layer.activation.startswith("relu") for layer in found):
+        remedies.append(Remedy("use leaky ReLU, ELU or GELU", "a slope on the negative side lets units come back"))
+    if held_down:
+        remedies.insert(0, Remedy("set the biases to 0", "about half of the units active at each example", zeros=held_down))
+    return tuple(remedies)
+
+
+def _held_down_by_bias(layer: Layer) -> bool:
+    """Returns whether the mean pre-activation would lie within its spread of 0 without the bias."""
+    bias = math.sqrt(layer.bias_variance) if layer.bias_variance > 0 else 0.0
+    spread = math.sqrt(max(layer.activation_rms**2 - layer.activation_mean**2, 0.0))
+    return bias > 0 and abs(layer.activation_mean + bias) < spread
 
 
 def constant(report: Report) -> list[Finding]:
@@ -97,26 +122,30 @@ def nonfinite(report: Report) -> list[Finding]:
     """Returns the first value that is not finite."""
     where = next((layer for layer in report.layers if layer.nonfinite), None)
     back = next((layer for layer in reversed(report.layers) if layer.nonfinite_gradient), None)
-    if where is None and back is None and not report.nonfinite_inputs and math.isfinite(report.loss):
+    own = next((parameter for parameter in report.parameters if parameter.nonfinite_gradient), None)
+    if where is None and back is None and own is None and not report.nonfinite_inputs and math.isfinite(report.loss):
         return []
     if report.nonfinite_inputs:
         evidence = f"{', '.join(report.nonfinite_inputs[:3])} hold NaN or infinity before the model computes anything"
     elif where is not None:
         total = math.prod(where.output_shape)
         evidence = f"first at {where.label}: {where.nonfinite} of {total} entries; {_before(report, where)}"
-    elif back is None or not math.isfinite(report.loss):
+    elif not math.isfinite(report.loss) or back is None and own is None:
         evidence = f"all layers are finite, the loss is {report.loss}"
+    elif back is None:
+        evidence = f"values and the layers' gradients are finite; that of {own.name} is not: {own.nonfinite_gradient} entries"
     else:
         evidence = (
             f"values are finite; the gradient is not, on its way back first at {back.label}: {back.nonfinite_gradient} entries"
         )
     origin = where or back
+    layers = (origin.label,) if origin else (own.name,) if own else ()
     remedies = (
         Remedy("run with jax.config.update('jax_debug_nans', True)", "stops at the operation that makes the first NaN"),
         Remedy("lower the learning rate or clip the gradient", "a run that diverged no longer does"),
         Remedy("guard logarithms, divisions and square roots at 0", "log(x + ε), and a safe derivative at 0"),
     )
-    return [Finding("non-finite", (origin.label,) if origin else (), evidence, ("causes.explode",), remedies)]
+    return [Finding("non-finite", layers, evidence, ("causes.explode",), remedies)]
 
 
 def _before(report: Report, layer: Layer) -> str:

@@ -116,6 +116,8 @@ def applied(remedy: Remedy, model: Any) -> Any:
 
 def _scaled(weight: Array, factors: list[float]) -> Array:
     """Returns the weight times its factor; of weights stacked over calls each by its own."""
-    if len(factors) > 1 and weight.shape[0] == len(factors):
-        return weight * jnp.asarray(factors, weight.dtype).reshape(-1, *([1] * (weight.ndim - 1)))
+    stacked = next((axis for axis, size in enumerate(weight.shape) if size == len(factors) > 1), None)
+    if stacked is not None:
+        shape = [size if axis == stacked else 1 for axis, size in enumerate(weight.shape)]
+        return weight * jnp.asarray(factors, weight.dtype).reshape(shape)
     return weight * jnp.asarray(factors[0], weight.dtype)

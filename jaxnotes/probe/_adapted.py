@@ -1,6 +1,7 @@
 """What every framework's model becomes for the probe: a pure function of parameters, state, inputs and a key, with taps."""
 
 import dataclasses
+import inspect
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
@@ -24,7 +25,8 @@ class Adapted:
       framework: "linen", "nnx", "equinox" or "plain".
       input_axes: of a weight of so many axes, those that are summed over: the fan-in.
       rebuild: parameters -> the model as the user gave it, with those parameters.
-      needs_key: exceptions by which the framework says that a random key is missing.
+      needs_key: whether an exception is how the framework says that a random key is missing.
+      keyless: names of layers that draw random numbers and have no stream to draw them from, whatever key is given.
       train: whether the model was told to train; None where it has no such switch or keeps its own.
     """
 
@@ -35,7 +37,8 @@ class Adapted:
     framework: str
     input_axes: Callable[[int], tuple[int, ...]]
     rebuild: Callable
-    needs_key: tuple[type[Exception], ...] = ()
+    needs_key: Callable[[Exception], bool] = lambda error: False
+    keyless: tuple[str, ...] = ()
     train: bool | None = None
 
 
@@ -48,6 +51,24 @@ def mode(module: Any, keywords: Mapping[str, Any], switches: Mapping[type, str])
     off = getattr(module, name) if chosen is None else chosen
     drops = getattr(module, "rate", getattr(module, "p", 1))
     return "inference" if off or drops == 0 else "training"
+
+
+def training_switch(function: Callable, train: bool | None) -> dict[str, bool]:
+    """Returns the keyword, with its value, by which a model is told to train; where it must be said and is not, to train."""
+    for name, parameter in inspect.signature(function).parameters.items():
+        if name in TRAINING + INFERENCE and (train is not None or parameter.default is inspect.Parameter.empty):
+            return {name: switched(name, train is not False)}
+    return {}
+
+
+def switched(name: str, training: bool) -> bool:
+    """Returns the value of a switch, which may ask for training or for inference."""
+    return training if name in TRAINING else not training
+
+
+def told(switch: Mapping[str, bool], train: bool | None) -> bool | None:
+    """Returns whether a model is told to train: by its switch, or, without one, by what `train` says."""
+    return next((value if name in TRAINING else not value for name, value in switch.items()), train)
 
 
 def leading_axes(axes: int) -> tuple[int, ...]:

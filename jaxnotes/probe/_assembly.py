@@ -18,6 +18,7 @@ from jaxnotes.probe._report import Layer, RunningStatistics
 from jaxnotes.probe._statistics import Statistics, describe, example_axis
 from jaxnotes.probe._survey import Site
 
+INITIAL_VARIANCES = (1, 0)  # Flax's, Equinox's
 RESCUE = 2.0**90  # what a backward pass is scaled by where its results leave float32
 
 
@@ -83,12 +84,20 @@ def assemble(
         return [(np.asarray(log10_rms(np.asarray(found.gradient_norms)) - math.log10(scale)),) for found in again.values()]
 
     log_norms = {n: log for n, (log,) in zip(sites, rescued(logs), strict=True)}
-    owned = own_parameters(adapted, passed.parameters, optimizer)
+    owned = own_parameters(adapted, passed.parameters, optimizer, program.surveyed.provenance)
     described = jax.device_get(described)
-    return {
-        n: _rows(n, site, described[n], log_norms[n], owned(site, summarise_steps), summarise_steps)
-        for n, site in sites.items()
-    }
+    varying = varying_inputs(program, arguments)
+    rows = {}
+    for n, site in sites.items():
+        judged = described[n] if site.arguments & varying else described[n]._replace(spread=described[n].spread * math.nan)
+        rows[n] = _rows(n, site, judged, log_norms[n], owned(site, summarise_steps), summarise_steps)
+    return rows
+
+
+def varying_inputs(program: Program, arguments: list[Array]) -> frozenset[int]:
+    """Returns the places of the inputs that differ between examples; of all inputs where none does."""
+    batches = {i: np.asarray(arguments[i]) for i in program.inputs if arguments[i].shape[:1] == (program.examples,)}
+    return frozenset(i for i, batch in batches.items() if (batch != batch[:1]).any()) or frozenset(program.inputs)
 
 
 def _describe(site: Site, value: Array, gradient: Array, examples: int, summarise_steps: bool) -> Statistics:
@@ -118,6 +127,8 @@ def _rows(
             dtype=str(site.dtype),
             activation=site.activation.name if site.activation else "",
             mode=site.mark.mode,
+            over_time=any(scan.over_time for scan in site.scans),
+            is_output=site.is_output,
             activation_mean=float(entry.mean),
             activation_rms=float(entry.rms),
             activation_min=float(entry.low),
@@ -151,7 +162,7 @@ def running_statistics(program: Program, values: list[Array]) -> tuple[RunningSt
     met: dict[str, dict[str, Any]] = {}
     found = []
     for site, value in zip(program.sites, values, strict=True):
-        if site.mark.role == "output" or site.steps:
+        if site.mark.role not in ("input", "running-mean", "running-variance") or site.steps:
             continue
         roles = met.setdefault(site.mark.name, {})
         roles[site.mark.role] = np.asarray(value, np.float64)
@@ -169,7 +180,7 @@ def _compare(
     with np.errstate(all="ignore"):
         distance = (running_mean - flat.mean(axis=0)) / np.sqrt(variance)
         ratio = np.log(np.maximum(running_variance, 1e-12) / variance)
-    initial = bool((running_mean == 0).all() and (running_variance == 1).all())
+    initial = bool((running_mean == 0).all() and any((running_variance == start).all() for start in INITIAL_VARIANCES))
     root = lambda v: float(np.sqrt(np.mean(v**2)))
     return RunningStatistics(name, mode, len(flat), initial, root(distance), root(ratio))
 

@@ -10,8 +10,8 @@ from jaxnotes.probe._adapted import Adapted, ModelError
 from jaxnotes.probe._parameters import names_of
 
 
-def adapt(model: Any, train: bool | None, batched: bool) -> Adapted:
-    """Returns the model as the probe runs it.
+def adapt(model: Any, train: bool | None, batched: bool, named: frozenset[str] = frozenset()) -> Adapted:
+    """Returns the model as the probe runs it; `named` are the inputs that it gets by keyword.
 
     Raises:
       ModelError: not a model that the probe reads.
@@ -30,7 +30,7 @@ def adapt(model: Any, train: bool | None, batched: bool) -> Adapted:
     if any(base.startswith("equinox.") for base in bases):
         from jaxnotes.probe import _equinox
 
-        return _equinox.adapt(first, second, train, batched)
+        return _equinox.adapt(first, second, train, batched, named)
     if not callable(first) or isinstance(first, type):
         raise ModelError(
             f"model is {_described(model)}; expected (flax.linen.Module, variables), a flax.nnx.Module, an equinox.Module, "

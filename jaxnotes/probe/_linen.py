@@ -1,14 +1,25 @@
 """Flax Linen modules, read through Linen's own interceptors."""
 
-import inspect
-from collections.abc import Mapping
+import dataclasses
+import functools
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 import flax.linen as nn
 import jax
 from flax.errors import InvalidRngError
 
-from jaxnotes.probe._adapted import INFERENCE, TRAINING, Adapted, ModelError, leading_axes, mode
+from jaxnotes.probe._adapted import (
+    INFERENCE,
+    TRAINING,
+    Adapted,
+    ModelError,
+    leading_axes,
+    mode,
+    switched,
+    told,
+    training_switch,
+)
 from jaxnotes.probe._tapping import Mark, bind, bind_outputs
 
 # Layers that differ between training and inference, with the switch that turns them off.
@@ -27,6 +38,7 @@ def adapt(module: nn.Module, variables: Mapping[str, Any], train: bool | None) -
             f"got {sorted(variables) if isinstance(variables, Mapping) else type(variables).__name__}"
         )
     switch = training_switch(type(module).__call__, train)
+    module = module if switch else _with_switch(module, train)
     state = {name: variables[name] for name in variables if name != "params"}
 
     def call(parameters, state, inputs, keywords, key):
@@ -39,19 +51,35 @@ def adapt(module: nn.Module, variables: Mapping[str, Any], train: bool | None) -
             )
         return outputs
 
-    told = next((value if name in TRAINING else not value for name, value in switch.items()), None)
-    identity = ("linen", module, tuple(switch.items()), tuple(state))
+    has_field = any(field.name in TRAINING + INFERENCE for field in dataclasses.fields(module))
+    trains = told(switch, train if has_field else None)
+    identity = ("linen", _structure(module), tuple(switch.items()), tuple(state))
     rebuild = lambda new: (module, {**variables, "params": new})
-    return Adapted(call, variables["params"], state, identity, "linen", leading_axes, rebuild, (InvalidRngError,), told)
+    return Adapted(call, variables["params"], state, identity, "linen", leading_axes, rebuild, _misses_key, train=trains)
 
 
-def training_switch(function, train: bool | None) -> dict[str, bool]:
-    """Returns the keyword, with its value, by which a model is told to train; where it must be said and is not, to train."""
-    for name, parameter in inspect.signature(function).parameters.items():
-        if name in TRAINING + INFERENCE and (train is not None or parameter.default is inspect.Parameter.empty):
-            training = train is not False
-            return {name: training if name in TRAINING else not training}
-    return {}
+def _misses_key(error: Exception) -> bool:
+    return isinstance(error, InvalidRngError)
+
+
+def _with_switch(module: nn.Module, train: bool | None) -> nn.Module:
+    """Returns the module with its own field for training or inference set, where it has one; the module given stays."""
+    names = [field.name for field in dataclasses.fields(module) if field.name in TRAINING + INFERENCE]
+    return module if train is None or not names else module.clone(**{names[0]: switched(names[0], train)})
+
+
+def _structure(value: Any) -> Hashable:
+    """Returns what is equal for modules that compute the same, hashable also where a field is a list or a dictionary."""
+    if isinstance(value, nn.Module):
+        fields = [(f.name, getattr(value, f.name, None)) for f in dataclasses.fields(value) if f.name != "parent"]
+        return type(value), tuple((name, _structure(entry)) for name, entry in fields)
+    if isinstance(value, functools.partial):
+        return functools.partial, value.func, _structure(value.args), _structure(value.keywords)
+    if isinstance(value, Mapping):
+        return dict, tuple((name, _structure(entry)) for name, entry in value.items())
+    if type(value) in (list, tuple):
+        return type(value), tuple(map(_structure, value))
+    return value
 
 
 def _intercept(next_function, arguments, keywords, context):

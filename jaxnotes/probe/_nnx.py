@@ -1,11 +1,12 @@
 """Flax NNX modules: a clone whose submodules tap what they return."""
 
+import zlib
 from typing import Any
 
 import jax
 from flax import nnx
 
-from jaxnotes.probe._adapted import Adapted, leading_axes, mode
+from jaxnotes.probe._adapted import Adapted, leading_axes, mode, told, training_switch
 from jaxnotes.probe._tapping import Mark, bind, bind_outputs
 
 SWITCHES = {nnx.BatchNorm: "use_running_average", nnx.Dropout: "deterministic"}
@@ -17,19 +18,32 @@ def adapt(model: nnx.Module, train: bool | None) -> Adapted:
         model = nnx.clone(model)
         (model.train if train else model.eval)()
     graph, parameters, state = nnx.split(model, nnx.Param, ...)
+    switch = training_switch(type(model).__call__, train)
 
     def call(parameters, state, inputs, keywords, key):
         copy = nnx.merge(graph, parameters, state)
         if key is not None:
             nnx.reseed(copy, default=key, params=key, dropout=jax.random.fold_in(key, 1))
         for path, module in list(nnx.iter_modules(copy)):
+            if key is not None and _has_no_stream(module):
+                module.rngs = nnx.Rngs(dropout=jax.random.fold_in(key, zlib.crc32(repr(path).encode())))
             if path:
                 _wrap(module, path)
-        return copy(*inputs, **keywords)
+        return copy(*inputs, **{**switch, **keywords})
 
-    identity = ("nnx", graph)
+    identity = ("nnx", graph, tuple(switch.items()))
     rebuild = lambda new: nnx.merge(graph, new, state)
-    return Adapted(call, parameters, state, identity, "nnx", leading_axes, rebuild, train=train)
+    keyless = tuple("/".join(map(str, path)) for path, module in nnx.iter_modules(model) if _has_no_stream(module))
+    return Adapted(call, parameters, state, identity, "nnx", leading_axes, rebuild, _misses_key, keyless, told(switch, train))
+
+
+def _has_no_stream(module: nnx.Module) -> bool:
+    """Returns whether a layer drops units and was made without `rngs`."""
+    return isinstance(module, nnx.Dropout) and module.rngs is None and module.rate > 0 and not module.deterministic
+
+
+def _misses_key(error: Exception) -> bool:
+    return isinstance(error, ValueError) and "rngs" in str(error)
 
 
 def _wrap(module: nnx.Module, path: tuple[Any, ...]) -> None:

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Callable
+from functools import lru_cache
 
 import jax
 import jax.numpy as jnp
@@ -11,9 +12,17 @@ import optax
 from jax import Array
 
 from jaxnotes.probe._adapted import Adapted
+from jaxnotes.probe._program import merge, split
+from jaxnotes.probe._provenance import Provenance, Step
 from jaxnotes.probe._survey import Site
 
 WEIGHTS = ("kernel", "weight")
+TREES = {  # what an optimiser is given in each framework
+    "linen": "variables['params'] is",
+    "nnx": "nnx.state(model, nnx.Param) is",
+    "equinox": "eqx.filter(model, eqx.is_inexact_array) is",
+    "plain": "the function's parameters are",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,6 +33,7 @@ class OwnParameters:
     parameter_rms: float = math.nan
     update_ratio: float = math.nan
     weight_variance: float = math.nan
+    weight_gradient_rms: float = math.nan
     bias_variance: float = math.nan
 
 
@@ -36,73 +46,139 @@ def names_of(path: tuple) -> tuple[str, ...]:
     return tuple(names[:-1] if names and names[-1] == "value" else names)
 
 
+def first_updates(
+    adapted: Adapted, gradients: list[Array], optimizer: optax.GradientTransformation, steps: int = 1
+) -> list[list[Array]]:
+    """Returns the optimiser's first updates of each floating parameter, in the tree's order, all from the same gradients.
+
+    The optimiser sees the parameters as the user's own tree, so that masks and labels by name find them; parameters that are
+    not floating have a gradient of 0.
+
+    Raises:
+      ValueError: the optimiser does not take this tree, as by a mask or labels of another structure.
+    """
+    _, rest = split(adapted.parameters)
+    zeros = jax.tree.map(lambda leaf: jnp.zeros_like(leaf) if hasattr(leaf, "dtype") else leaf, rest[0])
+    tree, found = merge(gradients, (zeros, rest[1])), []
+    try:
+        state = optimizer.init(adapted.parameters)
+        for _ in range(steps):
+            updates, state = optimizer.update(tree, state, adapted.parameters)
+            found.append(split(updates)[0])
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        first = next(iter(jax.tree_util.tree_flatten_with_path(adapted.parameters)[0]), ((), None))[0]
+        raise ValueError(
+            f"the optimizer does not take this model's parameters, whose first is {jax.tree_util.keystr(first)}: "
+            f"{str(error).splitlines()[0] if str(error) else type(error).__name__}; masks and labels are of the tree that "
+            f"{TREES[adapted.framework]}"
+        ) from error
+    return found
+
+
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    """One parameter of a layer, in float64 on the host: a program for each shape would take longer to compile than the model.
+
+    Attributes:
+      name: its own, without the layer's.
+      place: among the arguments of the program.
+      value, gradient, update: of one shape; the update is None without an optimiser.
+    """
+
+    name: str
+    place: int
+    value: np.ndarray
+    gradient: np.ndarray
+    update: np.ndarray | None
+
+    def at(self, step: tuple[int, ...], scans: tuple[Step, ...]) -> "Measured":
+        """Returns the part that one step of the scans takes, its axes left in place with length 1."""
+        parts = [slice(None)] * self.value.ndim
+        for i, scan in zip(step, scans, strict=True):
+            if self.place in scan.sliced:
+                parts[scan.sliced[self.place]] = slice(i, i + 1)
+        cut = lambda array: None if array is None else array[tuple(parts)]
+        return dataclasses.replace(self, value=cut(self.value), gradient=cut(self.gradient), update=cut(self.update))
+
+
 def own_parameters(
-    adapted: Adapted, gradients: list[Array], optimizer: optax.GradientTransformation | None
+    adapted: Adapted, gradients: list[Array], optimizer: optax.GradientTransformation | None, provenance: Provenance
 ) -> Callable[[Site, bool], Callable[[int], OwnParameters]]:
     """Returns a function of a site and `summarise_steps`; this returns a function from a step to the layer's own parameters."""
     flat = jax.tree_util.tree_flatten_with_path(adapted.parameters)[0]
     floating = [
         (names_of(path), leaf) for path, leaf in flat if hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jnp.floating)
     ]
-    values = [leaf for _, leaf in floating]
-    updates: list[Array | None] = [None] * len(values)
-    if optimizer is not None:
-        updates = jax.tree.leaves(optimizer.update(gradients, optimizer.init(values), values)[0])
-    # On the host in float64: a program for each shape of parameter would take longer to compile than the model.
+    updates = [None] * len(floating) if optimizer is None else first_updates(adapted, gradients, optimizer)[0]
     wide = lambda array: None if array is None else np.asarray(array).astype(np.float64)
-    by_owner: dict[tuple[str, ...], list[tuple]] = {}
-    for (names, value), gradient, update in zip(floating, gradients, updates, strict=True):
-        measured = wide(value), wide(gradient), wide(update)
+    by_owner: dict[tuple[str, ...], list[Measured]] = {}
+    for place, ((names, value), gradient, update) in enumerate(zip(floating, gradients, updates, strict=True)):
+        measured = Measured(names[-1] if names else "", place, wide(value), wide(gradient), wide(update))
         for depth in range(len(names) + 1) if adapted.framework == "plain" else (len(names) - 1,):
-            by_owner.setdefault(names[:depth], []).append((names[-1] if names else "", *measured))
+            by_owner.setdefault(names[:depth], []).append(measured)
 
     def site_parameters(site: Site, summarise_steps: bool) -> Callable[[int], OwnParameters]:
         own = by_owner.get(site.mark.owner, [])
         if not own:
             return lambda step: OwnParameters()
-        stacked = bool(site.steps) and all(value.ndim > 1 and value.shape[0] == site.steps[0] for _, value, *_ in own)
-        if not stacked or summarise_steps:
-            found = _measure(own, adapted.input_axes)
+        shapes = _Shapes(site.scans, provenance, adapted.input_axes)
+        if summarise_steps or not any(entry.place in scan.sliced for scan in site.scans for entry in own):
+            found = _measure(own, shapes)
             return lambda step: found
-        inner = math.prod(site.steps[1:])
-        slices = [
-            _measure([(name, *_slices(arrays, i)) for name, *arrays in own], adapted.input_axes) for i in range(site.steps[0])
-        ]
-        return lambda step: slices[step // inner]
+        measure = lru_cache(maxsize=None)(lambda at: _measure([entry.at(at, site.scans) for entry in own], shapes))
+        return lambda step: measure(tuple(map(int, np.unravel_index(step, site.steps))))
 
     return site_parameters
 
 
-def _slices(arrays: list, i: int) -> list:
-    return [None if array is None else array[i] for array in arrays]
+@dataclasses.dataclass(frozen=True)
+class _Shapes:
+    """What the axes of a layer's parameters are: those that its scans slice, those that it sums over, and all others."""
+
+    scans: tuple[Step, ...]
+    provenance: Provenance
+    input_axes: Callable[[int], tuple[int, ...]]
+
+    def own_axes(self, entry: Measured) -> list[int]:
+        """Returns the axes that one step of the scans sees."""
+        sliced = {scan.sliced.get(entry.place) for scan in self.scans}
+        return [axis for axis in range(entry.value.ndim) if axis not in sliced]
+
+    def fan_in(self, entry: Measured) -> int:
+        """Returns how many inputs one output sums over: by the products traced, else by the framework's convention."""
+        own = self.own_axes(entry)
+        convention = {own[i] for i in self.input_axes(len(own))}
+        axes = self.provenance.summed.get(entry.place, convention)
+        return math.prod(entry.value.shape[axis] for axis in own if axis in axes)
+
+    def is_weight(self, entry: Measured, own: list[Measured]) -> bool:
+        """Returns whether it is a matrix that inputs are multiplied by, and no table that they are looked up in."""
+        matrices = sum(len(self.own_axes(other)) > 1 for other in own)
+        if len(self.own_axes(entry)) < 2 or entry.name.startswith(("embed", "bias")):
+            return False
+        if entry.place in self.provenance.looked_up and entry.place not in self.provenance.summed:
+            return False
+        return entry.name in WEIGHTS or matrices == 1
 
 
 @np.errstate(all="ignore")  # parameters may be infinite
-def _measure(own: list[tuple], input_axes: Callable[[int], tuple[int, ...]]) -> OwnParameters:
-    together = lambda column: _joint_rms([entry[column] for entry in own])
-    rms, gradient = together(1), together(2)
-    updated = own[0][3] is not None and rms > 0
-    weights = [value for name, value, *_ in own if value.ndim > 1 and _is_weight(name, own)]
-    biases = [value for _, value, *_ in own if value.ndim == 1]
+def _measure(own: list[Measured], shapes: _Shapes) -> OwnParameters:
+    rms, gradient = _joint_rms([entry.value for entry in own]), _joint_rms([entry.gradient for entry in own])
+    updates = [entry.update for entry in own if entry.update is not None]
+    weights = [entry for entry in own if shapes.is_weight(entry, own)]
+    biases = [entry.value for entry in own if len(shapes.own_axes(entry)) == 1]
     alone = len(weights) == 1
     return OwnParameters(
         parameter_gradient_rms=gradient,
         parameter_rms=rms,
-        update_ratio=together(3) / rms if updated else math.nan,
-        weight_variance=float(weights[0].var()) * _fan_in(weights[0], input_axes) if alone else math.nan,
+        update_ratio=_joint_rms(updates) / rms if updates and rms > 0 else math.nan,
+        weight_variance=float(weights[0].value.var()) * shapes.fan_in(weights[0]) if alone else math.nan,
+        weight_gradient_rms=_joint_rms([weights[0].gradient]) if alone else math.nan,
         bias_variance=_joint_rms(biases) ** 2 if alone and len(biases) == 1 else math.nan,
     )
 
 
-def _is_weight(name: str, own: list[tuple]) -> bool:
-    return name in WEIGHTS or sum(value.ndim > 1 for _, value, *_ in own) == 1 and not name.startswith("embed")
-
-
-def _fan_in(weight: np.ndarray, input_axes: Callable[[int], tuple[int, ...]]) -> int:
-    return math.prod(weight.shape[axis] for axis in input_axes(weight.ndim))
-
-
 def _joint_rms(arrays: list[np.ndarray]) -> float:
     """√ of the mean square over all entries of several arrays."""
-    entries = 0 if arrays[0] is None else sum(array.size for array in arrays)
+    entries = sum(array.size for array in arrays)
     return math.sqrt(sum(float(np.square(array).sum()) for array in arrays) / entries) if entries else math.nan

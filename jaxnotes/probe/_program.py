@@ -1,6 +1,7 @@
 """A model and a loss as one traced program, and the compiled passes over it: gradients, Jacobians, layer-to-layer gains."""
 
 import dataclasses
+import re
 from collections.abc import Callable
 from functools import cached_property, partial
 from typing import Any, NamedTuple
@@ -14,8 +15,11 @@ from jaxnotes.probe._adapted import Adapted
 from jaxnotes.probe._last_activation import LastActivation, last_activation
 from jaxnotes.probe._loss_response import answers
 from jaxnotes.probe._statistics import example_axis, example_norms
+from jaxnotes.probe._structure import Structure, structure_of
 from jaxnotes.probe._survey import Site, Survey, survey
 from jaxnotes.probe._tapped_run import evaluate
+from jaxnotes.probe._tapping import MODEL_OUTPUT, Mark, bind_outputs
+from jaxnotes.probe._watched import with_watched
 
 
 class Passed(NamedTuple):
@@ -40,6 +44,8 @@ class Program:
       examples: size of the batch.
       loss: (outputs, targets) -> number.
       output_tree: structure of the outputs.
+      notes: on what the loss returned.
+      structure: what is seen before it runs.
     """
 
     traced: Any
@@ -49,6 +55,8 @@ class Program:
     examples: int
     loss: Callable[[Any, Any], Array]
     output_tree: Any
+    notes: tuple[str, ...]
+    structure: Structure
 
     @property
     def sites(self) -> tuple[Site, ...]:
@@ -77,12 +85,20 @@ class Program:
     @cached_property
     def answers(self) -> Callable:
         """(outputs, targets, made-up outputs, signs) -> the loss's answers, of a model whose outputs are one array."""
-        return jax.jit(answers(lambda outputs, targets: jnp.asarray(self.loss(self.output_tree.unflatten([outputs]), targets))))
+        return jax.jit(
+            answers(
+                lambda outputs, targets: one_number(self.loss(self.output_tree.unflatten([outputs]), targets), len(outputs))[0]
+            )
+        )
 
     @cached_property
     def last_activation(self) -> LastActivation | None:
         """The activation function at the end of a model whose outputs are one array; None where none is seen."""
         return last_activation(self.traced.jaxpr, self.traced.jaxpr.outvars[1])
+
+    def hessian_product(self) -> Callable:
+        """(arguments, a vector in the parameters' shapes) -> the loss's Hessian times the vector."""
+        return jax.jit(self._hessian_product)
 
     def _gradients(self, arguments: list[Array], scale: Array) -> Passed:
         n = self.differentiated
@@ -94,6 +110,15 @@ class Program:
         differentiate = jax.grad(loss, argnums=(0, 1), has_aux=True)
         (parameters, gradients), (value, outputs, values) = differentiate(arguments[:n], self._zeros())
         return Passed(value, outputs, values, gradients, parameters)
+
+    def _hessian_product(self, arguments: list[Array], vector: list[Array]) -> list[Array]:
+        n = self.differentiated
+
+        def loss(parameters: list[Array]) -> Array:
+            given = [None] * len(self.sites)
+            return evaluate(self.traced, [*parameters, *arguments[n:]], given, _add)[0][0]
+
+        return jax.jvp(jax.grad(loss), (arguments[:n],), (vector,))[1]
 
     def _zeros(self) -> list[Array | None]:
         return [jnp.zeros(site.full_shape, site.dtype) if site.differentiable else None for site in self.sites]
@@ -157,6 +182,7 @@ def trace(adapted: Adapted, loss: Callable, inputs: tuple, data: dict, structure
       ValueError: the loss is not one real number.
     """
     parameters, rest = split(adapted.parameters)
+    notes, examples = [], examples_of(inputs, data)
     before, tree = jax.tree.flatten((rest, adapted.state, inputs, data, targets, key))
     structures = []
 
@@ -164,17 +190,64 @@ def trace(adapted: Adapted, loss: Callable, inputs: tuple, data: dict, structure
         rest, state, inputs, data, targets, key = jax.tree.unflatten(tree, others)
         outputs = adapted.call(merge(parameters, rest), state, inputs, {**data, **structure}, key)
         structures.append(jax.tree.structure(outputs))
-        value = jnp.asarray(loss(outputs, targets))
-        if value.shape or not jnp.issubdtype(value.dtype, jnp.floating):
-            raise ValueError(
-                f"the loss returned {value.dtype}{list(value.shape)}, expected one real number: take the mean over the batch"
-            )
+        bound = bind_outputs(outputs, Mark("outputs", role=MODEL_OUTPUT))
+        value, more = one_number(loss(bound, targets), examples)
+        notes.extend(more)
         return value, [leaf for leaf in jax.tree.leaves(outputs) if hasattr(leaf, "dtype")]
 
-    traced = jax.make_jaxpr(run)(parameters, before)
+    traced = _under_axes(jax.make_jaxpr, run)(parameters, before)
     first = len(parameters) + len(jax.tree.leaves((rest, adapted.state)))
     last = first + len(jax.tree.leaves((inputs, data)))
-    return Program(traced, survey(traced), len(parameters), range(first, last), examples_of(inputs, data), loss, structures[-1])
+    places = range(first, last)
+    structure = structure_of(traced, len(parameters), range(first, last + len(jax.tree.leaves(targets))), examples)
+    traced = with_watched(traced, structure.watched)
+    said = tuple(dict.fromkeys(notes))
+    seen = survey(traced, places)
+    return Program(traced, seen, len(parameters), places, examples, loss, structures[-1], said, structure)
+
+
+def one_number(value: Any, examples: int) -> tuple[Array, list[str]]:
+    """Returns a loss as one number, with notes on what was done to it: auxiliary values dropped, the mean over examples taken.
+
+    Raises:
+      ValueError: not one real number, nor one per example.
+    """
+    notes = []
+    if isinstance(value, tuple) and len(value) == 2:
+        value = value[0]
+        notes.append("the loss returned a pair; its first entry was taken, and the auxiliary one left out")
+    if not hasattr(value, "dtype") and not isinstance(value, float | int):
+        raise ValueError(f"the loss returned {type(value).__name__}, expected one real number, or a pair of it and anything")
+    value = jnp.asarray(value)
+    if value.shape == (examples,) and jnp.issubdtype(value.dtype, jnp.floating):
+        value = value.mean()
+        notes.append("the loss returned one number per example; their mean was taken")
+    if value.shape or not jnp.issubdtype(value.dtype, jnp.floating):
+        raise ValueError(
+            f"the loss returned {value.dtype}{list(value.shape)}, expected one real number: take the mean over the batch"
+        )
+    return value, notes
+
+
+def _under_axes(trace: Callable, run: Callable) -> Callable:
+    """Returns `trace` of `run`, under an axis of length 1 for each name that `run` looks for: one device has all examples."""
+
+    def traced(*arguments: Any) -> Any:
+        inside = run
+        while True:
+            try:
+                return trace(inside)(*arguments)
+            except NameError as error:
+                name = re.search(r"unbound axis name: (\w+)", str(error))
+                if name is None:
+                    raise
+                inside = _under_axis(inside, name[1])
+
+    return traced
+
+
+def _under_axis(run: Callable, name: str) -> Callable:
+    return lambda *arguments: jax.vmap(lambda _: run(*arguments), out_axes=None, axis_name=name)(jnp.zeros(1))
 
 
 def examples_of(inputs: tuple, keywords: dict) -> int:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,16 +13,18 @@ import optax
 from jax import Array
 
 from jaxnotes.probe._assembly import assemble, in_order, nonfinite_arrays, running_statistics
+from jaxnotes.probe._attention import attention
 from jaxnotes.probe._batch_reading import read_batch
+from jaxnotes.probe._curvature import measure_curvature
+from jaxnotes.probe._each_parameter import each_parameter
 from jaxnotes.probe._frameworks import adapt
 from jaxnotes.probe._jacobian import with_jacobians, with_partial_jacobians, with_singular_values
+from jaxnotes.probe._linearity import linearity
 from jaxnotes.probe._losses import LOSSES
-from jaxnotes.probe._program import examples_of, merge, split
 from jaxnotes.probe._report import Report
 from jaxnotes.probe._request import Request, program_of
+from jaxnotes.probe._squares import numbers
 from jaxnotes.probe._step import read_step
-
-PARTS = 8  # of the batch, whose gradient norms are set against a clipping limit
 
 
 def read(
@@ -39,6 +42,7 @@ def read(
     probes: int = 16,
     optimizer: optax.GradientTransformation | None = None,
     clip_norm: float | None = None,
+    curvature: bool = False,
 ) -> Report:
     """Measures every layer of a model at its present parameters: activations, gradients, Jacobians.
 
@@ -62,7 +66,8 @@ def read(
       summarise_steps: one row for all steps of a scan, as of a recurrent network, in place of one row per step.
       probes: random vectors for the Jacobian norms of models with many outputs, and for layer-to-layer gains; at least 2.
       optimizer: its first update is set against the parameters, for `update_ratio`, and taken, for `first_step`.
-      clip_norm: the limit of clipping by global norm, to be set against the gradient norms of parts of the batch.
+      clip_norm: the limit of clipping by global norm, to be set against the norm of the whole gradient.
+      curvature: whether to measure the loss's largest Hessian eigenvalue too, in 20 products of the Hessian with a vector.
 
     Returns:
       A `Report`, which prints as a table.
@@ -76,13 +81,13 @@ def read(
     loss = _loss(loss)
     alone = isinstance(loss, OfOutputs) and isinstance(batch, jax.Array | np.ndarray)
     inputs, named, targets = _batch((batch, None) if alone else batch)
-    adapted = adapt(model, train, batched)
+    adapted = adapt(model, train, batched, frozenset(named))
     request = Request(adapted, loss, inputs, {**(keywords or {}), **named}, targets, key)
     program, request, missing_key = program_of(request)
     arguments = request.arguments()
     passed = program.gradients(arguments, jnp.float32(1))
     rows = assemble(program, adapted, arguments, passed, optimizer, summarise_steps)
-    notes, crosses = list(program.surveyed.notes), False
+    notes, crosses = [*program.notes, *program.surveyed.notes], False
     if jacobian:
         rows, crosses, more = with_jacobians(program, rows, arguments, passed.outputs, probes, summarise_steps)
         rows, some = with_partial_jacobians(program, rows, arguments, max(probes // 4, 2), summarise_steps)
@@ -90,7 +95,11 @@ def read(
     if singular_values and jacobian and not summarise_steps:
         rows, more = with_singular_values(program, rows, arguments, passed.outputs, crosses)
         notes += more
-    if missing_key:
+    if adapted.keyless:
+        notes.append(
+            f"{', '.join(adapted.keyless)}: made without rngs, so that training stops there; read with a key of our own"
+        )
+    elif missing_key:
         notes.append("the model draws random numbers and got no key; it was read with jax.random.key(0)")
     return Report(
         layers=in_order(rows),
@@ -103,11 +112,23 @@ def read(
         crosses_examples=crosses,
         running=running_statistics(program, passed.values),
         clip_norm=clip_norm,
-        gradient_norms=() if clip_norm is None else gradient_norms_of_parts(request),
+        gradient_norm=_global_norm(passed.parameters),
         notes=tuple(notes),
         **read_batch(program, request, passed),
         first_step=None if optimizer is None else read_step(program, adapted, arguments, passed, optimizer),
+        parameters=each_parameter(program, adapted, arguments, passed, optimizer),
+        attention=attention(program.sites, passed.values),
+        linearity=linearity(program.structure),
+        curvature=measure_curvature(program, adapted, arguments, passed, optimizer) if curvature else None,
+        residuals=program.structure.residuals,
+        batch_softmax=program.structure.batch_softmax,
+        **numbers(program.sites, passed.values)._asdict(),
     )
+
+
+def _global_norm(gradients: list[Array]) -> float:
+    """Returns the norm of the whole gradient, in float64: the squares of a large one leave float32."""
+    return math.sqrt(sum(float(np.square(np.asarray(g).astype(np.float64)).sum()) for g in gradients))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,11 +144,19 @@ class OfOutputs:
 
 def _batch(batch: Any) -> tuple[tuple, dict, Any]:
     """Returns (positional inputs, inputs by keyword, targets)."""
+    if isinstance(batch, Mapping):
+        names = list(batch)
+        shown = names if len(names) == 2 else [names[0] if names else "image", "label"]
+        raise TypeError(
+            f"batch is a dictionary of {', '.join(map(repr, names))}, expected the pair (inputs, targets): "
+            f"pass (batch[{shown[0]!r}], batch[{shown[1]!r}]); inputs by keyword may be a dictionary"
+        )
     if not isinstance(batch, tuple | list) or len(batch) != 2:
         got = f"{len(batch)} entries" if isinstance(batch, tuple | list) else type(batch).__name__
         raise TypeError(f"batch has {got}, expected the pair (inputs, targets); targets may be None")
     inputs, targets = batch
-    positional = () if isinstance(inputs, Mapping) else inputs if isinstance(inputs, tuple) else (inputs,)
+    several = isinstance(inputs, tuple) and not hasattr(inputs, "_fields")  # a NamedTuple is one input
+    positional = () if isinstance(inputs, Mapping) else inputs if several else (inputs,)
     named = dict(inputs) if isinstance(inputs, Mapping) else {}
     arrays = [leaf for leaf in jax.tree.leaves((positional, named)) if getattr(leaf, "ndim", 0)]
     if not arrays or arrays[0].shape[0] == 0:
@@ -146,24 +175,3 @@ def _loss(loss: Callable | str) -> Callable:
         return loss
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is p.empty]
     return OfOutputs(loss) if len(positional) == 1 and not any(p.kind == p.VAR_POSITIONAL for p in parameters) else loss
-
-
-def gradient_norms_of_parts(request: Request) -> tuple[float, ...]:
-    """Returns the global norms of the parameters' gradient on up to 8 equal parts of the batch, one per part."""
-    parameters, rest = split(request.adapted.parameters)
-    data, structure = request.divided_keywords()
-    examples = examples_of(request.inputs, data)
-    size = max(examples // PARTS, 1)
-
-    @jax.jit
-    def norm(inputs, data, targets) -> Array:
-        def loss(parameters: list[Array]) -> Array:
-            adapted, keywords = request.adapted, {**data, **structure}
-            outputs = adapted.call(merge(parameters, rest), adapted.state, inputs, keywords, request.key)
-            return request.loss(outputs, targets)
-
-        return optax.global_norm(jax.grad(loss)(parameters))
-
-    whole = request.inputs, data, request.targets
-    cut = lambda part: jax.tree.map(lambda x: x[part * size : (part + 1) * size], whole)
-    return tuple(float(norm(*cut(part))) for part in range(min(PARTS, examples // size)))

@@ -6,10 +6,16 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
+from jaxnotes.probe._attention import Attention
+from jaxnotes.probe._curvature import Curvature
 from jaxnotes.probe._data import InputReading, TargetReading
+from jaxnotes.probe._each_parameter import Parameter
+from jaxnotes.probe._linearity import Linearity
 from jaxnotes.probe._loss_response import LossResponse
 from jaxnotes.probe._outputs import OutputReading
+from jaxnotes.probe._residuals import Residuals
 from jaxnotes.probe._seen_activation import Activation
+from jaxnotes.probe._squares import Cancellation, Square
 from jaxnotes.probe._step import FirstStep
 
 
@@ -28,7 +34,8 @@ class Layer:
       activation_mean, activation_rms, activation_min, activation_max: over the finite entries.
       saturated_fraction: share of entries where the activation function's slope is below 5% of its largest.
       dead_fraction: share of units through which no example sends a gradient, as the activation's slope is 0 for all.
-      spread: RMS over units of the standard deviation over examples, divided by `activation_rms`.
+      spread: RMS over units of the standard deviation over examples, divided by `activation_rms`; NaN for what depends on no
+        input that differs between examples, as a position embedding.
       nonfinite: entries of the output that are NaN or infinite.
       log10_gradient_norm: log10 of the RMS over examples of the norm of dloss/d output.
       nonfinite_gradient: entries of that gradient that are NaN or infinite.
@@ -41,9 +48,12 @@ class Layer:
       partial_jacobian: mean over units of the squared norm of d output / d (outputs of the layers it reads), Doshi et al. 2021:
         in a plain stack the gain χ of the squared gradient from one row to the next.
       weight_variance: variance of the weights times their fan-in, σ_w²; variance and not second moment.
+      weight_gradient_rms: RMS of the gradient of those weights alone, without the bias.
       bias_variance: of the bias, σ_b².
       log10_singular_values: log10 of the largest, median and smallest singular value of d model output / d output, each the
         mean over examples; () unless asked for.
+      over_time: whether the call is a step of a scan whose steps share their parameters, as those of a recurrent network do.
+      is_output: whether the model's output is this layer's, or a function of it entry by entry.
     """
 
     name: str
@@ -70,8 +80,11 @@ class Layer:
     log10_jacobian_error: float = math.nan
     partial_jacobian: float = math.nan
     weight_variance: float = math.nan
+    weight_gradient_rms: float = math.nan
     bias_variance: float = math.nan
     log10_singular_values: tuple[float, ...] = ()
+    over_time: bool = False
+    is_output: bool = False
     activation_function: Activation | None = dataclasses.field(default=None, repr=False, compare=False)
 
     @property
@@ -93,7 +106,7 @@ class RunningStatistics:
       name: of the layer.
       mode: "training" or "inference".
       values: how many values per feature the batch has.
-      initial: whether the running statistics are still mean 0 and variance 1 exactly.
+      initial: whether the running statistics are still those of a new layer: mean 0, variance 1 (Flax) or 0 (Equinox).
       mean_distance: RMS over features of (running mean - batch mean) / batch standard deviation.
       log_variance_distance: RMS over features of ln(running variance / batch variance).
     """
@@ -121,13 +134,21 @@ class Report:
       crosses_examples: whether an output depends on other examples, as behind batch normalisation.
       running: one row per batch normalisation layer with running statistics.
       clip_norm: the limit of clipping by global norm, as told; None: not told.
-      gradient_norms: global gradient norms of parts of the batch, where a limit was told.
+      gradient_norm: of the whole gradient of the batch's loss by all parameters, which clipping by global norm compares.
       notes: what could not be read, and why.
       inputs: one reading per array of the inputs.
       targets: None where they are not one array.
       outputs: None where they are not one floating array.
       loss_response: how the loss answers to made-up outputs; None where the outputs are not one array.
       first_step: one step of the optimiser, where one was given.
+      parameters: one entry per floating parameter.
+      attention: one entry per softmax over scores.
+      linearity: weight layers without an activation function between them.
+      batch_softmax: names of layers behind a softmax over the examples.
+      residuals: residual connections.
+      curvature: of the loss, where asked for.
+      squares: one entry per value that is squared in float16.
+      cancellations: one entry per variance that is computed as a difference of two means.
     """
 
     layers: tuple[Layer, ...]
@@ -140,13 +161,21 @@ class Report:
     crosses_examples: bool = False
     running: tuple[RunningStatistics, ...] = ()
     clip_norm: float | None = None
-    gradient_norms: tuple[float, ...] = ()
+    gradient_norm: float = math.nan
     notes: tuple[str, ...] = ()
     inputs: tuple[InputReading, ...] = ()
     targets: TargetReading | None = None
     outputs: OutputReading | None = None
     loss_response: LossResponse | None = None
     first_step: FirstStep | None = None
+    parameters: tuple[Parameter, ...] = ()
+    attention: tuple[Attention, ...] = ()
+    linearity: Linearity = Linearity()
+    batch_softmax: tuple[str, ...] = ()
+    residuals: Residuals = Residuals()
+    curvature: Curvature | None = None
+    squares: tuple[Square, ...] = ()
+    cancellations: tuple[Cancellation, ...] = ()
 
     def as_dict(self) -> dict:
         """Returns the report as plain numbers, strings and lists, for JSON; a number that is not finite becomes null."""

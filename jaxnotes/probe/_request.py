@@ -95,7 +95,8 @@ class _Keyed:
 def program_of(request: Request) -> tuple[Program, Request, bool]:
     """Returns the program of a request, the request as it is answered, and whether its model misses a random key.
 
-    A model that draws random numbers and got no key is read with `jax.random.key(0)`.
+    A model that draws random numbers and got no key is read with `jax.random.key(0)`. A layer without a stream of random
+    numbers counts as missing one whatever key is given, as training would stop there.
 
     Raises:
       ModelError: no layer of the model can be read.
@@ -103,8 +104,8 @@ def program_of(request: Request) -> tuple[Program, Request, bool]:
     missing = False
     try:
         program = _kept(request)
-    except request.adapted.needs_key as error:
-        if request.key is not None:
+    except Exception as error:
+        if request.key is not None or not request.adapted.needs_key(error):
             raise
         request, missing = dataclasses.replace(request, key=jax.random.key(0)), True
         try:
@@ -118,7 +119,7 @@ def program_of(request: Request) -> tuple[Program, Request, bool]:
             + (f" ({hidden})" if hidden else "")
             + ("; name values inside the function with probe.tap(name, value)" if request.adapted.framework == "plain" else "")
         )
-    return program, request, missing
+    return program, request, missing or (bool(request.adapted.keyless) and "rngs" not in request.keywords)
 
 
 def _kept(request: Request) -> Program:

@@ -23,6 +23,7 @@ ELEMENTWISE = frozenset((
 ))
 # fmt: on
 CALLS = ("jit", "pjit", "closed_call", "core_call", "custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr")
+UNKNOWN = "elementwise"  # name of an activation function that is none of those known
 _GRID = np.linspace(-10, 10, 2001, dtype=np.float32)
 
 
@@ -51,12 +52,23 @@ def inner(equation: JaxprEqn) -> Jaxpr | None:
     return getattr(body, "jaxpr", body)
 
 
+def readable_body(equation: JaxprEqn) -> Jaxpr | None:
+    """Returns the body of a jitted function, a scan or a rematerialised block, whose taps can be read; None for others."""
+    name = equation.primitive.name
+    if name in ("scan", "remat2", "checkpoint", "remat"):
+        body = equation.params["jaxpr"]
+        return getattr(body, "jaxpr", body)
+    return None if name.startswith("custom") else inner(equation)
+
+
 def is_elementwise(equation: JaxprEqn) -> bool:
     """Returns whether each entry of the one output depends on that entry of the inputs only."""
     if len(equation.outvars) != 1:
         return False
     body = inner(equation)
     if body is not None:
+        if equation.primitive.name.startswith("custom_vjp"):
+            return False  # its values do not tell its slope: a straight-through estimator rounds and passes gradients on
         return not body.constvars and all(is_elementwise(e) or _is_constant_fill(e) for e in body.eqns)
     return equation.primitive.name in ELEMENTWISE
 
@@ -142,7 +154,10 @@ def _evaluate(equations: list[JaxprEqn], values: dict, like: Array) -> dict:
 
 
 def recognise(function: Callable[[Array], Array], precision: float = 1e-3) -> Activation | None:
-    """Names an elementwise function, whatever factor it is times, by its values on [-10, 10]; None for a linear one."""
+    """Names an elementwise function, whatever factor it is times, by its values on [-10, 10].
+
+    None for a linear one, and for one that no layer has as its activation: a logarithm, or an exponential.
+    """
     with jax.ensure_compile_time_eval():
         found = function(jnp.asarray(_GRID))
     if not jnp.issubdtype(found.dtype, jnp.floating):
@@ -158,8 +173,16 @@ def recognise(function: Callable[[Array], Array], precision: float = 1e-3) -> Ac
         factor = float(values @ shape / (shape @ shape))  # as of a dropout's 1 / keep behind it
         if factor > 0 and close(factor * shape):
             return Activation(name, name.encode(), known, bool(saturates))
+    if not _may_activate(values):
+        return None
     leaky = close(np.where(_GRID > 0, values[-1] / 10 * _GRID, -values[0] / 10 * _GRID))
-    return Activation("leaky_relu" if leaky else "elementwise", values.tobytes(), function, bool(saturates))
+    return Activation("leaky_relu" if leaky else UNKNOWN, values.tobytes(), function, bool(saturates))
+
+
+def _may_activate(values: np.ndarray) -> bool:
+    """Returns whether a function of unknown name is finite everywhere and grows no faster than a square."""
+    rise = lambda reach: np.abs(values[[1000 - reach, 1000 + reach]] - values[1000]).max()
+    return bool(np.isfinite(values).all() and rise(1000) <= 4.5 * rise(500))
 
 
 @lru_cache(maxsize=64)

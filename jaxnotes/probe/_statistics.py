@@ -1,6 +1,6 @@
 """Numbers that describe one layer's values and gradients, computed where the arrays lie."""
 
-from functools import partial
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import jax
@@ -85,16 +85,24 @@ def _activity(value: Array, activation: Activation | None, after: bool) -> tuple
     """Returns the share of saturated entries and that of dead units, where a unit is an entry of the last axis.
 
     Before an activation function φ a unit is dead where φ' is 0 at every example; behind one, or where none is seen, where it
-    is 0 at every example.
+    is 0 at every example. So it is too for a function of steps, as a quantiser's, whose rule for gradients is another.
     """
-    silent = value == 0 if activation is None or after else derivative(activation.function)(value) == 0
+    sloped = activation is not None and has_slope(activation)
+    silent = derivative(activation.function)(value) == 0 if sloped and not after else value == 0
     units = silent.reshape(-1, value.shape[-1]) if value.ndim else silent.reshape(1, 1)
     dead = jnp.mean(jnp.all(units, axis=0), dtype=jnp.float32)
-    if activation is None:
+    if not sloped:
         return jnp.full((), jnp.nan, jnp.float32), dead
     if after:
         return _saturated_behind(activation, value), dead
     return saturated_fraction(activation.function, value).astype(jnp.float32), dead
+
+
+@lru_cache(maxsize=64)
+def has_slope(activation: Activation) -> bool:
+    """Returns whether the derivative is anywhere other than 0, which a function of steps has not."""
+    with jax.ensure_compile_time_eval():
+        return bool(jnp.any(derivative(activation.function)(jnp.linspace(-10.0, 10.0, 2001, dtype=jnp.float32)) != 0))
 
 
 def _saturated_behind(activation: Activation, value: Array) -> Array:

@@ -7,9 +7,12 @@ import jax
 from jax import Array
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
 
-from jaxnotes.probe._survey import count, readable_body
+from jaxnotes.probe._seen_activation import readable_body
+from jaxnotes.probe._survey import count
 from jaxnotes.probe._tapping import tap_primitive
 
+# What a model prints or hands to the host: a reading runs the model many times, and prints nothing.
+TOLD = ("debug_callback", "debug_print")
 Meet = Callable[[Array, Any], tuple[Array, Array]]  # (value, what was given for the site) -> (value to go on with, reading)
 
 
@@ -39,6 +42,8 @@ def _run(jaxpr: Jaxpr, consts: Sequence, arguments: list, given: list, meet: Mee
             value, reading = meet(inputs[0], given.pop(0))
             outputs = [value]
             readings.append(reading)
+        elif equation.primitive.name in TOLD:
+            outputs = []
         elif body is not None and (sites := count(body)):
             outputs, found = _run_body(equation, body, inputs, given[:sites], meet)
             readings += found

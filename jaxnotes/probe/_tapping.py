@@ -1,6 +1,7 @@
 """`tap`: a name for a value inside a function, kept through jit, grad, vmap, scan and remat, and free at run time."""
 
 import dataclasses
+from collections.abc import Hashable
 from typing import Any
 
 import jax
@@ -8,6 +9,8 @@ import jax.numpy as jnp
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 from jaxtyping import Array
+
+MODEL_OUTPUT = "model-output"  # role of what the loss gets
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,8 +22,10 @@ class Mark:
       kind: class of the module, or "tap".
       owner: path of the layer in the tree of parameters.
       output: which of several arrays the layer returns.
-      role: "output"; of batch normalisation also "input", "running-mean" and "running-variance".
+      role: "output"; of batch normalisation also "input", "running-mean" and "running-variance"; "model-output" of what
+        the loss gets; of what no layer returns "scores" (into a softmax), "squared" and "cancels" (in a difference).
       mode: "training" or "inference" of a layer that differs between the two.
+      detail: what else is known of a value of that role, hashable.
     """
 
     name: str
@@ -29,6 +34,7 @@ class Mark:
     output: int = 0
     role: str = "output"
     mode: str = ""
+    detail: Hashable = None
 
     def as_role(self, role: str) -> "Mark":
         """Returns the mark of another of the same layer's values."""
