@@ -203,7 +203,8 @@ def _needed(settings: Remedies, key: Array) -> tuple[Deep, dict[str, Fit], str]:
         run = partial(reach.run, channels=channels, depth=layers, steps=settings.reach_steps)
         arms[name] = tuning.tuned(run, loss, settings, key)
     what = " minus ".join(f"{layers} layers of {c} ({reach.parameters(c, layers)} parameters)" for layers, c in sizes.values())
-    return arms, {name: fit(arm.runs.losses) for name, arm in arms.items()}, what
+    # Circles are fresh at every step, so that accuracy on others is that of training.
+    return arms, {name: fit(arm.runs.losses, arm.runs.test) for name, arm in arms.items()}, what
 
 
 def _relief_of_depth(settings: Remedies, gains: Gains) -> Measurement:
@@ -242,4 +243,4 @@ def _slopes(gains: Gains, arms: dict[str, network.Choice]) -> tuple[list[Measure
     return [gains.slope(f"slope-{name}", chosen) for name, chosen in arms.items()], arrays
 
 
-TOPIC = Topic("remedies", Remedies, (gains_and_training, clip, adaptive))
+TOPIC = Topic("remedies", Remedies, (gains_and_training, clip, adaptive), edition=4)

@@ -38,7 +38,7 @@ class Remedies(TrainingSettings):
         (1e-3, 3e-3, 1e-2), "Learning rates to begin with for each network.", quick=(3e-3, 1e-2), minimum=1e-12
     )
     reach_channels: int = setting(8, "Channels of the convolutions where layers are needed.", minimum=2)
-    reach_steps: int = setting(1500, "Steps of every run where layers are needed.", quick=40, minimum=10)
+    reach_steps: int = setting(4000, "Steps of every run where layers are needed.", quick=40, minimum=10)
     clip_limit: float = setting(5.0, "Limit of an entry, or of the norm, of a gradient that explodes.", minimum=0.0)
     clip_bound_time: int = setting(60, "Length of the sequences over which that gradient explodes.", minimum=2)
     clip_step_limit: float = setting(1.0, "The same limit in training.", minimum=0.0)

@@ -13,9 +13,6 @@ from experiments.study.measurement import Evidence
 from experiments.study.settings import Settings
 from jaxnotes.datasets import MissingPackageError
 
-# Raised when rules are rewritten, so that the seeds by which they were designed are not those that they are measured on.
-EDITION = 3
-
 Part = Callable[[Any, jax.Array], Mapping[str, Evidence]]
 
 
@@ -28,12 +25,15 @@ class Topic:
       settings: the class of its settings.
       parts: functions `(settings, key) -> {claim identifier: Evidence}`, which only compute; each claim is in one of them.
       optional: distributions that some parts read data from; without them those parts are left out.
+      edition: of its seeds. It is raised when a rule, a setting or a sample is changed after seeds were looked at, so that it
+        is measured on others.
     """
 
     name: str
     settings: type[Settings]
     parts: tuple[Part, ...]
     optional: tuple[str, ...] = ()
+    edition: int = 3
 
     def key(self, seed: int) -> jax.Array:
         """Returns the topic's random key; topics and editions of one seed are independent.
@@ -41,7 +41,7 @@ class Topic:
         Philox (Salmon et al. 2011) compiles faster than JAX's default generator, and draws the same numbers under vmap as in a
         loop, on CPU, GPU and TPU.
         """
-        return jax.random.fold_in(jax.random.key(seed, impl="philox4x32"), zlib.crc32(f"{self.name} {EDITION}".encode()))
+        return jax.random.fold_in(jax.random.key(seed, impl="philox4x32"), zlib.crc32(f"{self.name} {self.edition}".encode()))
 
     def measure(self, settings: Settings, key: jax.Array, on_part: Callable[[], None] = lambda: None) -> dict[str, Evidence]:
         """Measures part after part, each with a key of its own, and calls `on_part` after each.

@@ -1,15 +1,23 @@
 """`explain`: every check over a report, causes before effects."""
 
-from jaxnotes.diagnosis import _gradients, _running, _units
+from jaxnotes.diagnosis import _data, _gradients, _loss, _outputs, _running, _step, _units
+from jaxnotes.diagnosis._causes import without_effects
 from jaxnotes.diagnosis._finding import Findings
 from jaxnotes.probe import Report
 
-# Of these the first that finds something is all that is reported: what comes behind it says nothing.
-BROKEN = (_units.nonfinite,)
+# What can make a loss that is not finite, and is then reported in its place.
+CAUSES_OF_NONFINITE = (_data.labels, _outputs.output_activation)
 
 CHECKS = (
     # the data
+    _data.inputs,
+    _data.targets,
+    _data.labels,
     # the outputs, the loss and the targets
+    _outputs.shapes,
+    _outputs.output_activation,
+    _loss.loss,
+    _loss.loss_at_start,
     # the parameters and the structure
     # the values of layers
     _units.dead,
@@ -27,7 +35,10 @@ CHECKS = (
     _running.stale_statistics,
     _running.dropout,
     # the step
-    _running.large_update,
+    _step.uphill,
+    _step.large_update,
+    _step.small_update,
+    _step.weight_decay,
     _running.clipping,
 )
 
@@ -35,13 +46,16 @@ CHECKS = (
 def explain(report: Report) -> Findings:
     """Findings of a reading, causes before effects; none where no check sees a fault.
 
-    Where a value is not finite, that alone is reported: what comes behind it says nothing.
+    Where a value is not finite, that or its cause alone is reported: what comes behind it says nothing. A finding that another
+    explains is left out.
 
     Raises:
       TypeError: not a report of `probe.read`.
     """
     if not isinstance(report, Report):
         raise TypeError(f"explain takes the report that probe.read returns, got {type(report).__name__}")
-    checks = tuple(check.__name__.replace("_", "-") for check in (*BROKEN, *CHECKS))
-    broken = next((found for check in BROKEN if (found := check(report))), None)
-    return Findings(broken or [found for check in CHECKS for found in check(report)], checks)
+    checks = tuple(check.__name__.replace("_", "-") for check in (_units.nonfinite, *CHECKS))
+    if broken := _units.nonfinite(report):
+        causes = () if report.nonfinite_inputs else CAUSES_OF_NONFINITE
+        return Findings([found for check in causes for found in check(report)] or broken, checks)
+    return Findings(without_effects((found for check in CHECKS for found in check(report)), report), checks)

@@ -1,4 +1,4 @@
-"""Findings about how the model is run: batch size, running statistics, dropout, learning rate, clipping."""
+"""Findings about how the model is run: batch size, running statistics, dropout, clipping."""
 
 import math
 
@@ -8,7 +8,6 @@ from jaxnotes.probe import Report
 SMALL_BATCH = 8  # examples
 STALE_DISTANCE = 1.0  # standard deviations of the batch
 STALE_LOG_VARIANCE = math.log(4)
-LARGE_UPDATE = 0.3  # RMS of a step over RMS of the parameters; 0.001 is usual
 CARRY = {
     "linen": "mutable=['batch_stats'], and keep what apply returns",
     "nnx": "update them in the training step, with nnx.jit or by returning the model's state",
@@ -87,21 +86,6 @@ def dropout(report: Report) -> list[Finding]:
     evidence = "the model was told not to train, and units are dropped all the same"
     remedy = Remedy("pass the switch on: deterministic=not train", "outputs no longer random, and their mean unchanged")
     return [Finding("dropout", left_on, evidence, ("dropout.scale",), (remedy,))]
-
-
-def large_update(report: Report) -> list[Finding]:
-    """A first step that changes parameters by a large share of their size."""
-    found = [layer for layer in report.layers if layer.update_ratio > LARGE_UPDATE and not math.isnan(layer.weight_variance)]
-    if not found:
-        return []
-    worst = max(found, key=lambda layer: layer.update_ratio)
-    evidence = f"one step changes {worst.label}'s parameters by {worst.update_ratio:.2g} of their RMS; 0.001 to 0.01 is usual"
-    factor = worst.update_ratio / 0.01
-    remedies = (
-        Remedy(f"divide the learning rate by about {factor:.1g}", f"steps of 0.01 of the parameters at {worst.label}"),
-        Remedy("warm the learning rate up over the first steps", "early steps, whose size is least known, are small"),
-    )
-    return [Finding("large-update", tuple(x.label for x in found), evidence, ("normalization.learning-rate",), remedies)]
 
 
 def clipping(report: Report) -> list[Finding]:

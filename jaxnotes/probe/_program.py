@@ -12,6 +12,8 @@ import numpy as np
 from jax import Array
 
 from jaxnotes.probe._adapted import Adapted
+from jaxnotes.probe._last_activation import LastActivation, last_activation
+from jaxnotes.probe._loss_response import answers
 from jaxnotes.probe._statistics import example_axis, example_norms
 from jaxnotes.probe._survey import Site, Survey, survey
 from jaxnotes.probe._tapped_run import evaluate
@@ -38,6 +40,8 @@ class Program:
       differentiated: how many of the arguments are floating parameters, which come first.
       inputs: places of the model's inputs among the arguments.
       examples: size of the batch.
+      loss: (outputs, targets) -> number.
+      output_tree: structure of the outputs.
       notes: on what the loss returned.
     """
 
@@ -46,6 +50,8 @@ class Program:
     differentiated: int
     inputs: range
     examples: int
+    loss: Callable[[Any, Any], Array]
+    output_tree: Any
     notes: tuple[str, ...]
 
     @property
@@ -71,6 +77,16 @@ class Program:
     def partials(self) -> Callable:
         """(arguments, *random_signs) -> for each site [*steps] mean square of what ±1 at the sites right before it cause."""
         return jax.jit(self._partials)
+
+    @cached_property
+    def answers(self) -> Callable:
+        """(outputs, targets, made-up outputs, signs) -> the loss's answers, of a model whose outputs are one array."""
+        return jax.jit(answers(lambda outputs, targets: jnp.asarray(self.loss(self.output_tree.unflatten([outputs]), targets))))
+
+    @cached_property
+    def last_activation(self) -> LastActivation | None:
+        """The activation function at the end of a model whose outputs are one array; None where none is seen."""
+        return last_activation(self.traced.jaxpr, self.traced.jaxpr.outvars[1])
 
     def _gradients(self, arguments: list[Array], scale: Array) -> Passed:
         n = self.differentiated
@@ -147,10 +163,12 @@ def trace(adapted: Adapted, loss: Callable, inputs: tuple, data: dict, structure
     parameters, rest = split(adapted.parameters)
     notes, examples = [], examples_of(inputs, data)
     before, tree = jax.tree.flatten((rest, adapted.state, inputs, data, targets, key))
+    structures = []
 
     def run(parameters: list, others: list):
         rest, state, inputs, data, targets, key = jax.tree.unflatten(tree, others)
         outputs = adapted.call(merge(parameters, rest), state, inputs, {**data, **structure}, key)
+        structures.append(jax.tree.structure(outputs))
         bound = bind_outputs(outputs, Mark("outputs", role=MODEL_OUTPUT))
         value, more = one_number(loss(bound, targets), examples)
         notes.extend(more)
@@ -160,7 +178,8 @@ def trace(adapted: Adapted, loss: Callable, inputs: tuple, data: dict, structure
     first = len(parameters) + len(jax.tree.leaves((rest, adapted.state)))
     last = first + len(jax.tree.leaves((inputs, data)))
     places = range(first, last)
-    return Program(traced, survey(traced, places), len(parameters), places, examples, tuple(dict.fromkeys(notes)))
+    noted = tuple(dict.fromkeys(notes))
+    return Program(traced, survey(traced, places), len(parameters), places, examples, loss, structures[-1], noted)
 
 
 def one_number(value: Any, examples: int) -> tuple[Array, list[str]]:

@@ -13,21 +13,13 @@ import optax
 from jax import Array
 
 from jaxnotes.probe._assembly import assemble, in_order, nonfinite_arrays, running_statistics
+from jaxnotes.probe._batch_reading import read_batch
 from jaxnotes.probe._frameworks import adapt
 from jaxnotes.probe._jacobian import with_jacobians, with_partial_jacobians, with_singular_values
+from jaxnotes.probe._losses import LOSSES
 from jaxnotes.probe._report import Report
 from jaxnotes.probe._request import Request, program_of
-from jaxnotes.training import cross_entropy
-
-
-def squared_error(outputs: Array, targets: Array) -> Array:
-    """Returns the mean over all entries of the squared difference."""
-    if outputs.shape != targets.shape:
-        raise ValueError(f"outputs have shape {outputs.shape} and targets {targets.shape}; they must be the same")
-    return jnp.mean(jnp.square(outputs - targets))
-
-
-LOSSES = {"cross_entropy": cross_entropy, "squared_error": squared_error}
+from jaxnotes.probe._step import read_step
 
 
 def read(
@@ -67,7 +59,7 @@ def read(
       singular_values: whether to summarise their singular values too, for models with few outputs.
       summarise_steps: one row for all steps of a scan, as of a recurrent network, in place of one row per step.
       probes: random vectors for the Jacobian norms of models with many outputs, and for layer-to-layer gains; at least 2.
-      optimizer: its first update is set against the parameters, for `update_ratio`.
+      optimizer: its first update is set against the parameters, for `update_ratio`, and taken, for `first_step`.
       clip_norm: the limit of clipping by global norm, to be set against the norm of the whole gradient.
 
     Returns:
@@ -115,6 +107,8 @@ def read(
         clip_norm=clip_norm,
         gradient_norm=_global_norm(passed.parameters),
         notes=tuple(notes),
+        **read_batch(program, request, passed),
+        first_step=None if optimizer is None else read_step(program, adapted, arguments, passed, optimizer),
     )
 
 

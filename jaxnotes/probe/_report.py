@@ -6,7 +6,11 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
+from jaxnotes.probe._data import InputReading, TargetReading
+from jaxnotes.probe._loss_response import LossResponse
+from jaxnotes.probe._outputs import OutputReading
 from jaxnotes.probe._seen_activation import Activation
+from jaxnotes.probe._step import FirstStep
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,6 +130,11 @@ class Report:
       clip_norm: the limit of clipping by global norm, as told; None: not told.
       gradient_norm: of the whole gradient of the batch's loss by all parameters, which clipping by global norm compares.
       notes: what could not be read, and why.
+      inputs: one reading per array of the inputs.
+      targets: None where they are not one array.
+      outputs: None where they are not one floating array.
+      loss_response: how the loss answers to made-up outputs; None where the outputs are not one array.
+      first_step: one step of the optimiser, where one was given.
     """
 
     layers: tuple[Layer, ...]
@@ -140,6 +149,11 @@ class Report:
     clip_norm: float | None = None
     gradient_norm: float = math.nan
     notes: tuple[str, ...] = ()
+    inputs: tuple[InputReading, ...] = ()
+    targets: TargetReading | None = None
+    outputs: OutputReading | None = None
+    loss_response: LossResponse | None = None
+    first_step: FirstStep | None = None
 
     def as_dict(self) -> dict:
         """Returns the report as plain numbers, strings and lists, for JSON; a number that is not finite becomes null."""

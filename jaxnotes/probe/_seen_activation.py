@@ -116,6 +116,11 @@ def aval(variable: Var | Literal) -> Any:
 
 def between(found: Origins, root: Var, end: Var | Literal) -> Activation | None:
     """Returns the function from `root` to `end`, or None where it is linear."""
+    return recognise(*composed(found, root, end))
+
+
+def composed(found: Origins, root: Var, end: Var | Literal) -> tuple[Callable[[Array], Array], float]:
+    """Returns the function from `root` to `end` for arrays of any shape, and the precision of its number formats."""
     chain, waiting = {}, [end]
     while waiting:
         variable = waiting.pop()
@@ -125,7 +130,8 @@ def between(found: Origins, root: Var, end: Var | Literal) -> Activation | None:
     equations = [equation for _, equation in sorted(chain.values(), key=lambda made: made[0])]
     met = [aval(v).dtype for v in (root, *chain) if jnp.issubdtype(aval(v).dtype, jnp.floating)]
     coarsest = max((float(jnp.finfo(dtype).eps) for dtype in met), default=0.0)
-    return recognise(lambda x: _evaluate(equations, {root: x.astype(aval(root).dtype)}, x)[end], max(1e-3, 4 * coarsest))
+    function = lambda x: _evaluate(equations, {root: x.astype(aval(root).dtype)}, x)[end]
+    return function, max(1e-3, 4 * coarsest)
 
 
 def _evaluate(equations: list[JaxprEqn], values: dict, like: Array) -> dict:

@@ -1,0 +1,99 @@
+"""Findings about the loss itself: its sign, its bound, mean or sum, and its size against chance."""
+
+from jaxnotes.diagnosis._finding import Finding, Remedy
+from jaxnotes.diagnosis._outputs import ROWS
+from jaxnotes.probe import Report
+
+AWAY = -0.9  # mean sign, or cosine, of the pull at the targets; 32 healthy programs have 0.2 to 1, and a flipped sign -1
+CHANCE = 6.0  # times the loss of equal logits; 20 residual blocks without a last normalisation, called healthy, make 5
+NORMALISED_CHANCE = 3.0  # the same where the last layer reads normalised values, so that only its weights can be too large
+VALUES_CHANCE = 100.0  # times the variance of the targets: healthy programs make about 4, a linear output on dark pixels 15
+SUM = 0.02  # distance from 2 of the doubled batch's loss
+SOURCE = "the loss's answers to made-up outputs"
+
+
+def loss(report: Report) -> list[Finding]:
+    """A loss of the wrong sign, one without a bound, a sum in place of a mean, one that is not for these targets."""
+    answer = report.loss_response
+    if answer is None:
+        return []
+    found = _sign(report) or _bound(report)
+    return (found or _not_for_these_targets(report)) + _sum(report)
+
+
+def _finding(evidence: str, *remedies: Remedy, hint: bool = False) -> list[Finding]:
+    return [Finding("loss", (), evidence, (), remedies, hint=hint, source=SOURCE)]
+
+
+def _sign(report: Report) -> list[Finding]:
+    answer = report.loss_response
+    if not answer.pull < AWAY:
+        return []
+    evidence = f"the loss's gradient moves the outputs away from the targets (pull {answer.pull:.2f}, 1 is towards them)"
+    return _finding(evidence, Remedy("change the sign of the loss", "descent then brings outputs and targets together"))
+
+
+def _bound(report: Report) -> list[Finding]:
+    """Minus the output of the label, of outputs that are no log-probabilities."""
+    outputs, answer = report.outputs, report.loss_response
+    if answer.takes != "log-probabilities" or outputs is None or outputs.rows_log_probabilities > 0.5:
+        return []
+    if outputs.rows_sum_to_one >= ROWS:
+        return []  # probabilities, which are named as such
+    evidence = (
+        f"the loss is minus the output of the label, {answer.start:.3g} now, and the outputs are not normalised: it falls "
+        "without bound as they grow"
+    )
+    return _finding(
+        evidence,
+        Remedy("use optax.softmax_cross_entropy_with_integer_labels", "logits in, a loss of at least 0 out"),
+        Remedy("or end the model with log_softmax", "the loss is then the cross-entropy"),
+    )
+
+
+def _sum(report: Report) -> list[Finding]:
+    answer = report.loss_response
+    if not abs(answer.doubled - 2) < SUM or report.examples < 2:
+        return []
+    evidence = (
+        f"the loss of a batch beside a copy of itself is {answer.doubled:.3g} times that of the batch: a sum over its "
+        f"{report.examples} examples, with gradients as many times a mean's"
+    )
+    return _finding(
+        evidence, Remedy("take the mean over the batch", "the learning rate and a clipping limit do not depend on its size")
+    )
+
+
+def _not_for_these_targets(report: Report) -> list[Finding]:
+    outputs, targets, answer = report.outputs, report.targets, report.loss_response
+    if outputs is None or targets is None or not targets.one_hot or outputs.shape != targets.shape or outputs.shape[-1] < 3:
+        return []
+    remedy = Remedy(
+        "use the softmax cross-entropy, on logits", "a gradient that does not fade where the model is sure and wrong"
+    )
+    if answer.takes == "binary probabilities" and outputs.rows_sum_to_one >= ROWS:
+        evidence = f"a binary cross-entropy judges each entry of a softmax over {outputs.shape[-1]} classes by itself"
+        return _finding(evidence, remedy)
+    if answer.takes == "values":
+        return _finding(f"a loss of values on one-hot targets of {outputs.shape[-1]} classes", remedy, hint=True)
+    return []
+
+
+def loss_at_start(report: Report) -> list[Finding]:
+    """A loss far above that of outputs that know nothing."""
+    answer = report.loss_response
+    if answer is None or not answer.chance > 0:
+        return []
+    normalised = any("Norm" in layer.kind for layer in report.layers[-2:])
+    limit = VALUES_CHANCE if answer.takes == "values" else NORMALISED_CHANCE if normalised else CHANCE
+    if not answer.start > limit * answer.chance:
+        return []
+    knowing = "predicting the targets' mean" if answer.takes == "values" else "giving all classes the same probability"
+    evidence = f"the loss is {answer.start:.3g}; {knowing} has {answer.chance:.3g}"
+    size = "" if report.outputs is None else f"; outputs have RMS {report.outputs.rms:.3g}"
+    remedies = (
+        Remedy("make the last layer's weights smaller, or 0", "outputs near 0, a loss at chance"),
+        Remedy("scale tied embeddings by 1/√width, or normalise before the last layer", "logits of size 1"),
+    )
+    source = "Karpathy 2019, A Recipe for Training Neural Networks: verify the loss at initialisation"
+    return [Finding("loss-at-start", (), evidence + size, (), remedies, source=source)]

@@ -1,0 +1,92 @@
+"""One real step of an optimiser: where it goes, how far, and what the loss is behind it."""
+
+import dataclasses
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax import Array
+
+from jaxnotes.probe._adapted import Adapted
+from jaxnotes.probe._program import Passed, Program, merge, split
+
+
+@dataclasses.dataclass(frozen=True)
+class FirstStep:
+    """The optimiser's first step from here, with its state fresh; θ are all parameters, u the step, g the gradient.
+
+    The part of the step that does not follow the gradient, as of decay, is (u(g) + u(-g)) / 2: what is left when the gradient
+    turns round.
+
+    Attributes:
+      loss: before it.
+      loss_after: at θ + u, on the same batch with the same key.
+      along_gradient: inner product with g of the part that follows it: the loss's change to first order by that part.
+      size: ‖u‖ / ‖θ‖.
+      growth: ‖u‖ of the next two steps over the first's, were the gradient to stay: 1, 1 for SGD and Adam; it rises by equal
+        amounts in a warm-up and by ever smaller ones with momentum. infinite where the first is 0.
+      decay_size: norm of the part that does not follow the gradient, over ‖θ‖.
+      decay_over_gradient: norm of that part over the norm of the rest.
+    """
+
+    loss: float
+    loss_after: float
+    along_gradient: float
+    size: float
+    growth: tuple[float, float]
+    decay_size: float
+    decay_over_gradient: float
+
+
+def read_step(
+    program: Program, adapted: Adapted, arguments: list[Array], passed: Passed, optimizer: optax.GradientTransformation
+) -> FirstStep:
+    """Takes one step with the optimiser, from its initial state, and reads the loss behind it."""
+    values, rest = split(adapted.parameters)
+    gradients = list(passed.parameters)
+    steps = _steps(optimizer, values, gradients, rest, 3)
+    (back,) = _steps(optimizer, values, [-g for g in gradients], rest, 1)
+    decay = [(u + v) / 2 for u, v in zip(steps[0], back, strict=True)]
+    follows = [(u - v) / 2 for u, v in zip(steps[0], back, strict=True)]
+    moved = [jnp.asarray(value + u).astype(value.dtype) for value, u in zip(values, steps[0], strict=True)]
+    after = program.gradients([*moved, *arguments[len(values) :]], jnp.float32(1)).loss
+    first, second, third = (_norm(step) for step in steps)
+    return FirstStep(
+        loss=float(passed.loss),
+        loss_after=float(after),
+        along_gradient=sum(float(np.vdot(_wide(u), _wide(g))) for u, g in zip(follows, gradients, strict=True)),
+        size=_over(first, _norm(values)),
+        growth=(_over(second, first), _over(third, first)),
+        decay_size=_over(_norm(decay), _norm(values)),
+        decay_over_gradient=_over(_norm(decay), _norm(follows)),
+    )
+
+
+def _steps(
+    optimizer: optax.GradientTransformation, values: list[Array], gradients: list[Array], rest: tuple, number: int
+) -> list[list[Array]]:
+    """Returns the updates of so many steps with the same gradient, each as a list of floating arrays.
+
+    The optimiser sees the user's own tree, in which it may look for names.
+    """
+    zeros = jax.tree.map(lambda leaf: jnp.zeros_like(leaf) if hasattr(leaf, "dtype") else leaf, rest[0])
+    tree, gradient = merge(values, rest), merge(gradients, (zeros, rest[1]))
+    state, found = optimizer.init(tree), []
+    for _ in range(number):
+        updates, state = optimizer.update(gradient, state, tree)
+        found.append(split(updates)[0])
+    return found
+
+
+def _norm(arrays: list[Array]) -> float:
+    return math.sqrt(sum(float(np.square(_wide(array)).sum()) for array in arrays))
+
+
+def _wide(array: Array) -> np.ndarray:
+    return np.asarray(array).astype(np.float64)
+
+
+def _over(a: float, b: float) -> float:
+    return a / b if b else (math.inf if a else math.nan)
