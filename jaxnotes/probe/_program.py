@@ -81,7 +81,9 @@ class Program:
     @cached_property
     def answers(self) -> Callable:
         """(outputs, targets, made-up outputs, signs) -> the loss's answers, of a model whose outputs are one array."""
-        return jax.jit(answers(lambda outputs, targets: jnp.asarray(self.loss(self.output_tree.unflatten([outputs]), targets))))
+        tree = self.output_tree
+        ask = lambda outputs, targets: one_number(self.loss(tree.unflatten([outputs]), targets), outputs.shape[0])[0]
+        return jax.jit(answers(ask))
 
     @cached_property
     def last_activation(self) -> LastActivation | None:
