@@ -12,11 +12,17 @@ import optax
 from jax import Array
 
 from jaxnotes.probe._adapted import Adapted
+from jaxnotes.probe._program import merge, split
 from jaxnotes.probe._provenance import Provenance, Step
 from jaxnotes.probe._survey import Site
-from jaxnotes.probe._updates import updates_of
 
 WEIGHTS = ("kernel", "weight")
+TREES = {  # what an optimiser is given in each framework
+    "linen": "variables['params'] is",
+    "nnx": "nnx.state(model, nnx.Param) is",
+    "equinox": "eqx.filter(model, eqx.is_inexact_array) is",
+    "plain": "the function's parameters are",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +44,35 @@ def names_of(path: tuple) -> tuple[str, ...]:
         found = next((getattr(entry, part) for part in ("name", "idx", "key") if hasattr(entry, part)), entry)
         names.append(str(found))
     return tuple(names[:-1] if names and names[-1] == "value" else names)
+
+
+def first_updates(
+    adapted: Adapted, gradients: list[Array], optimizer: optax.GradientTransformation, steps: int = 1
+) -> list[list[Array]]:
+    """Returns the optimiser's first updates of each floating parameter, in the tree's order, all from the same gradients.
+
+    The optimiser sees the parameters as the user's own tree, so that masks and labels by name find them; parameters that are
+    not floating have a gradient of 0.
+
+    Raises:
+      ValueError: the optimiser does not take this tree, as by a mask or labels of another structure.
+    """
+    _, rest = split(adapted.parameters)
+    zeros = jax.tree.map(lambda leaf: jnp.zeros_like(leaf) if hasattr(leaf, "dtype") else leaf, rest[0])
+    tree, found = merge(gradients, (zeros, rest[1])), []
+    try:
+        state = optimizer.init(adapted.parameters)
+        for _ in range(steps):
+            updates, state = optimizer.update(tree, state, adapted.parameters)
+            found.append(split(updates)[0])
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        first = next(iter(jax.tree_util.tree_flatten_with_path(adapted.parameters)[0]), ((), None))[0]
+        raise ValueError(
+            f"the optimizer does not take this model's parameters, whose first is {jax.tree_util.keystr(first)}: "
+            f"{str(error).splitlines()[0] if str(error) else type(error).__name__}; masks and labels are of the tree that "
+            f"{TREES[adapted.framework]}"
+        ) from error
+    return found
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +109,7 @@ def own_parameters(
     floating = [
         (names_of(path), leaf) for path, leaf in flat if hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jnp.floating)
     ]
-    updates = [None] * len(floating) if optimizer is None else updates_of(adapted, gradients, optimizer)[0]
+    updates = [None] * len(floating) if optimizer is None else first_updates(adapted, gradients, optimizer)[0]
     wide = lambda array: None if array is None else np.asarray(array).astype(np.float64)
     by_owner: dict[tuple[str, ...], list[Measured]] = {}
     for place, ((names, value), gradient, update) in enumerate(zip(floating, gradients, updates, strict=True)):

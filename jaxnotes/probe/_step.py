@@ -9,8 +9,8 @@ import optax
 from jax import Array
 
 from jaxnotes.probe._adapted import Adapted
+from jaxnotes.probe._parameters import first_updates
 from jaxnotes.probe._program import Passed, Program, split
-from jaxnotes.probe._updates import updates_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,8 +46,8 @@ def read_step(
     """Takes one step with the optimiser, from its initial state, and reads the loss behind it."""
     values, _ = split(adapted.parameters)
     gradients = list(passed.parameters)
-    steps = updates_of(adapted, gradients, optimizer, 3)
-    (back,) = updates_of(adapted, [-g for g in gradients], optimizer)
+    steps = first_updates(adapted, gradients, optimizer, 3)
+    (back,) = first_updates(adapted, [-g for g in gradients], optimizer)
     decay = [(u + v) / 2 for u, v in zip(steps[0], back, strict=True)]
     follows = [(u - v) / 2 for u, v in zip(steps[0], back, strict=True)]
     moved = [jnp.asarray(value + u).astype(value.dtype) for value, u in zip(values, steps[0], strict=True)]
