@@ -31,14 +31,20 @@ EFFECTS: Mapping[str, tuple[str, ...]] = MappingProxyType({
     "linear-network": ("small-update",),
     "initialisation": ("loss-at-start", "small-update"),
     "residual-growth": ("loss-at-start",),
+    "stale-statistics": ("exploding-gradient", "loss-at-start"),
 })
 # fmt: on
 
 
 def without_effects(findings: Iterable[Finding], report: Report) -> list[Finding]:
-    """Returns the findings without those that others explain; a hint explains nothing."""
+    """Returns the findings without those that others explain.
+
+    A hint explains nothing, but for one of statistics that no step has updated: all readings behind them are then of a mode
+    that the model was perhaps not meant to be read in.
+    """
     findings = list(findings)
-    effects = {effect for found in findings if not found.hint for effect in EFFECTS.get(found.kind, ())}
+    explain = [found for found in findings if not found.hint or found.kind == "stale-statistics"]
+    effects = {effect for found in explain for effect in EFFECTS.get(found.kind, ())}
     first = {layer.label for layer in report.layers[:FIRST_LAYERS]}
 
     def stays(found: Finding) -> bool:

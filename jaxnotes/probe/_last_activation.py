@@ -10,8 +10,7 @@ import numpy as np
 from jax import Array
 from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var
 
-from jaxnotes.probe._seen_activation import composed, origins, recognise
-from jaxnotes.probe._survey import readable_body
+from jaxnotes.probe._seen_activation import composed, origins, readable_body, recognise
 from jaxnotes.probe._tapping import tap_primitive
 
 # Operations that move entries and change none.

@@ -85,11 +85,9 @@ class Program:
     @cached_property
     def answers(self) -> Callable:
         """(outputs, targets, made-up outputs, signs) -> the loss's answers, of a model whose outputs are one array."""
-        return jax.jit(
-            answers(
-                lambda outputs, targets: one_number(self.loss(self.output_tree.unflatten([outputs]), targets), len(outputs))[0]
-            )
-        )
+        tree = self.output_tree
+        ask = lambda outputs, targets: one_number(self.loss(tree.unflatten([outputs]), targets), outputs.shape[0])[0]
+        return jax.jit(answers(ask))
 
     @cached_property
     def last_activation(self) -> LastActivation | None:
@@ -199,11 +197,11 @@ def trace(adapted: Adapted, loss: Callable, inputs: tuple, data: dict, structure
     first = len(parameters) + len(jax.tree.leaves((rest, adapted.state)))
     last = first + len(jax.tree.leaves((inputs, data)))
     places = range(first, last)
-    structure = structure_of(traced, len(parameters), range(first, last + len(jax.tree.leaves(targets))), examples)
-    traced = with_watched(traced, structure.watched)
+    structured = structure_of(traced, len(parameters), range(first, last + len(jax.tree.leaves(targets))), examples)
+    traced = with_watched(traced, structured.watched)
     said = tuple(dict.fromkeys(notes))
     seen = survey(traced, places)
-    return Program(traced, seen, len(parameters), places, examples, loss, structures[-1], said, structure)
+    return Program(traced, seen, len(parameters), places, examples, loss, structures[-1], said, structured)
 
 
 def one_number(value: Any, examples: int) -> tuple[Array, list[str]]:

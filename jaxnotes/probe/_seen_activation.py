@@ -115,8 +115,12 @@ def aval(variable: Var | Literal) -> Any:
 
 
 def between(found: Origins, root: Var, end: Var | Literal) -> Activation | None:
-    """Returns the function from `root` to `end`, or None where it is linear."""
-    return recognise(*composed(found, root, end))
+    """Returns the function from `root` to `end`; None where it is linear, or none that a layer has as its activation.
+
+    A logarithm or an exponential, as of a variance, is no layer's activation.
+    """
+    seen = recognise(*composed(found, root, end))
+    return seen if seen is None or seen.name != UNKNOWN or _may_activate(np.frombuffer(seen.fingerprint, np.float32)) else None
 
 
 def composed(found: Origins, root: Var, end: Var | Literal) -> tuple[Callable[[Array], Array], float]:
@@ -154,10 +158,7 @@ def _evaluate(equations: list[JaxprEqn], values: dict, like: Array) -> dict:
 
 
 def recognise(function: Callable[[Array], Array], precision: float = 1e-3) -> Activation | None:
-    """Names an elementwise function, whatever factor it is times, by its values on [-10, 10].
-
-    None for a linear one, and for one that no layer has as its activation: a logarithm, or an exponential.
-    """
+    """Names an elementwise function, whatever factor it is times, by its values on [-10, 10]; None for a linear one."""
     with jax.ensure_compile_time_eval():
         found = function(jnp.asarray(_GRID))
     if not jnp.issubdtype(found.dtype, jnp.floating):
@@ -173,14 +174,12 @@ def recognise(function: Callable[[Array], Array], precision: float = 1e-3) -> Ac
         factor = float(values @ shape / (shape @ shape))  # as of a dropout's 1 / keep behind it
         if factor > 0 and close(factor * shape):
             return Activation(name, name.encode(), known, bool(saturates))
-    if not _may_activate(values):
-        return None
     leaky = close(np.where(_GRID > 0, values[-1] / 10 * _GRID, -values[0] / 10 * _GRID))
     return Activation("leaky_relu" if leaky else UNKNOWN, values.tobytes(), function, bool(saturates))
 
 
 def _may_activate(values: np.ndarray) -> bool:
-    """Returns whether a function of unknown name is finite everywhere and grows no faster than a square."""
+    """Returns whether a function of unknown name, on the grid, is finite everywhere and grows no faster than a square."""
     rise = lambda reach: np.abs(values[[1000 - reach, 1000 + reach]] - values[1000]).max()
     return bool(np.isfinite(values).all() and rise(1000) <= 4.5 * rise(500))
 

@@ -3,14 +3,14 @@
 import dataclasses
 import math
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import Array
 
 from jaxnotes.probe._adapted import Adapted
-from jaxnotes.probe._program import Passed, Program, merge, split
+from jaxnotes.probe._parameters import first_updates
+from jaxnotes.probe._program import Passed, Program, split
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,10 +44,10 @@ def read_step(
     program: Program, adapted: Adapted, arguments: list[Array], passed: Passed, optimizer: optax.GradientTransformation
 ) -> FirstStep:
     """Takes one step with the optimiser, from its initial state, and reads the loss behind it."""
-    values, rest = split(adapted.parameters)
+    values, _ = split(adapted.parameters)
     gradients = list(passed.parameters)
-    steps = _steps(optimizer, values, gradients, rest, 3)
-    (back,) = _steps(optimizer, values, [-g for g in gradients], rest, 1)
+    steps = first_updates(adapted, gradients, optimizer, 3)
+    (back,) = first_updates(adapted, [-g for g in gradients], optimizer)
     decay = [(u + v) / 2 for u, v in zip(steps[0], back, strict=True)]
     follows = [(u - v) / 2 for u, v in zip(steps[0], back, strict=True)]
     moved = [jnp.asarray(value + u).astype(value.dtype) for value, u in zip(values, steps[0], strict=True)]
@@ -62,22 +62,6 @@ def read_step(
         decay_size=_over(_norm(decay), _norm(values)),
         decay_over_gradient=_over(_norm(decay), _norm(follows)),
     )
-
-
-def _steps(
-    optimizer: optax.GradientTransformation, values: list[Array], gradients: list[Array], rest: tuple, number: int
-) -> list[list[Array]]:
-    """Returns the updates of so many steps with the same gradient, each as a list of floating arrays.
-
-    The optimiser sees the user's own tree, in which it may look for names.
-    """
-    zeros = jax.tree.map(lambda leaf: jnp.zeros_like(leaf) if hasattr(leaf, "dtype") else leaf, rest[0])
-    tree, gradient = merge(values, rest), merge(gradients, (zeros, rest[1]))
-    state, found = optimizer.init(tree), []
-    for _ in range(number):
-        updates, state = optimizer.update(gradient, state, tree)
-        found.append(split(updates)[0])
-    return found
 
 
 def _norm(arrays: list[Array]) -> float:
