@@ -4,6 +4,7 @@ from jaxnotes.diagnosis._finding import Finding, Remedy, listed
 from jaxnotes.probe import Parameter, Report
 
 MANY_EQUAL = 0.5  # share of the units; of weights drawn at random none are equal
+SOME_LINEAR = 0.25  # of the hidden weight layers: a residual network's first projection is followed by none
 SOME_EQUAL = 0.25  # where their gradients are equal too
 DRAWN = Remedy(
     "draw the weights at random, with He's or Glorot's variance",
@@ -14,13 +15,15 @@ DRAWN = Remedy(
 def linear_network(report: Report) -> list[Finding]:
     """Weight layers in a row without an activation function between them.
 
-    Certain where the whole model is affine or half of the layers lack one. One such pair may be meant: a projection.
+    Certain where the whole model is affine or half of the layers lack one. Few such pairs may be meant, as projections.
     """
     found = report.linearity
     pairs = found.pairs or (found.narrow if found.affine else ())
     if not pairs:
         return []
     missing = len({first for first, _ in pairs})
+    if not found.affine and missing < SOME_LINEAR * found.hidden:
+        return []
     evidence = f"between {pairs[0][0]} and {pairs[0][1]} there is no activation function"
     evidence += f", as behind {missing} of {found.hidden} hidden weight layers"
     if found.affine:

@@ -94,6 +94,7 @@ class Program:
         """The activation function at the end of a model whose outputs are one array; None where none is seen."""
         return last_activation(self.traced.jaxpr, self.traced.jaxpr.outvars[1])
 
+    @cached_property
     def hessian_product(self) -> Callable:
         """(arguments, a vector in the parameters' shapes) -> the loss's Hessian times the vector."""
         return jax.jit(self._hessian_product)
