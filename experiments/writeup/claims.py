@@ -1,13 +1,24 @@
-"""The role `` {claim}`causes.product` ``: the claim as the notes put it, in the page's language, with its verdict's badge."""
+"""The roles that name a claim, in the page's language.
+
+`` {claim}`causes.product` `` is the claim's statement with its verdict's badge; `` {said}`a phrase <causes.product>` `` a phrase
+of the notes' answer, coloured by the verdict and leading to the claim.
+"""
+
+import re
 
 from docutils import nodes
+from sphinx import addnodes
 from sphinx.application import Sphinx
-from sphinx.util.docutils import SphinxRole
+from sphinx.util.docutils import ReferenceRole, SphinxRole
 
 from experiments.study import rules
 from experiments.study.results import Judged
 from experiments.writeup.numbers import UnknownName, measured_number, typographic
 from experiments.writeup.words import site_language, words
+
+_SENTENCE = re.compile(r"(?<=[a-z0-9)])\.(?: |$)|。")
+_PAUSE = re.compile("[:;] |[：；]")
+_OPEN_BRACKET = re.compile(r"\s*[(（][^)）]*$")
 
 
 def judged_claim(app: Sphinx, identifier: str) -> Judged:
@@ -32,9 +43,28 @@ def badge(verdict: str, config) -> nodes.inline:
     return nodes.inline("", words(config)[verdict], classes=["badge", verdict])
 
 
+def brief(judged: Judged, language: str) -> str:
+    """Returns the condition, or the counterexample, in words: its first sentence, or as much as comes before its numbers."""
+    templates = judged.claim.condition if judged.verdict == "holds-if" else judged.claim.counterexample
+    if judged.verdict not in ("holds-if", "fails"):
+        return ""
+    template, filled = templates[language], judged.judgement.text[language]
+    before, number, _ = _SENTENCE.split(template)[0].partition("{")
+    if number:
+        before = _without_open_bracket(before)
+    return before.strip() or _SENTENCE.split(filled)[0].partition(": ")[0].partition("：")[0]
+
+
+def _without_open_bracket(text: str) -> str:
+    """Returns what stands before a number, up to the last pause; a bracket that the number would have closed is left out."""
+    whole = _OPEN_BRACKET.sub("", text)
+    ends = [found.start() for found in _PAUSE.finditer(whole)]
+    return whole[: ends[-1]] if ends else whole if whole != text else ""
+
+
 def quoted(label: str, text: str) -> nodes.paragraph:
     """Returns a condition or counterexample behind its label; its numbers were filled in from the measurements."""
-    return nodes.paragraph("", "", nodes.strong("", label), nodes.Text(" "), measured_number("", typographic(text)))
+    return nodes.paragraph("", "", nodes.strong("", label), measured_number("", typographic(text)), classes=["quoted"])
 
 
 class _Claim(SphinxRole):
@@ -48,5 +78,19 @@ class _Claim(SphinxRole):
         return [statement(judged.claim, self.config), nodes.Text(" "), badge(judged.verdict, self.config)], []
 
 
+class _Said(ReferenceRole):
+    """A phrase and the claim behind it, as `phrase <claim>`; a claim that the results lack leaves the phrase without colour."""
+
+    def run(self):
+        try:
+            verdict = judged_claim(self.env.app, self.target).verdict if self.config.jaxnotes_out_dir else ""
+        except UnknownName as error:
+            return [], [self.inliner.reporter.error(str(error), line=self.lineno)]
+        phrase = measured_number("", self.title, classes=["said", verdict], title=words(self.config).get(verdict, ""))
+        link = {"reftype": "ref", "reftarget": self.target, "refdoc": self.env.docname, "refexplicit": True, "refwarn": True}
+        return [addnodes.pending_xref("", phrase, refdomain="std", **link)], []
+
+
 def setup(app: Sphinx) -> None:
     app.add_role("claim", _Claim())
+    app.add_role("said", _Said())

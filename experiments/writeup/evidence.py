@@ -50,7 +50,7 @@ class Evidence(SphinxDirective):
             found.append(_literal_line(label["written-for"], label[self.options["written-for"]]))
         if judgement.text:
             name = "condition" if judged.verdict == "holds-if" else "counterexample"
-            found.append(quoted(label[name], judgement.text[language]))
+            found.append(quoted(f"{label[name]}{label['colon']}", judgement.text[language]))
         if judged.evidence.unconvincing:
             found.append(_literal_line(label["unconvincing"], ", ".join(judged.evidence.unconvincing)))
         undecided = [criterion for criterion, outcome in judgement.outcomes.items() if outcome == "undecided"]
