@@ -1,7 +1,7 @@
 """The roles that name a claim, in the page's language.
 
-`` {claim}`causes.product` `` is the claim's statement with its verdict's badge; `` {said}`a phrase <causes.product>` `` a phrase
-of the notes' answer, coloured by the verdict and leading to the claim.
+`` {claim}`causes.product` `` is the claim's statement with its verdict's badge, `` {said}`a phrase <causes.product>` ``
+a phrase of the notes' answer, coloured by the verdict and leading to the claim.
 """
 
 import re
@@ -9,6 +9,7 @@ import re
 from docutils import nodes
 from sphinx import addnodes
 from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
 from sphinx.util.docutils import ReferenceRole, SphinxRole
 
 from experiments.study import rules
@@ -62,6 +63,14 @@ def _without_open_bracket(text: str) -> str:
     return whole[: ends[-1]] if ends else whole if whole != text else ""
 
 
+def said_link(environment: BuildEnvironment, judged: Judged, phrase: str | None = None) -> nodes.inline:
+    """Returns a phrase, or else the claim's statement, coloured by the verdict and leading to the claim."""
+    text = phrase or judged.claim.statement[site_language(environment.config)]
+    target = {"reftype": "ref", "reftarget": judged.claim.identifier, "refdoc": environment.docname, "refexplicit": True}
+    link = addnodes.pending_xref("", measured_number("", text), refdomain="std", refwarn=True, **target)
+    return nodes.inline("", "", link, classes=["said", judged.verdict])
+
+
 def quoted(label: str, text: str) -> nodes.paragraph:
     """Returns a condition or counterexample behind its label; its numbers were filled in from the measurements."""
     return nodes.paragraph("", "", nodes.strong("", label), measured_number("", typographic(text)), classes=["quoted"])
@@ -79,16 +88,15 @@ class _Claim(SphinxRole):
 
 
 class _Said(ReferenceRole):
-    """A phrase and the claim behind it, as `phrase <claim>`; a claim that the results lack leaves the phrase without colour."""
+    """A phrase and the claim behind it, as `phrase <claim>`."""
 
     def run(self):
+        if not self.config.jaxnotes_out_dir:
+            return [measured_number("", self.title)], []
         try:
-            verdict = judged_claim(self.env.app, self.target).verdict if self.config.jaxnotes_out_dir else ""
+            return [said_link(self.env, judged_claim(self.env.app, self.target), self.title)], []
         except UnknownName as error:
             return [], [self.inliner.reporter.error(str(error), line=self.lineno)]
-        phrase = measured_number("", self.title, classes=["said", verdict], title=words(self.config).get(verdict, ""))
-        link = {"reftype": "ref", "reftarget": self.target, "refdoc": self.env.docname, "refexplicit": True, "refwarn": True}
-        return [addnodes.pending_xref("", phrase, refdomain="std", **link)], []
 
 
 def setup(app: Sphinx) -> None:

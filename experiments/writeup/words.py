@@ -4,7 +4,10 @@ WORDS = {
     "en": {
         "claim": "Claim",
         "verdict": "Verdict",
-        "rule": "The rule that decides",
+        "rule": "Rule, history, command",
+        "derivation": "Derivation and discussion",
+        "training": "Training",
+        "more": "More on this",
         "colon": ": ",
         "condition": "Condition",
         "counterexample": "Counterexample",
@@ -58,7 +61,10 @@ WORDS = {
     "zh": {
         "claim": "论断",
         "verdict": "结论",
-        "rule": "判定规则",
+        "rule": "规则、改动与命令",
+        "derivation": "推导与讨论",
+        "training": "训练",
+        "more": "展开细说",
         "colon": "：",
         "condition": "成立条件",
         "counterexample": "反例",
@@ -68,7 +74,7 @@ WORDS = {
         "predicted": "预测值",
         "source": "来源",
         "command": "复现命令",
-        "code": "计算它的代码",
+        "code": "相关代码",
         "numbers": "测量值与预测值",
         "topic": "主题",
         "straddling": "区间跨越界限的判据",
@@ -127,13 +133,13 @@ TRUST = {
         ),
         "one-set": (
             "The chance of a wrong verdict is bounded.",
-            "That sampling made any of them wrong has a chance of at most {rate}. So far one set of seeds is measured by today's "
-            "rules.",
+            "That sampling made any of them wrong has a chance of at most {rate}. So far one set of seeds is measured by "
+            "today's rules.",
         ),
         "published": (
             "Papers report the same.",
-            "{agreeing} of {published} numbers that papers publish agree with those measured here; where one does not, the page "
-            "says so.",
+            "{agreeing} of {published} numbers that papers publish agree with those measured here; where one does not, the "
+            "page says so.",
         ),
     },
     "zh": {
@@ -169,9 +175,9 @@ PROFILE = {
         "last": "last layer,",
         "play": "▶ Sweep the weights",
         "stop": "■ Stop",
-        "vanishes": "Vanishes: each layer multiplies the gradient by {layer}; after {depth} layers {ratio} of it is left.",
-        "explodes": "Explodes: each layer multiplies the gradient by {layer}; after {depth} layers it is {ratio} times its size.",
-        "arrives": "Arrives: each layer multiplies the gradient by {layer}; after {depth} layers it is {ratio} times its size.",
+        "vanishes": "Vanishes: times {layer} per layer; after {depth} layers {ratio} of the gradient is left.",
+        "explodes": "Explodes: times {layer} per layer; after {depth} layers the gradient has {ratio} times its size.",
+        "arrives": "Arrives: times {layer} per layer; after {depth} layers the gradient has {ratio} times its size.",
     },
     "zh": {
         "title": "梯度在返回途中有多大？拖动滑块，页面按平均场理论实时计算。",

@@ -92,6 +92,10 @@ function makeOverview(table) {
   filter();
 }
 
+window.addEventListener("beforeprint", () => {
+  for (const details of document.querySelectorAll("details.card, details.zoom")) details.open = true;
+});
+
 document.addEventListener("DOMContentLoaded", () => {
   document.querySelectorAll("table.overview").forEach(makeOverview);
   for (const scroll of document.querySelectorAll(".scroll")) scroll.tabIndex = 0;
