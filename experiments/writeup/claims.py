@@ -4,8 +4,6 @@
 a phrase of the notes' answer, coloured by the verdict and leading to the claim.
 """
 
-import re
-
 from docutils import nodes
 from sphinx import addnodes
 from sphinx.application import Sphinx
@@ -16,10 +14,6 @@ from experiments.study import rules
 from experiments.study.results import Judged
 from experiments.writeup.numbers import UnknownName, measured_number, typographic
 from experiments.writeup.words import site_language, words
-
-_SENTENCE = re.compile(r"(?<=[a-z0-9)])\.(?: |$)|。")
-_PAUSE = re.compile("[:;] |[：；]")
-_OPEN_BRACKET = re.compile(r"\s*[(（][^)）]*$")
 
 
 def judged_claim(app: Sphinx, identifier: str) -> Judged:
@@ -42,25 +36,6 @@ def statement(claim: rules.Claim, config) -> measured_number:
 def badge(verdict: str, config) -> nodes.inline:
     """Returns the verdict as a coloured word."""
     return nodes.inline("", words(config)[verdict], classes=["badge", verdict])
-
-
-def brief(judged: Judged, language: str) -> str:
-    """Returns the condition, or the counterexample, in words: its first sentence, or as much as comes before its numbers."""
-    templates = judged.claim.condition if judged.verdict == "holds-if" else judged.claim.counterexample
-    if judged.verdict not in ("holds-if", "fails"):
-        return ""
-    template, filled = templates[language], judged.judgement.text[language]
-    before, number, _ = _SENTENCE.split(template)[0].partition("{")
-    if number:
-        before = _without_open_bracket(before)
-    return before.strip() or _SENTENCE.split(filled)[0].partition(": ")[0].partition("：")[0]
-
-
-def _without_open_bracket(text: str) -> str:
-    """Returns what stands before a number, up to the last pause; a bracket that the number would have closed is left out."""
-    whole = _OPEN_BRACKET.sub("", text)
-    ends = [found.start() for found in _PAUSE.finditer(whole)]
-    return whole[: ends[-1]] if ends else whole if whole != text else ""
 
 
 def said_link(environment: BuildEnvironment, judged: Judged, phrase: str | None = None) -> nodes.inline:

@@ -52,7 +52,11 @@ class Evidence(SphinxDirective):
         except UnknownName as error:
             raise self.error(str(error)) from error
         label, language = words(self.config), site_language(self.config)
-        found = [] if "figure-above" in self.options else [zoom("", claim_figure(self.env, judged, label, language))]
+        found = (
+            []
+            if "figure-above" in self.options
+            else [zoom("", claim_figure(self.env, judged, label, language, ["no-scaled-link"]))]
+        )
         found += self._verdict(judged, label, language)
         folds = _folds(self.env.app, judged, code, label, language)
         if sum(map(len, self.content)) > LONG:
@@ -123,11 +127,13 @@ class Hero(SphinxDirective):
         return [nodes.container("", picture, caption, classes=["hero"])]
 
 
-def claim_figure(environment: BuildEnvironment, judged: Judged, label: dict[str, str], language: str) -> nodes.image:
+def claim_figure(
+    environment: BuildEnvironment, judged: Judged, label: dict[str, str], language: str, classes: Sequence[str] = ()
+) -> nodes.image:
     """The picture, loaded when in view; with its size, since pictures without one are all in view before they are there."""
     uri = f"/figures/{figure_files(judged.claim.identifier, 'quick')[0]}"
     alternative = f"{label['figure']}: {judged.claim.statement[language]}"
-    image = nodes.image(uri=uri, alt=alternative, classes=["claim-figure"], loading="lazy")
+    image = nodes.image(uri=uri, alt=alternative, classes=["claim-figure", *classes], loading="lazy")
     drawing = Path(environment.srcdir) / uri.lstrip("/")
     size = _SIZE.search(drawing.read_text(encoding="utf-8")) if drawing.is_file() else None  # else Sphinx says what is missing
     if size:

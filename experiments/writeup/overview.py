@@ -7,7 +7,8 @@ from sphinx.util.docutils import SphinxDirective
 
 from experiments.study.formatting import format_measurement
 from experiments.study.results import Judged
-from experiments.writeup.claims import badge, brief, statement
+from experiments.writeup.claims import badge, statement
+from experiments.writeup.conditions import brief
 from experiments.writeup.evidence import table
 from experiments.writeup.numbers import measured_number, typographic
 from experiments.writeup.words import site_language, words
@@ -33,7 +34,7 @@ class _Overview(SphinxDirective):
 
     def _condition(self, judged: Judged) -> list[nodes.Node]:
         """Returns under what the claim holds, or why it fails, in words; the numbers are on its page."""
-        said = brief(judged, site_language(self.config))
+        said = brief(judged.claim, judged.verdict, judged.judgement.text, site_language(self.config))
         if not said:
             return []
         label = words(self.config)["condition" if judged.verdict == "holds-if" else "counterexample"]

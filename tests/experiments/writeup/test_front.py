@@ -9,7 +9,8 @@ import pytest
 
 from experiments import writeup
 from experiments.study import results, rules
-from experiments.writeup import claims, front, picture
+from experiments.writeup import front, picture
+from experiments.writeup.conditions import brief
 from experiments.writeup.words import PROFILE, TRUST
 from jaxnotes import meanfield
 
@@ -87,17 +88,12 @@ def test_why_to_believe_a_verdict_is_said_with_numbers_of_files(saturation_run, 
     ],
 )
 def test_a_condition_in_brief_has_words_and_no_measured_number(template, said):
-    judged = SimpleNamespace(
-        verdict="holds-if",
-        claim=SimpleNamespace(condition={"en": template}, counterexample={}),
-        judgement=SimpleNamespace(text={"en": template.replace("{a}", "7").replace("{b}", "8")}),
-    )
-    assert claims.brief(judged, "en") == said
+    claim = SimpleNamespace(condition={"en": template}, counterexample={})
+    assert brief(claim, "holds-if", {"en": template.replace("{a}", "7").replace("{b}", "8")}, "en") == said
 
 
 def test_every_condition_has_a_brief_form():
     for claim in rules.load_claims().values():
         for verdict, texts in (("holds-if", claim.condition), ("fails", claim.counterexample)):
             for language, text in texts.items():
-                judged = SimpleNamespace(verdict=verdict, claim=claim, judgement=SimpleNamespace(text=texts))
-                assert 0 < len(claims.brief(judged, language)) <= len(text)
+                assert 0 < len(brief(claim, verdict, texts, language)) <= len(text)
