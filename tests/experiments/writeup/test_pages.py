@@ -127,7 +127,8 @@ def test_a_card_shows_its_question_and_hides_its_answer(tmp_path, out_dir):
     )
     question, answer = re.search(r'<details class="card"><summary>(.*?)</summary>(.*?)</details>', page, re.DOTALL).groups()
     assert "Why?" in question and "Because." not in question and "Because." in answer and "Why?" not in answer
-    assert re.search(r'<span class="said holds"><a [^>]*href="#saturation-limits"', page)
+    (judged,) = results.load(out_dir, "saturation").claims.values()
+    assert re.search(rf'<span class="said {judged.verdict}"><a [^>]*href="#saturation-limits"', page)
 
 
 def test_the_prose_around_a_claim_is_written_for_the_verdict_of_the_reference():
