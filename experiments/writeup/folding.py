@@ -61,7 +61,7 @@ def _depart_zoom(translator, node: zoom) -> None:
 
 def _visit_card(translator, node: card) -> None:
     """The question as the summary, without the paragraph that it is in the source."""
-    translator.body.append('<details class="card"><summary>')
+    translator.body.append('<details class="question"><summary>')
     for part in node.pop(0).children:
         part.walkabout(translator)
     translator.body.append("</summary>\n")

@@ -137,7 +137,7 @@ TRUST = {
             "today's rules.",
         ),
         "published": (
-            "Papers report the same.",
+            "Set beside papers.",
             "{agreeing} of {published} numbers that papers publish agree with those measured here; where one does not, the "
             "page says so.",
         ),
@@ -155,7 +155,7 @@ TRUST = {
         ),
         "one-set": ("出错的概率有上界。", "抽样使任何一条结论出错的概率至多为 {rate}。目前只有一组种子是按现行规则测量的。"),
         "published": (
-            "与论文相符。",
+            "与论文对照。",
             "论文中的 {published} 个数字，有 {agreeing} 个与这里测得的一致；不一致之处，页面上都会说明。",
         ),
     },

@@ -125,7 +125,7 @@ def test_a_card_shows_its_question_and_hides_its_answer(tmp_path, out_dir):
         out_dir,
         "(saturation.limits)=\n## L\n\n:::{card}\n**Why?**\n\nBecause.\n:::\n\n{said}`so it goes <saturation.limits>`",
     )
-    question, answer = re.search(r'<details class="card"><summary>(.*?)</summary>(.*?)</details>', page, re.DOTALL).groups()
+    question, answer = re.search(r'<details class="question"><summary>(.*?)</summary>(.*?)</details>', page, re.DOTALL).groups()
     assert "Why?" in question and "Because." not in question and "Because." in answer and "Why?" not in answer
     (judged,) = results.load(out_dir, "saturation").claims.values()
     assert re.search(rf'<span class="said {judged.verdict}"><a [^>]*href="#saturation-limits"', page)

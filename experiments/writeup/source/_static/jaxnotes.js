@@ -93,7 +93,7 @@ function makeOverview(table) {
 }
 
 window.addEventListener("beforeprint", () => {
-  for (const details of document.querySelectorAll("details.card, details.zoom")) details.open = true;
+  for (const details of document.querySelectorAll("details.question, details.zoom")) details.open = true;
 });
 
 document.addEventListener("DOMContentLoaded", () => {

@@ -42,7 +42,7 @@ function profile({ activation, weightVariance, depth, shortcut }) {
   return logs.map((log) => (logs[depth] - log) / (2 * Math.LN10));
 }
 
-const FRAME = { left: 52, right: 630, top: 16, bottom: 268 };
+const FRAME = { left: 52, top: 16, bottom: 268 };
 const RANGES = [2, 5, 10, 20, 50, 100, 200];
 
 function element(name, attributes, text) {
@@ -58,19 +58,22 @@ function superscript(exponent) {
 }
 
 function drawProfile(svg, chosen, texts) {
+  const width = Math.max(300, Math.min(640, svg.clientWidth || 640)); // so that its words keep their size on a phone
+  const right = width - 10;
+  svg.setAttribute("viewBox", `0 0 ${width} 296`);
   const curve = profile(chosen);
   const largest = Math.max(...curve.map(Math.abs));
   const range = RANGES.find((r) => r >= largest) ?? 200;
-  const x = (layer) => FRAME.right - ((FRAME.right - FRAME.left) * layer) / chosen.depth; // as the gradient travels
+  const x = (layer) => right - ((right - FRAME.left) * layer) / chosen.depth; // as the gradient travels
   const y = (log) => (FRAME.top + FRAME.bottom) / 2 - ((FRAME.bottom - FRAME.top) / 2) * (log / range);
   svg.replaceChildren(element("title", {}, texts.title));
   for (const log of [-range, -range / 2, 0, range / 2, range]) {
-    svg.append(element("line", { class: log ? "grid" : "zero", x1: FRAME.left, x2: FRAME.right, y1: y(log), y2: y(log) }));
+    svg.append(element("line", { class: log ? "grid" : "zero", x1: FRAME.left, x2: right, y1: y(log), y2: y(log) }));
     const label = Number.isInteger(log) ? superscript(String(log)) : "";
     svg.append(element("text", { x: FRAME.left - 6, y: y(log) + 4, "text-anchor": "end" }, log ? label : "1"));
   }
   svg.append(element("text", { x: FRAME.left, y: 288 }, `${texts.last} ${chosen.depth}`));
-  svg.append(element("text", { x: FRAME.right, y: 288, "text-anchor": "end" }, texts.first));
+  svg.append(element("text", { x: right, y: 288, "text-anchor": "end" }, texts.first));
   const points = curve.map((log, layer) => `${x(layer).toFixed(1)},${y(Math.max(-range, Math.min(range, log))).toFixed(1)}`);
   svg.append(element("polyline", { points: points.join(" ") }));
   return curve;
