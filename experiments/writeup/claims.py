@@ -1,8 +1,14 @@
-"""The role `` {claim}`causes.product` ``: the claim as the notes put it, in the page's language, with its verdict's badge."""
+"""The roles that name a claim, in the page's language.
+
+`` {claim}`causes.product` `` is the claim's statement with its verdict's badge, `` {said}`a phrase <causes.product>` ``
+a phrase of the notes' answer, coloured by the verdict and leading to the claim.
+"""
 
 from docutils import nodes
+from sphinx import addnodes
 from sphinx.application import Sphinx
-from sphinx.util.docutils import SphinxRole
+from sphinx.environment import BuildEnvironment
+from sphinx.util.docutils import ReferenceRole, SphinxRole
 
 from experiments.study import rules
 from experiments.study.results import Judged
@@ -32,9 +38,17 @@ def badge(verdict: str, config) -> nodes.inline:
     return nodes.inline("", words(config)[verdict], classes=["badge", verdict])
 
 
+def said_link(environment: BuildEnvironment, judged: Judged, phrase: str | None = None) -> nodes.inline:
+    """Returns a phrase, or else the claim's statement, coloured by the verdict and leading to the claim."""
+    text = phrase or judged.claim.statement[site_language(environment.config)]
+    target = {"reftype": "ref", "reftarget": judged.claim.identifier, "refdoc": environment.docname, "refexplicit": True}
+    link = addnodes.pending_xref("", measured_number("", text), refdomain="std", refwarn=True, **target)
+    return nodes.inline("", "", link, classes=["said", judged.verdict])
+
+
 def quoted(label: str, text: str) -> nodes.paragraph:
     """Returns a condition or counterexample behind its label; its numbers were filled in from the measurements."""
-    return nodes.paragraph("", "", nodes.strong("", label), nodes.Text(" "), measured_number("", typographic(text)))
+    return nodes.paragraph("", "", nodes.strong("", label), measured_number("", typographic(text)), classes=["quoted"])
 
 
 class _Claim(SphinxRole):
@@ -48,5 +62,18 @@ class _Claim(SphinxRole):
         return [statement(judged.claim, self.config), nodes.Text(" "), badge(judged.verdict, self.config)], []
 
 
+class _Said(ReferenceRole):
+    """A phrase and the claim behind it, as `phrase <claim>`."""
+
+    def run(self):
+        if not self.config.jaxnotes_out_dir:
+            return [measured_number("", self.title)], []
+        try:
+            return [said_link(self.env, judged_claim(self.env.app, self.target), self.title)], []
+        except UnknownName as error:
+            return [], [self.inliner.reporter.error(str(error), line=self.lineno)]
+
+
 def setup(app: Sphinx) -> None:
     app.add_role("claim", _Claim())
+    app.add_role("said", _Said())

@@ -9,6 +9,7 @@ from pathlib import Path
 from docutils import nodes
 from docutils.parsers.rst import directives
 from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
 from sphinx.util.docutils import SphinxDirective
 
 from experiments.study import agreement
@@ -16,83 +17,132 @@ from experiments.study.formatting import format_measurement, format_number
 from experiments.study.measurement import Fit, Measurement, Search
 from experiments.study.results import Judged, figure_files
 from experiments.study.rules import VERDICTS, Change, decide
-from experiments.writeup.claims import judged_claim, quoted
+from experiments.writeup.claims import badge, judged_claim, quoted, said_link
+from experiments.writeup.folding import fold, zoom
 from experiments.writeup.numbers import UnknownName, measured_number, typographic
 from experiments.writeup.words import site_language, words
 
+LONG = 400  # characters of a derivation's source, above which it is folded
 _SIZE = re.compile(r'<svg[^>]* width="([\d.]+)pt" height="([\d.]+)pt"')
 
 
 class Evidence(SphinxDirective):
-    """All that shows a claim's verdict.
+    """All that shows a claim's verdict; its content is the derivation, which is folded where it is long.
 
     `code` names the functions that compute the claim, as `package.module.function`, one or more by space; `written-for` is the
-    verdict that the prose around it explains: where the results have another, the page says so.
+    verdict that the prose around it explains: where the results have another, the page says so. With `figure-above` the figure
+    is left out, because the page shows it at its head.
     """
 
     required_arguments = 1
-    option_spec = {"code": directives.unchanged_required, "written-for": lambda word: directives.choice(word, VERDICTS)}
+    has_content = True
+    option_spec = {
+        "code": directives.unchanged_required,
+        "written-for": lambda word: directives.choice(word, VERDICTS),
+        "figure-above": directives.flag,
+    }
 
     def run(self) -> list[nodes.Node]:
-        identifier, app = self.arguments[0], self.env.app
+        derivation = self.parse_content_to_nodes()
         if not self.config.jaxnotes_out_dir:
-            return []
+            return derivation  # whose messages are extracted
         try:
-            judged = judged_claim(app, identifier)
-            source = {name: _code(name) for name in self.options.get("code", "").split()}
+            judged = judged_claim(self.env.app, self.arguments[0])
+            code = [_code(name) for name in self.options.get("code", "").split()]
         except UnknownName as error:
             raise self.error(str(error)) from error
         label, language = words(self.config), site_language(self.config)
-        claim, judgement = judged.claim, judged.judgement
-        run = app.jaxnotes_results[claim.topic].run
-        found: list[nodes.Node] = []
+        found = (
+            []
+            if "figure-above" in self.options
+            else [zoom("", claim_figure(self.env, judged, label, language, ["no-scaled-link"]))]
+        )
+        found += self._verdict(judged, label, language)
+        folds = _folds(self.env.app, judged, code, label, language)
+        if sum(map(len, self.content)) > LONG:
+            folds.insert(0, fold(label["derivation"], *derivation))
+        else:
+            found += derivation
+        return [nodes.container("", *found, nodes.container("", *folds, classes=["folds"]), classes=["evidence"])]
+
+    def _verdict(self, judged: Judged, label: dict[str, str], language: str) -> list[nodes.Node]:
+        """Returns what goes with the verdict: the condition or counterexample, or what is undecided about it."""
+        found, judgement = [], judged.judgement
         if self.options.get("written-for", judged.verdict) != judged.verdict:
             found.append(_literal_line(label["written-for"], label[self.options["written-for"]]))
         if judgement.text:
             name = "condition" if judged.verdict == "holds-if" else "counterexample"
-            found.append(quoted(label[name], judgement.text[language]))
+            found.append(quoted(f"{label[name]}{label['colon']}", judgement.text[language]))
         if judged.evidence.unconvincing:
             found.append(_literal_line(label["unconvincing"], ", ".join(judged.evidence.unconvincing)))
         undecided = [criterion for criterion, outcome in judgement.outcomes.items() if outcome == "undecided"]
         if undecided:
             found.append(_literal_line(label["straddling"], "; ".join(undecided)))
-        found.append(_figure(Path(self.env.srcdir), identifier, f"{label['figure']}: {claim.statement[language]}"))
-        found.append(_folded(label["numbers"], _table(judged.evidence.measurements, label, language)))
-        if claim.published:
-            found.append(_folded(label["published"], published_table([judged], label, language)))
-        found += [_folded(f"{label['code']}: {name.rpartition('.')[2]}", block) for name, block in source.items()]
-        command = nodes.literal_block("", run.command, language="console")
-        found.append(_folded(label["rule"], nodes.paragraph("", "", nodes.literal("", claim.rule))))
-        same = agreement.of_claim(app.jaxnotes_agreement, identifier)
-        if same is not None and len(same.verdicts) > 1:
-            found.append(nodes.paragraph("", "", measured_number("", _same(same, label))))
-        if judged.evidence.fits:
-            found.append(_folded(label["fits"], _fits(judged.evidence.fits, label)))
-        if judged.evidence.searches:
-            found.append(_folded(label["searches"], _searches(judged.evidence.searches, label)))
-        if claim.history:
-            found.append(_folded(label["history"], _history(claim.history, label, language)))
-        found.append(_folded(label["command"], command))
-        return [nodes.container("", *found, classes=["evidence"])]
+        return found
 
 
-class folded(nodes.General, nodes.Element):  # noqa: N801, docutils names its nodes so
-    """What opens on a click; `summary` is what shows before."""
+def _folds(
+    app: Sphinx, judged: Judged, code: list[nodes.literal_block], label: dict[str, str], language: str
+) -> list[nodes.Node]:
+    """Returns what opens on a click: numbers, published numbers, code, rule with its history and command, training."""
+    claim, evidence = judged.claim, judged.evidence
+    found = [fold(label["numbers"], _table(evidence.measurements, label, language))]
+    if claim.published:
+        found.append(fold(label["published"], published_table([judged], label, language)))
+    if code:
+        found.append(fold(label["code"], *code))
+    rule: list[nodes.Node] = [nodes.paragraph("", "", nodes.literal("", claim.rule))]
+    same = agreement.of_claim(app.jaxnotes_agreement, claim.identifier)
+    if same is not None and len(same.verdicts) > 1:
+        rule.append(nodes.paragraph("", "", measured_number("", _same(same, label))))
+    command = app.jaxnotes_results[claim.topic].run.command
+    rule += [_heading(label["command"]), nodes.literal_block("", command, language="console")]
+    if claim.history:
+        rule += [_heading(label["history"]), _history(claim.history, label, language)]
+    found.append(fold(label["rule"], *rule))
+    training: list[nodes.Node] = []
+    if evidence.fits:
+        training += [_heading(label["fits"]), _fits(evidence.fits, label)]
+    if evidence.searches:
+        training += [_heading(label["searches"]), _searches(evidence.searches, label)]
+    if training:
+        found.append(fold(label["training"], *training))
+    return found
 
 
-def _folded(summary: str, *content: nodes.Node) -> folded:
-    return folded("", *content, summary=summary)
+class Hero(SphinxDirective):
+    """The figure of one claim at the head of its page, with the claim and its verdict under it."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        if not self.config.jaxnotes_out_dir:
+            return []
+        try:
+            judged = judged_claim(self.env.app, self.arguments[0])
+        except UnknownName as error:
+            raise self.error(str(error)) from error
+        picture = claim_figure(self.env, judged, words(self.config), site_language(self.config))
+        caption = nodes.paragraph("", "", said_link(self.env, judged), nodes.Text(" "), badge(judged.verdict, self.config))
+        return [nodes.container("", picture, caption, classes=["hero"])]
 
 
-def _figure(source: Path, identifier: str, alternative: str) -> nodes.image:
+def claim_figure(
+    environment: BuildEnvironment, judged: Judged, label: dict[str, str], language: str, classes: Sequence[str] = ()
+) -> nodes.image:
     """The picture, loaded when in view; with its size, since pictures without one are all in view before they are there."""
-    uri = f"/figures/{figure_files(identifier, 'quick')[0]}"
-    image = nodes.image(uri=uri, alt=alternative, classes=["claim-figure"], loading="lazy")
-    drawing = source / uri.lstrip("/")
+    uri = f"/figures/{figure_files(judged.claim.identifier, 'quick')[0]}"
+    alternative = f"{label['figure']}: {judged.claim.statement[language]}"
+    image = nodes.image(uri=uri, alt=alternative, classes=["claim-figure", *classes], loading="lazy")
+    drawing = Path(environment.srcdir) / uri.lstrip("/")
     size = _SIZE.search(drawing.read_text(encoding="utf-8")) if drawing.is_file() else None  # else Sphinx says what is missing
     if size:
         image["width"], image["height"] = (f"{float(points) * 4 / 3:.0f}" for points in size.groups())  # in pixels
     return image
+
+
+def _heading(text: str) -> nodes.paragraph:
+    return nodes.paragraph("", "", nodes.strong("", text))
 
 
 def _literal_line(label: str, text: str) -> nodes.paragraph:
@@ -206,15 +256,7 @@ def table(titles: list[str], rows: list[list[nodes.Node]], classes: tuple[str, .
     return nodes.table("", group, classes=list(classes))
 
 
-def _visit(translator, node: folded) -> None:
-    translator.body.append(f"<details><summary>{translator.encode(node['summary'])}</summary>\n")
-
-
-def _depart(translator, node: folded) -> None:
-    translator.body.append("</details>\n")
-
-
 def setup(app: Sphinx) -> None:
-    app.add_node(folded, html=(_visit, _depart), text=(lambda self, node: None, lambda self, node: None))
     app.add_directive("evidence", Evidence)
+    app.add_directive("hero", Hero)
     app.add_directive("published", PublishedNumbers)

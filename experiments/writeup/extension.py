@@ -7,7 +7,20 @@ from sphinx.application import Sphinx
 from sphinx.config import Config
 
 from experiments.study import agreement, results, rules, topics
-from experiments.writeup import charts, claims, digits, evidence, mathml, numbers, overview, search, slimming, spoken
+from experiments.writeup import (
+    charts,
+    claims,
+    digits,
+    evidence,
+    folding,
+    front,
+    mathml,
+    numbers,
+    overview,
+    search,
+    slimming,
+    spoken,
+)
 
 TUTORIALS = "tutorials"
 
@@ -17,7 +30,7 @@ def setup(app: Sphinx) -> dict:
     app.add_config_value("jaxnotes_out_dir", "", "env", str)
     app.connect("config-inited", _load, priority=900)
     app.connect("autodoc-process-docstring", _as_text, priority=400)  # before napoleon adds marks of its own
-    for part in (numbers, claims, evidence, charts, overview, spoken, mathml, search, slimming, digits):
+    for part in (numbers, claims, evidence, folding, charts, front, overview, spoken, mathml, search, slimming, digits):
         part.setup(app)
     return {"parallel_read_safe": True, "parallel_write_safe": True, "version": "1"}
 

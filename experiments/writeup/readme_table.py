@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from experiments.study import agreement, reference, rules
+from experiments.writeup import conditions
 from jaxnotes.command import files, start
 
 README = Path(__file__).resolve().parent.parent.parent / "README.md"
+LABELS = {"holds-if": "Condition", "fails": "Counterexample"}  # as `results.explained` writes them
 START, END = "<!-- verdicts", "<!-- /verdicts -->"
 
 
@@ -29,11 +31,22 @@ def table(claims: Mapping[str, rules.Claim], stored: Mapping[str, Any], summary:
             continue
         same = agreement.of_claim(summary, name)
         sets = "" if same is None else f"{list(same.verdicts.values()).count(found['verdict'])} of {len(same.verdicts)}"
-        said = found["explained"].replace("|", r"\|")
-        rows.append(f"| `{name}` {claim.statement['en']} | {found['verdict']} | {sets} | {said} |")
+        deciding, text = _parts(found["explained"])
+        condition = conditions.brief(claim, found["verdict"], {"en": text}, "en")
+        words = f"{claim.statement['en']} *{LABELS[found['verdict']]}: {condition}.*" if condition else claim.statement["en"]
+        rows.append(f"| `{name}` {words} | {found['verdict']} | {sets} | {deciding} |")
     head = ["| claim | verdict | in sets | decided by [95% interval] |", "| --- | --- | --- | --- |"]
     rate = f"The chance that sampling made any of these verdicts wrong is at most {reference.error_rate(stored):.2g}."
     return "\n".join([badge(summary, list(claims)), rate, "", *head, *rows])
+
+
+def _parts(explained: str) -> tuple[str, str]:
+    """Returns what decides, and the condition or counterexample with its numbers, of how the reference explains a verdict."""
+    for label in LABELS.values():
+        deciding, found, text = explained.partition(f". {label}: ")
+        if found:
+            return deciding.replace("|", r"\|"), text
+    return explained.replace("|", r"\|"), ""
 
 
 def badge(summary: agreement.Summary, claims: list[str]) -> str:

@@ -9,7 +9,7 @@ from sphinx.util.docutils import SphinxDirective
 
 from experiments.study.topics import TOPICS
 
-ANCHOR = "say-it-aloud"  # the identifier of the section on every page, in either language
+SHORT, LONG = "in-thirty-seconds", "say-it-aloud"  # the identifiers of the sections on every page, in either language
 
 
 class spoken(nodes.General, nodes.Element):  # noqa: N801, docutils names its nodes so
@@ -28,16 +28,21 @@ def _fill(app: Sphinx, doctree: nodes.document, docname: str) -> None:
 
 def _answers(app: Sphinx, topic: str) -> list[nodes.section]:
     page = app.env.get_doctree(topic)
-    found = [section for section in page.findall(nodes.section) if any(ANCHOR in name for name in section["ids"])]
-    if len(found) != 1:
-        raise ValueError(f"page {topic} has {len(found)} sections with the label ({topic}-{ANCHOR})=; it needs one")
-    title = next(page.findall(nodes.title))
-    kept = found[0].deepcopy()  # Sphinx translates originals, which have an identifier, and no copies
-    next(kept.findall(nodes.title)).replace_self(title.deepcopy())
+    short, kept = (_copy(page, topic, anchor) for anchor in (SHORT, LONG))
+    next(kept.findall(nodes.title)).replace_self(next(page.findall(nodes.title)).deepcopy())
+    kept.insert(1, short)
     page.children = []
     page += kept
     app.env.apply_post_transforms(page, topic)  # its links are right on the sheet too: both lie in one folder
     return [kept]
+
+
+def _copy(page: nodes.document, topic: str, anchor: str) -> nodes.section:
+    """Returns a copy of a section: Sphinx translates originals, which have an identifier, and no copies."""
+    found = [section for section in page.findall(nodes.section) if any(name.endswith(anchor) for name in section["ids"])]
+    if len(found) != 1:
+        raise ValueError(f"page {topic} has {len(found)} sections with the label ({topic}-{anchor})=; it needs one")
+    return found[0].deepcopy()
 
 
 def setup(app: Sphinx) -> None:

@@ -4,7 +4,11 @@ WORDS = {
     "en": {
         "claim": "Claim",
         "verdict": "Verdict",
-        "rule": "The rule that decides",
+        "rule": "Rule, history, command",
+        "derivation": "Derivation and discussion",
+        "training": "Training",
+        "more": "More on this",
+        "colon": ": ",
         "condition": "Condition",
         "counterexample": "Counterexample",
         "measurement": "Measurement",
@@ -16,7 +20,6 @@ WORDS = {
         "code": "The code that computes it",
         "numbers": "Measured against predicted",
         "topic": "Topic",
-        "effect": "Margin",
         "straddling": "Intervals that straddle their bound",
         "undecided": "undecided",
         "history": "What changed after the first measurement",
@@ -58,7 +61,11 @@ WORDS = {
     "zh": {
         "claim": "论断",
         "verdict": "结论",
-        "rule": "判定规则",
+        "rule": "规则、改动与命令",
+        "derivation": "推导与讨论",
+        "training": "训练",
+        "more": "展开细说",
+        "colon": "：",
         "condition": "成立条件",
         "counterexample": "反例",
         "measurement": "测量量",
@@ -67,10 +74,9 @@ WORDS = {
         "predicted": "预测值",
         "source": "来源",
         "command": "复现命令",
-        "code": "计算它的代码",
+        "code": "相关代码",
         "numbers": "测量值与预测值",
         "topic": "主题",
-        "effect": "余量",
         "straddling": "区间跨越界限的判据",
         "undecided": "无法判定",
         "history": "首次测量之后的改动",
@@ -108,6 +114,86 @@ WORDS = {
         "exact": "精确",
         "unfold": "展开下级页面",
         "static": "脚本已关闭：此图为静态图。",
+    },
+}
+
+
+# Why to believe a verdict: a title and a line each, whose numbers `front.trust` fills in.
+TRUST = {
+    "en": {
+        "rules": (
+            "The rule comes first.",
+            "Code derives each verdict from {criteria} written criteria, and decides each by an interval twice as wide as the "
+            "one shown. All {changes} later changes of rules, settings and samples are listed with date and reason.",
+        ),
+        "agreement": (
+            "Other seeds, same verdict.",
+            "{same} of {claims} claims have one verdict in all {seeds} seed sets and under {arithmetics} instruction sets. The "
+            "chance that sampling made any verdict wrong is at most {rate}.",
+        ),
+        "one-set": (
+            "The chance of a wrong verdict is bounded.",
+            "That sampling made any of them wrong has a chance of at most {rate}. So far one set of seeds is measured by "
+            "today's rules.",
+        ),
+        "published": (
+            "Set beside papers.",
+            "{agreeing} of {published} numbers that papers publish agree with those measured here; where one does not, the "
+            "page says so.",
+        ),
+    },
+    "zh": {
+        "rules": (
+            "规则在先。",
+            "每条结论都由代码按事先写下的 {criteria} 条判据得出，判定所用的区间比所示的宽一倍。"
+            "规则、设置和样本后来的 {changes} 处改动，都附有日期和原因。",
+        ),
+        "agreement": (
+            "换种子，结论不变。",
+            "{claims} 条论断中有 {same} 条在全部 {seeds} 组种子、{arithmetics} 套指令集下结论相同。"
+            "抽样使任何一条结论出错的概率至多为 {rate}。",
+        ),
+        "one-set": ("出错的概率有上界。", "抽样使任何一条结论出错的概率至多为 {rate}。目前只有一组种子是按现行规则测量的。"),
+        "published": (
+            "与论文对照。",
+            "论文中的 {published} 个数字，有 {agreeing} 个与这里测得的一致；不一致之处，页面上都会说明。",
+        ),
+    },
+}
+
+# The moving picture of the front page.
+PROFILE = {
+    "en": {
+        "title": "How large is the gradient on its way back? Move the sliders; the page computes it by mean-field theory.",
+        "activation": "Activation",
+        "activations": {"sigmoid": "sigmoid", "tanh": "tanh", "relu": "ReLU", "leaky_relu": "leaky ReLU"},
+        "shortcut": "Shortcut",
+        "shortcuts": {"none": "none", "plain": "x + F(x)", "scaled": "x + F(x)/√L"},
+        "weights": "Weight variance × width:",
+        "depth": "Layers:",
+        "first": "first layer",
+        "last": "last layer,",
+        "play": "▶ Sweep the weights",
+        "stop": "■ Stop",
+        "vanishes": "Vanishes: times {layer} per layer; after {depth} layers {ratio} of the gradient is left.",
+        "explodes": "Explodes: times {layer} per layer; after {depth} layers the gradient has {ratio} times its size.",
+        "arrives": "Arrives: times {layer} per layer; after {depth} layers the gradient has {ratio} times its size.",
+    },
+    "zh": {
+        "title": "梯度在返回途中有多大？拖动滑块，页面按平均场理论实时计算。",
+        "activation": "激活函数",
+        "activations": {"sigmoid": "sigmoid", "tanh": "tanh", "relu": "ReLU", "leaky_relu": "leaky ReLU"},
+        "shortcut": "残差捷径",
+        "shortcuts": {"none": "无", "plain": "x + F(x)", "scaled": "x + F(x)/√L"},
+        "weights": "权重方差 × 宽度：",
+        "depth": "层数：",
+        "first": "第一层",
+        "last": "最后一层，",
+        "play": "▶ 让权重变化",
+        "stop": "■ 停止",
+        "vanishes": "消失：每层使梯度变为 {layer} 倍，经过 {depth} 层只剩 {ratio}。",
+        "explodes": "爆炸：每层使梯度变为 {layer} 倍，经过 {depth} 层变为 {ratio} 倍。",
+        "arrives": "传到：每层使梯度变为 {layer} 倍，经过 {depth} 层变为 {ratio} 倍。",
     },
 }
 

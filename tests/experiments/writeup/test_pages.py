@@ -8,7 +8,7 @@ import pytest
 from babel.messages import pofile
 
 from experiments import writeup
-from experiments.study import reference, results, rules
+from experiments.study import reference, results, rules, topics
 from experiments.writeup import digits, numbers
 
 WRONG = {
@@ -17,6 +17,7 @@ WRONG = {
     "{predicted}`saturation.limits/at-plus-infinity`": "which has none",
     "{setting}`saturation/depth`": "the setting 'saturation/depth'",
     "{claim}`saturation.slope`": "the claim 'saturation.slope'",
+    "{said}`a phrase <saturation.steepness>`": "the claim 'saturation.steepness'",
     "The gain is 1.47.": "a number is typed, not measured: 'The gain is 1.47.'",
     "```{evidence} saturation.limits\n:code: jaxnotes.layers.linear.no_such\n```": "code of 'jaxnotes.layers.linear.no_such'",
 }
@@ -107,6 +108,27 @@ def _has_words(message: str) -> bool:
         return False
     bare = re.sub(r"\$[^$]*\$|\{[a-z]+\}`[^`]*`|`[^`]*`|\\[A-Za-z]+", " ", message)
     return bool(re.search(r"[A-Za-z]{3,} [A-Za-z]{2,}", bare))
+
+
+@pytest.mark.parametrize("topic", topics.TOPICS)
+def test_the_notes_answer_leads_to_every_claim_of_its_question(topic):
+    page = (writeup.HERE / "source" / f"{topic}.md").read_text(encoding="utf-8")
+    _, _, rest = page.partition("## What the notes say\n")
+    answer, _, _ = rest.partition("\n## ")
+    phrases = re.findall(r"\{said\}`[^`<]*<([a-z.-]+)>`", " ".join(answer.split()))
+    assert sorted(phrases) == sorted(rules.load_claims(topic))
+
+
+def test_a_card_shows_its_question_and_hides_its_answer(tmp_path, out_dir):
+    page = built(
+        tmp_path,
+        out_dir,
+        "(saturation.limits)=\n## L\n\n:::{card}\n**Why?**\n\nBecause.\n:::\n\n{said}`so it goes <saturation.limits>`",
+    )
+    question, answer = re.search(r'<details class="question"><summary>(.*?)</summary>(.*?)</details>', page, re.DOTALL).groups()
+    assert "Why?" in question and "Because." not in question and "Because." in answer and "Why?" not in answer
+    (judged,) = results.load(out_dir, "saturation").claims.values()
+    assert re.search(rf'<span class="said {judged.verdict}"><a [^>]*href="#saturation-limits"', page)
 
 
 def test_the_prose_around_a_claim_is_written_for_the_verdict_of_the_reference():

@@ -32,7 +32,7 @@ function drawWhenSeen(figures) {
       seen.unobserve(entry.target);
       drawChart(entry.target);
     }
-  }, { rootMargin: "200px" });
+  }); // not before it is in view: what draws it is more than half of a page
   figures.forEach((figure) => seen.observe(figure));
 }
 
@@ -91,6 +91,10 @@ function makeOverview(table) {
   });
   filter();
 }
+
+window.addEventListener("beforeprint", () => {
+  for (const details of document.querySelectorAll("details.question, details.zoom")) details.open = true;
+});
 
 document.addEventListener("DOMContentLoaded", () => {
   document.querySelectorAll("table.overview").forEach(makeOverview);
