@@ -1,0 +1,174 @@
+"""`Watched`: the record of one look at a training step, and what it is on a line of a file."""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from jaxnotes.probe._look import Names, Readings, grouped
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Watched:
+    """One look at a training step. What is not known is NaN, None or empty.
+
+    Attributes:
+      step: number of updates before this one.
+      layers: path of each layer that has parameters, such as "block_0/dense".
+      log10_norms: log10 of the gradient's norm, one per layer; -inf where it is 0, NaN where it is not finite.
+      nonfinite: names of the layers whose gradient is not finite.
+      spike: the layer whose gradient's root mean square rose the most above its own running mean since the last look, where it rose
+        by more than `spike_decades`; else "".
+      first_nonfinite: the step at which a gradient was first not finite; -1: never.
+      spike_step, spike_rise: when that was, and by how many decades.
+      losses: how many losses came since the last look.
+      loss: the last of them.
+      loss_mean, loss_deviation: their mean and standard deviation.
+      loss_alternation: mean squared change from one to the next over their variance (von Neumann 1941): about 2 for noise, 4
+        where the loss goes up and down at every other step, below 2 where it drifts.
+      loss_largest, loss_largest_step: the largest of them, and when that was.
+      update_ratios: norm of the update over the norm of the parameters, one per layer.
+      weight_norms: norm of the parameters, one per layer.
+      parameters: path of each parameter.
+      without_gradient, without_update: names of those whose gradient, or update, is exactly 0.
+      checksums: one integer per parameter: where it is equal at two looks, the parameter is the same bit by bit.
+      activations, activation_rms: names of the values given as `activations`, and their RMS.
+      examples: size of the batch, where it was told.
+      gradient_square, previous_square, gradient_product: squared norm of this gradient, of that of the step before, and their
+        scalar product, where the gradient noise is measured.
+    """
+
+    step: int
+    layers: tuple[str, ...] = ()
+    log10_norms: np.ndarray | None = None
+    nonfinite: tuple[str, ...] = ()
+    spike: str = ""
+    first_nonfinite: int = -1
+    spike_step: int = -1
+    spike_rise: float = math.nan
+    losses: int = 0
+    loss: float = math.nan
+    loss_mean: float = math.nan
+    loss_deviation: float = math.nan
+    loss_alternation: float = math.nan
+    loss_largest: float = math.nan
+    loss_largest_step: int = -1
+    update_ratios: np.ndarray | None = None
+    weight_norms: np.ndarray | None = None
+    parameters: tuple[str, ...] = ()
+    without_gradient: tuple[str, ...] = ()
+    without_update: tuple[str, ...] | None = None
+    checksums: np.ndarray | None = None
+    activations: tuple[str, ...] = ()
+    activation_rms: np.ndarray | None = None
+    examples: int = 0
+    gradient_square: float = math.nan
+    previous_square: float = math.nan
+    gradient_product: float = math.nan
+
+    def scalars(self) -> dict[str, float]:
+        """Returns the numbers of the record by a name of two parts, such as "log10_gradient/block_0"; unknown ones left out."""
+        found = {"loss": self.loss, "loss/mean": self.loss_mean, "loss/deviation": self.loss_deviation}
+        columns = (
+            ("log10_gradient", self.layers, self.log10_norms),
+            ("update_ratio", self.layers, self.update_ratios),
+            ("weight_norm", self.layers, self.weight_norms),
+            ("activation_rms", self.activations, self.activation_rms),
+        )
+        for title, names, values in columns:
+            if values is not None:
+                found |= {f"{title}/{name}": float(value) for name, value in zip(names, values, strict=True)}
+        known = self.losses or not math.isnan(self.loss)
+        return {name: value for name, value in found.items() if known or not name.startswith("loss")}
+
+    def as_dict(self) -> dict:
+        """Returns the record for JSON: unknown fields left out, numbers that are not finite as text."""
+        unlike = lambda value, default: value is not None and not (isinstance(value, float) and math.isnan(value))
+        fields = [(f.name, getattr(self, f.name), f.default) for f in dataclasses.fields(self)]
+        return {name: _plain(value) for name, value, default in fields if unlike(value, default) and value != ()}
+
+    @classmethod
+    def from_dict(cls, found: dict) -> "Watched":
+        """Returns the record that `as_dict` made a dictionary of."""
+        known = {field.name: field for field in dataclasses.fields(cls)}
+        return cls(**{name: _unplain(known[name].type, value) for name, value in found.items() if name in known})
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray | tuple | list):
+        return [_plain(entry) for entry in np.asarray(value).tolist()]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _unplain(kind: Any, value: Any) -> Any:
+    if kind == np.ndarray | None:
+        return np.asarray([float(entry) if isinstance(entry, str) else entry for entry in value])
+    if isinstance(value, list):
+        return tuple(value)
+    return float(value) if kind is float else value
+
+
+def watched(
+    names: Names, step: int, first: int, spike: Sequence, loss: Sequence, read: Readings, spike_decades: float, examples: int | None
+) -> Watched:
+    """Returns the record of what the monitor hands to the host."""
+    logs, updates, weights = (_log10_norms(names, found) for found in (read.gradients, read.updates, read.weights))
+    rise, place, at = float(spike[0]), int(spike[1]), int(spike[2])
+    rose = rise > spike_decades
+    count, last, mean, deviation, alternation, largest, age = (float(entry) for entry in loss)
+    record = Watched(
+        step=step,
+        layers=names.layers,
+        log10_norms=logs,
+        nonfinite=_chosen(names.layers, np.isnan(logs)),
+        spike=names.layers[place] if rose else "",
+        first_nonfinite=first,
+        spike_step=at if rose else -1,
+        spike_rise=rise if rose else math.nan,
+        update_ratios=None if updates is None or weights is None else _power(updates - weights),
+        weight_norms=None if weights is None else _power(weights),
+        parameters=names.parameters,
+        without_gradient=_chosen(names.parameters, read.gradients[0] == 0),
+        without_update=None if read.updates is None else _chosen(names.parameters, read.updates[0] == 0),
+        checksums=None if read.checksums is None else np.asarray(read.checksums, np.int64),
+        activations=() if read.activations is None else names.activations,
+        activation_rms=None if read.activations is None else np.asarray(read.activations),
+    )
+    if count:
+        losses = dict(losses=int(count), loss=last, loss_mean=mean, loss_deviation=deviation, loss_alternation=alternation)
+        record = dataclasses.replace(record, **losses, loss_largest=largest, loss_largest_step=step - int(age))
+    if read.pair is not None and step:
+        square, before, product = (float(entry) for entry in read.pair)
+        pair = dict(examples=examples, gradient_square=square, previous_square=before, gradient_product=product)
+        record = dataclasses.replace(record, **pair)
+    return record
+
+
+@np.errstate(divide="ignore", invalid="ignore")
+def _log10_norms(names: Names, found: Any) -> np.ndarray | None:
+    """[layers] log10 of the Euclidean norm of each layer's parameters together; NaN where an entry is not finite."""
+    if found is None:
+        return None
+    largest, squares = np.asarray(found, np.float64)
+    logs = np.where(np.isfinite(largest), 2 * np.log10(largest) + np.log10(squares), np.nan)
+    together = grouped(dict(zip(names.parameters, logs, strict=True)))
+    return np.asarray([_joined(column) for column in together.values()]) if together else np.zeros(0)
+
+
+def _joined(logs: list[float]) -> float:
+    """Half the log10 of a sum, from the log10 of its terms, past what a float holds."""
+    most = max(logs)
+    if np.isnan(logs).any() or most == -np.inf:
+        return math.nan if np.isnan(logs).any() else -math.inf
+    return 0.5 * (most + math.log10(sum(10 ** (log - most) for log in logs)))
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def _power(logs: np.ndarray) -> np.ndarray:
+    return np.power(10.0, logs)
+
+
+def _chosen(names: Sequence[str], mask: Any) -> tuple[str, ...]:
+    return tuple(name for name, chosen in zip(names, np.asarray(mask), strict=True) if chosen)
