@@ -2,7 +2,8 @@
 
 from jaxnotes.diagnosis import _gradients, _running, _units
 from jaxnotes.diagnosis._finding import Findings
-from jaxnotes.probe import Report
+from jaxnotes.diagnosis._history import explain_history
+from jaxnotes.probe import History, Report
 
 # Of these the first that finds something is all that is reported: what comes behind it says nothing.
 BROKEN = (_units.nonfinite,)
@@ -32,16 +33,18 @@ CHECKS = (
 )
 
 
-def explain(report: Report) -> Findings:
-    """Findings of a reading, causes before effects; none where no check sees a fault.
+def explain(report: Report | History) -> Findings:
+    """Findings of a reading or of a watched run, causes before effects; none where no check sees a fault.
 
     Where a value is not finite, that alone is reported: what comes behind it says nothing.
 
     Raises:
-      TypeError: not a report of `probe.read`.
+      TypeError: neither a report of `probe.read` nor a `probe.History`.
     """
+    if isinstance(report, History):
+        return explain_history(report)
     if not isinstance(report, Report):
-        raise TypeError(f"explain takes the report that probe.read returns, got {type(report).__name__}")
+        raise TypeError(f"explain takes the report that probe.read returns or a probe.History, got {type(report).__name__}")
     checks = tuple(check.__name__.replace("_", "-") for check in (*BROKEN, *CHECKS))
     broken = next((found for check in BROKEN if (found := check(report))), None)
     return Findings(broken or [found for check in CHECKS for found in check(report)], checks)

@@ -91,7 +91,7 @@ class History:
                 else:
                     history(Watched.from_dict(found))
             except (ValueError, KeyError, TypeError) as error:
-                raise ValueError(f"{path}, line {number} is not a line of a history: {error!r}; save it by History.save") from error
+                raise ValueError(f"{path}, line {number} is no line of a history saved by History.save: {error!r}") from error
         return history
 
     def close(self) -> None:

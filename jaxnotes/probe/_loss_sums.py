@@ -60,7 +60,7 @@ def add_loss(sums: LossSums, value: Any) -> LossSums:
 
 
 def statistics(sums: LossSums) -> tuple[Array, ...]:
-    """Returns how many losses, the last, mean, standard deviation, alternation (see `Losses`), largest, and its age in steps."""
+    """Returns how many losses; the last, mean, deviation, alternation and largest, as in `Watched`; age of the largest."""
     n = jnp.maximum(sums.count, 1)
     mean = sums.total / n
     variance = jnp.maximum(sums.squares / n - jnp.square(mean), 0)

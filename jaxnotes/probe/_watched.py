@@ -19,8 +19,8 @@ class Watched:
       layers: path of each layer that has parameters, such as "block_0/dense".
       log10_norms: log10 of the gradient's norm, one per layer; -inf where it is 0, NaN where it is not finite.
       nonfinite: names of the layers whose gradient is not finite.
-      spike: the layer whose gradient's root mean square rose the most above its own running mean since the last look, where it rose
-        by more than `spike_decades`; else "".
+      spike: the layer whose gradient's RMS rose the most above its own running mean since the last look, where it rose by
+        more than `spike_decades`; else "".
       first_nonfinite: the step at which a gradient was first not finite; -1: never.
       spike_step, spike_rise: when that was, and by how many decades.
       losses: how many losses came since the last look.
@@ -85,9 +85,8 @@ class Watched:
 
     def as_dict(self) -> dict:
         """Returns the record for JSON: unknown fields left out, numbers that are not finite as text."""
-        unlike = lambda value, default: value is not None and not (isinstance(value, float) and math.isnan(value))
-        fields = [(f.name, getattr(self, f.name), f.default) for f in dataclasses.fields(self)]
-        return {name: _plain(value) for name, value, default in fields if unlike(value, default) and value != ()}
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {name: _plain(value) for name, value in fields.items() if not _unknown(value)}
 
     @classmethod
     def from_dict(cls, found: dict) -> "Watched":
@@ -96,9 +95,14 @@ class Watched:
         return cls(**{name: _unplain(known[name].type, value) for name, value in found.items() if name in known})
 
 
+def _unknown(value: Any) -> bool:
+    """Whether a field says nothing; an empty `without_update` does: all parameters have an update."""
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, np.ndarray | tuple | list):
-        return [_plain(entry) for entry in np.asarray(value).tolist()]
+        return [_plain(entry) for entry in (value.tolist() if isinstance(value, np.ndarray) else value)]
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
@@ -111,7 +115,14 @@ def _unplain(kind: Any, value: Any) -> Any:
 
 
 def watched(
-    names: Names, step: int, first: int, spike: Sequence, loss: Sequence, read: Readings, spike_decades: float, examples: int | None
+    names: Names,
+    step: int,
+    first: int,
+    spike: Sequence,
+    loss: Sequence,
+    read: Readings,
+    spike_decades: float,
+    examples: int | None,
 ) -> Watched:
     """Returns the record of what the monitor hands to the host."""
     logs, updates, weights = (_log10_norms(names, found) for found in (read.gradients, read.updates, read.weights))
@@ -137,12 +148,12 @@ def watched(
         activation_rms=None if read.activations is None else np.asarray(read.activations),
     )
     if count:
-        losses = dict(losses=int(count), loss=last, loss_mean=mean, loss_deviation=deviation, loss_alternation=alternation)
-        record = dataclasses.replace(record, **losses, loss_largest=largest, loss_largest_step=step - int(age))
+        fields = ("loss", "loss_mean", "loss_deviation", "loss_alternation", "loss_largest")
+        found = dict(zip(fields, (last, mean, deviation, alternation, largest), strict=True))
+        record = dataclasses.replace(record, losses=int(count), loss_largest_step=step - int(age), **found)
     if read.pair is not None and step:
-        square, before, product = (float(entry) for entry in read.pair)
-        pair = dict(examples=examples, gradient_square=square, previous_square=before, gradient_product=product)
-        record = dataclasses.replace(record, **pair)
+        pair = dict(zip(("gradient_square", "previous_square", "gradient_product"), map(float, read.pair), strict=True))
+        record = dataclasses.replace(record, examples=examples or 0, **pair)
     return record
 
 
