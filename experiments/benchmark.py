@@ -203,13 +203,13 @@ def monitor_row(rounds: int) -> Row:
         def step(carry, _):
             params, state = carry
             gradient = jax.grad(lambda p: sum_of_squares(jax.lax.scan(lambda h, q: (layer(q, h), None), x, p)[0]))(params)
-            updates, state = optimizer.update(gradient, state)
+            updates, state = optimizer.update(gradient, state, params)
             return (optax.apply_updates(params, updates), state), None
 
         return jax.jit(lambda params: jax.lax.scan(step, (params, optimizer.init(params)), None, length=200)[0][0])
 
     adam = optax.adam(1e-4)
-    watched = optax.chain(probe.monitor(lambda seen: None, every=50), adam)
+    watched = probe.monitor(lambda seen: None, adam, every=50)
     ratio = interleaved_ratio(trained(watched), trained(adam), (params,), rounds)
     return Row("200 steps of Adam with probe.monitor every 50 / without", ratio, 1.05, "ratio")
 

@@ -16,7 +16,8 @@ from jaxnotes.diagnosis import (
 )
 from jaxnotes.diagnosis._causes import without_effects
 from jaxnotes.diagnosis._finding import Findings
-from jaxnotes.probe import Report
+from jaxnotes.diagnosis._history import explain_history
+from jaxnotes.probe import History, Report
 
 # What can make a loss that is not finite, and is then reported in its place.
 CAUSES_OF_NONFINITE = (_data.labels, _outputs.output_activation)
@@ -66,17 +67,19 @@ CHECKS = (
 )
 
 
-def explain(report: Report) -> Findings:
-    """Findings of a reading, causes before effects; none where no check sees a fault.
+def explain(report: Report | History) -> Findings:
+    """Findings of a reading or of a watched run, causes before effects; none where no check sees a fault.
 
     Where a value is not finite, that or its cause alone is reported: what comes behind it says nothing. A finding that another
     explains is left out.
 
     Raises:
-      TypeError: not a report of `probe.read`.
+      TypeError: neither a report of `probe.read` nor a `probe.History`.
     """
+    if isinstance(report, History):
+        return explain_history(report)
     if not isinstance(report, Report):
-        raise TypeError(f"explain takes the report that probe.read returns, got {type(report).__name__}")
+        raise TypeError(f"explain takes the report that probe.read returns or a probe.History, got {type(report).__name__}")
     checks = tuple(check.__name__.replace("_", "-") for check in (_units.nonfinite, *CHECKS))
     if broken := _units.nonfinite(report):
         causes = () if report.nonfinite_inputs else CAUSES_OF_NONFINITE

@@ -40,6 +40,11 @@ KINDS = (
     "low-rank-representation",
     "residual-growth",
     "outlier-channels",
+    "loss-not-falling",
+    "loss-oscillating",
+    "loss-plateau",
+    "loss-spike",
+    "parameters-unchanged",
 )
 
 

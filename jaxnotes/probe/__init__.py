@@ -6,10 +6,12 @@ from jaxnotes.probe._curvature import Curvature
 from jaxnotes.probe._data import InputReading, TargetReading
 from jaxnotes.probe._each_parameter import Parameter
 from jaxnotes.probe._frameworks import with_parameters
+from jaxnotes.probe._history import History
 from jaxnotes.probe._linearity import Linearity
 from jaxnotes.probe._loss_response import LossResponse
 from jaxnotes.probe._losses import LOSSES
-from jaxnotes.probe._monitor import Watched, monitor
+from jaxnotes.probe._monitor import monitor
+from jaxnotes.probe._noise import noise_scale
 from jaxnotes.probe._outputs import OutputReading
 from jaxnotes.probe._reading import read
 from jaxnotes.probe._report import Layer, Report, RunningStatistics
@@ -18,15 +20,20 @@ from jaxnotes.probe._seen_activation import Activation
 from jaxnotes.probe._squares import Cancellation, Square
 from jaxnotes.probe._step import FirstStep
 from jaxnotes.probe._tapping import tap
+from jaxnotes.probe._watched import Watched
+from jaxnotes.probe._writers import CsvWriter, JsonLinesWriter, TensorBoardWriter
 
 __all__ = [
     "LOSSES",
     "Activation",
     "Attention",
     "Cancellation",
+    "CsvWriter",
     "Curvature",
     "FirstStep",
+    "History",
     "InputReading",
+    "JsonLinesWriter",
     "Layer",
     "Linearity",
     "LossResponse",
@@ -38,8 +45,10 @@ __all__ = [
     "RunningStatistics",
     "Square",
     "TargetReading",
+    "TensorBoardWriter",
     "Watched",
     "monitor",
+    "noise_scale",
     "read",
     "tap",
     "with_parameters",

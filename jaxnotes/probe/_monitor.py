@@ -1,35 +1,17 @@
-"""`monitor`: an Optax transformation that watches every layer's gradient while a model trains, and changes nothing."""
+"""`monitor`: an Optax transformation that watches a model train, and changes nothing."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from jax import Array
 
-from jaxnotes.probe._parameters import names_of
-
-
-class Watched(NamedTuple):
-    """What a callback receives.
-
-    Attributes:
-      step: number of updates before this one.
-      layers: path of each layer that has parameters, such as "block_0/dense".
-      log10_norms: log10 of the gradient's norm, one per layer; -inf where it is 0, NaN where it is not finite.
-      nonfinite: names of the layers whose gradient is not finite.
-      spike: the layer whose norm rose the most above its own running mean, where it rose by more than `spike_decades`; else "".
-      first_nonfinite: the step at which a gradient was first not finite; -1: never.
-    """
-
-    step: int
-    layers: tuple[str, ...]
-    log10_norms: np.ndarray
-    nonfinite: tuple[str, ...]
-    spike: str
-    first_nonfinite: int
+from jaxnotes.probe._look import Names, Readings, all_finite, by_layer, by_parameter, readings, sizes
+from jaxnotes.probe._loss_sums import LossSums, add_loss, no_losses, statistics
+from jaxnotes.probe._watched import Watched, watched
 
 
 class MonitorState(NamedTuple):
@@ -37,101 +19,165 @@ class MonitorState(NamedTuple):
 
     Attributes:
       step: updates so far.
-      mean: running mean of each layer's log10 norm, over the steps that were looked at.
-      seen: number of those steps.
+      mean: [layers] running mean over steps of log10 of the root mean square of a layer's gradient.
+      spike: largest rise above that mean since the last look: decades, place of the layer, step.
       first_nonfinite: step of the first gradient that was not finite, -1 before.
+      losses: what is kept of the losses since the last look.
+      previous: the gradient one step before a look, where the gradient noise is measured; else ().
+      inner: the state of the optimiser inside.
     """
 
     step: Array
     mean: Array
-    seen: Array
+    spike: tuple[Array, Array, Array]
     first_nonfinite: Array
+    losses: LossSums
+    previous: Any
+    inner: Any
 
 
 def monitor(
-    callback: Callable[[Watched], Any], *, every: int = 50, spike_decades: float = 1.0, momentum: float = 0.9
-) -> optax.GradientTransformation:
-    """Calls back with every layer's log10 gradient norm once every so many steps, and when one is first not finite.
+    callback: Callable[[Watched], Any],
+    optimizer: optax.GradientTransformation | None = None,
+    *,
+    every: int = 50,
+    spike_decades: float = 1.0,
+    momentum: float = 0.98,
+    examples: int | None = None,
+) -> optax.GradientTransformationExtraArgs:
+    """Watches an optimiser at work: calls back once every so many steps, and at the first gradient that is not finite.
 
-    Updates pass through unchanged, so it goes anywhere in `optax.chain`: in front it sees gradients. Between those steps it
-    only looks whether the gradients are finite. Works under jit and in a scan; the callback runs on the host, in order.
+    The updates are the optimiser's own. At every step it only takes the size of each layer's gradient, which tells a spike
+    and a first NaN by step and layer, and adds up the loss; all else is read at the steps it looks at. Without `optimizer` it
+    is one link of `optax.chain`: in front it sees gradients, and update ratios are not known. The loss comes by Optax's own
+    convention, `update(gradients, state, params, value=loss)`, which `nnx.Optimizer.update(model, gradients, value=loss)`
+    passes on; where a loop cannot pass it, as Flax's `TrainState.apply_gradients`, give it to `History.add_loss`.
+    Works under jit, in a scan and with sharded arrays. Around `optax.MultiSteps` it sees every small batch; inside of it the
+    accumulated gradient, reported once: give it a `History` then, as any other callback gets the first small batch.
 
     Args:
-      callback: takes a `Watched`: writes it to a file, TensorBoard or a list.
-      every: steps from one call to the next.
-      spike_decades: rise above a layer's running mean that counts as a spike, in decades.
-      momentum: weight of the old value in that mean.
+      callback: a `History`, or any function of a `Watched`; runs on the host.
+      optimizer: what makes updates of gradients.
+      every: steps from one look to the next.
+      spike_decades: rise of a layer's gradient above its running mean that counts as a spike, in decades.
+      momentum: weight of the old value in that mean, step by step.
+      examples: size of the batch; given, the gradient noise scale is measured from the gradients of two steps in a row, for
+        which one copy of the gradient is kept.
 
     Raises:
-      ValueError: `every` is below 1, or the momentum outside [0, 1).
+      ValueError: `every` or `examples` is below 1, the momentum outside [0, 1), or a loss is not one number.
+
+    >>> import jax, jax.numpy as jnp, optax
+    >>> from jaxnotes import diagnosis, probe
+    >>> history = probe.History()
+    >>> optimizer = probe.monitor(history, optax.sgd(0.1), every=50)
+    >>> @jax.jit
+    ... def step(params, state):
+    ...     loss, gradient = jax.value_and_grad(lambda p: jnp.sum((p["used"] - 1) ** 2))(params)
+    ...     updates, state = optimizer.update(gradient, state, params, value=loss)
+    ...     return optax.apply_updates(params, updates), state
+    >>> params = {"used": jnp.zeros(3), "forgotten": jnp.ones(2)}
+    >>> state = optimizer.init(params)
+    >>> for _ in range(201):
+    ...     params, state = step(params, state)
+    >>> [record.step for record in history.records]
+    [0, 50, 100, 150, 200]
+    >>> [(found.kind, found.layers) for found in diagnosis.explain(history)]
+    [('parameters-unchanged', ('forgotten',))]
     """
+    _check(every, momentum, examples)
+    inner = optax.with_extra_args_support(optax.identity() if optimizer is None else optimizer)
+    zero, never = partial(jnp.zeros, (), jnp.int32), partial(jnp.full, (), -1, jnp.int32)
+
+    def init(params: Any) -> MonitorState:
+        mean = jnp.full(len(by_layer(params)), jnp.nan, jnp.float32)
+        previous = jax.tree.map(jnp.zeros_like, params) if examples else ()
+        return MonitorState(zero(), mean, _no_spike(), never(), no_losses(), previous, inner.init(params))
+
+    def update(
+        updates: Any, state: Any, params: Any = None, *, value: Any = None, activations: Any = None, **others: Any
+    ) -> tuple[Any, MonitorState]:
+        extra = others if value is None else {"value": value, **others}
+        layers = by_layer(updates)
+        size = sizes(layers)
+        # Squares overflow long before the gradient does: only then is each entry looked at.
+        suspect = ~jnp.isfinite(size).all() & (state.first_nonfinite < 0)
+        bad = jax.lax.cond(suspect, lambda layers: ~all_finite(layers), lambda layers: jnp.array(False), layers)
+        first = jnp.where(bad, state.step, state.first_nonfinite)
+        spike = _larger(state.spike, jnp.log10(size) - state.mean, state.step)
+        losses = state.losses if value is None else add_loss(state.losses, value)
+
+        def look(arguments: tuple) -> Array:
+            updates, before, params, previous, activations = arguments
+            # Made once more here: handed in, the changes would have to be kept in memory at every step.
+            changes = inner.update(updates, before, params, **extra)[0] if optimizer else None
+            read = readings(updates, changes, params, previous, activations)
+            told = (state.step, first, spike, statistics(losses), read)
+            jax.debug.callback(_teller(callback, names, spike_decades, examples), *told)
+            return jnp.sum(read.gradients[0] > 0, dtype=jnp.int32)
+
+        names = Names(tuple(layers), tuple(by_parameter(updates)), tuple(by_parameter(activations)))
+        previous = state.previous if examples else None
+        due = (state.step % every == 0) | bad
+        looked = jax.lax.cond(due, look, lambda arguments: state.step, (updates, state.inner, params, previous, activations))
+        updates = _after(looked, updates)
+        changes, inner_state = inner.update(updates, state.inner, params, **extra)
+        if examples:
+            keep = (state.step + 1) % every == 0
+            previous = jax.lax.cond(keep, lambda new, old: new, lambda new, old: old, updates, state.previous)
+        spike, losses = jax.tree.map(lambda new, old: jnp.where(due, new, old), (_no_spike(), no_losses()), (spike, losses))
+        kept = MonitorState(state.step + 1, _moved(state.mean, size, momentum), spike, first, losses, previous, inner_state)
+        return changes, kept if examples else kept._replace(previous=())
+
+    return optax.GradientTransformationExtraArgs(init, update)
+
+
+def _after(looked: Array, updates: Any) -> Any:
+    """The same updates, made to wait for a number that is never negative.
+
+    Without this, XLA may write the new parameters and the new state before the look, and for it copies the old at every step.
+    """
+    return jax.tree.map(lambda leaf: jnp.where(looked >= 0, leaf, jnp.zeros_like(leaf)), updates)
+
+
+def _check(every: int, momentum: float, examples: int | None) -> None:
     if isinstance(every, bool) or not isinstance(every, int) or every < 1:
         raise ValueError(f"every is {every!r}, expected a number of steps of at least 1")
     if not 0 <= momentum < 1:
         raise ValueError(f"momentum is {momentum}, expected a number in [0, 1): the weight of the old value")
-
-    def init(params: Any) -> MonitorState:
-        layers = len(layer_names(params))
-        zero = jnp.zeros((), jnp.int32)
-        return MonitorState(zero, jnp.zeros(layers, jnp.float32), zero, jnp.full((), -1, jnp.int32))
-
-    def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, MonitorState]:
-        del params
-        names = layer_names(updates)
-        bad = ~all_finite(updates)
-        first = jnp.where(bad & (state.first_nonfinite < 0), state.step, state.first_nonfinite)
-
-        def look(mean: Array, seen: Array) -> tuple[Array, Array]:
-            logs = log10_norms(updates)
-            rise = jnp.where(seen > 0, logs - mean, 0)
-            jax.debug.callback(_tell(callback, names, spike_decades), state.step, logs, rise, first, ordered=True)
-            kept = jnp.where(seen > 0, momentum * mean + (1 - momentum) * logs, logs)
-            return jnp.where(jnp.isfinite(logs), kept, mean), seen + 1
-
-        due = (state.step % every == 0) | (bad & (state.first_nonfinite < 0))
-        mean, seen = jax.lax.cond(due, look, lambda mean, seen: (mean, seen), state.mean, state.seen)
-        return updates, MonitorState(state.step + 1, mean, seen, first)
-
-    return optax.GradientTransformation(init, update)
+    if examples is not None and examples < 1:
+        raise ValueError(f"examples is {examples}, expected the size of a batch, of at least 1")
 
 
-def _tell(callback: Callable, names: Sequence[str], spike_decades: float) -> Callable:
-    def tell(step, logs, rise, first) -> None:
-        logs, rise = np.asarray(logs), np.nan_to_num(np.asarray(rise), nan=-np.inf)
-        most = int(rise.argmax()) if len(rise) else 0
-        spike = names[most] if len(rise) and rise[most] > spike_decades else ""
-        bad = tuple(name for name, log in zip(names, logs, strict=True) if np.isnan(log))
-        callback(Watched(int(step), tuple(names), logs, bad, spike, int(first)))
+def _no_spike() -> tuple[Array, Array, Array]:
+    return jnp.full((), -jnp.inf, jnp.float32), jnp.full((), -1, jnp.int32), jnp.full((), -1, jnp.int32)
+
+
+def _larger(spike: tuple, rises: Array, step: Array) -> tuple[Array, Array, Array]:
+    """The larger of the spike so far and this step's."""
+    if not rises.size:
+        return spike
+    rises = jnp.where(jnp.isfinite(rises), rises, -jnp.inf)
+    new = rises.max(), rises.argmax().astype(jnp.int32), step
+    return jax.tree.map(lambda a, b: jnp.where(new[0] > spike[0], a, b), new, spike)
+
+
+def _moved(mean: Array, size: Array, momentum: float) -> Array:
+    logs = jnp.log10(size)
+    kept = jnp.where(jnp.isfinite(mean), momentum * mean + (1 - momentum) * logs, logs)
+    return jnp.where(jnp.isfinite(logs), kept, mean)
+
+
+def _teller(callback: Callable, names: Names, spike_decades: float, examples: int | None) -> Callable:
+    """A function on the host that makes a `Watched` of readings. It holds names and no arrays."""
+    last = -1
+
+    def tell(step, first, spike, loss, read: Readings) -> None:
+        nonlocal last
+        step = int(step)
+        if step == last and not getattr(callback, "replaces", False):
+            return  # MultiSteps calls its optimiser at each small batch, and keeps the last call
+        last = step
+        callback(watched(names, step, int(first), spike, loss, read, spike_decades, examples))
 
     return tell
-
-
-def layer_names(tree: Any) -> list[str]:
-    """Returns the layers of a tree of parameters: paths without the parameter's own name, in order, each once."""
-    return list(_by_layer(tree))
-
-
-def log10_norms(tree: Any) -> Array:
-    """Returns [layers] log10 of the Euclidean norm of each layer's arrays together; NaN where one is not finite."""
-    return jnp.stack([_log10_norm(leaves) for leaves in _by_layer(tree).values()])
-
-
-def all_finite(tree: Any) -> Array:
-    """Returns whether every entry is finite, in one pass: a sum of finite numbers times 0 is 0."""
-    return jnp.isfinite(sum(jnp.sum(leaf * 0, dtype=jnp.float32) for leaf in jax.tree.leaves(tree)))
-
-
-def _by_layer(tree: Any) -> dict[str, list[Array]]:
-    layers: dict[str, list[Array]] = {}
-    for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]:
-        names = names_of(path)
-        layers.setdefault("/".join(names[:-1]) or "/".join(names) or "parameters", []).append(leaf)
-    return layers
-
-
-def _log10_norm(leaves: list[Array]) -> Array:
-    largest = jnp.stack([jnp.max(jnp.abs(leaf), initial=0).astype(jnp.float32) for leaf in leaves]).max()
-    scale = jnp.where((largest > 0) & jnp.isfinite(largest), largest, 1)
-    squares = sum(jnp.sum(jnp.square(leaf.astype(jnp.float32) / scale)) for leaf in leaves)
-    log = jnp.log10(scale) + 0.5 * jnp.log10(squares)
-    return jnp.where(jnp.isfinite(largest), log, jnp.nan)

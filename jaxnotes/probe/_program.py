@@ -12,6 +12,7 @@ import numpy as np
 from jax import Array
 
 from jaxnotes.probe._adapted import Adapted
+from jaxnotes.probe._inner_taps import with_watched
 from jaxnotes.probe._last_activation import LastActivation, last_activation
 from jaxnotes.probe._loss_response import answers
 from jaxnotes.probe._statistics import example_axis, example_norms
@@ -19,7 +20,6 @@ from jaxnotes.probe._structure import Structure, structure_of
 from jaxnotes.probe._survey import Site, Survey, survey
 from jaxnotes.probe._tapped_run import evaluate
 from jaxnotes.probe._tapping import MODEL_OUTPUT, Mark, bind_outputs
-from jaxnotes.probe._watched import with_watched
 
 
 class Passed(NamedTuple):

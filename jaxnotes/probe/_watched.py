@@ -1,85 +1,185 @@
-"""Values inside a traced program that no layer returns and that are read all the same: a tap is put in for each."""
+"""`Watched`: the record of one look at a training step, and what it is on a line of a file."""
 
 import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Any
 
-from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Var
+import numpy as np
 
-from jaxnotes.probe._seen_activation import aval
-from jaxnotes.probe._survey import readable_body
-from jaxnotes.probe._tapping import Mark, tap_primitive
-from jaxnotes.probe._walk import Path
+from jaxnotes.probe._look import Names, Readings, grouped
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Watched:
-    """Values to read together.
+    """One look at a training step. What is not known is NaN, None or empty.
 
     Attributes:
-      values: in the jaxpr.
-      mark: to read them under, numbered by its `output`.
+      step: number of updates before this one.
+      layers: path of each layer that has parameters, such as "block_0/dense".
+      log10_norms: log10 of the gradient's norm, one per layer; -inf where it is 0, NaN where it is not finite.
+      nonfinite: names of the layers whose gradient is not finite.
+      spike: the layer whose gradient's RMS rose the most above its own running mean since the last look, where it rose by
+        more than `spike_decades`; else "".
+      first_nonfinite: the step at which a gradient was first not finite; -1: never.
+      spike_step, spike_rise: when that was, and by how many decades.
+      losses: how many losses came since the last look.
+      loss: the last of them.
+      loss_mean, loss_deviation: their mean and standard deviation.
+      loss_alternation: mean squared change from one to the next over their variance (von Neumann 1941): about 2 for noise, 4
+        where the loss goes up and down at every other step, below 2 where it drifts.
+      loss_largest, loss_largest_step: the largest of them, and when that was.
+      update_ratios: norm of the update over the norm of the parameters, one per layer.
+      weight_norms: norm of the parameters, one per layer.
+      parameters: path of each parameter.
+      without_gradient, without_update: names of those whose gradient, or update, is exactly 0.
+      checksums: one integer per parameter: where it is equal at two looks, the parameter is the same bit by bit.
+      activations, activation_rms: names of the values given as `activations`, and their RMS.
+      examples: size of the batch, where it was told.
+      gradient_square, previous_square, gradient_product: squared norm of this gradient, of that of the step before, and their
+        scalar product, where the gradient noise is measured.
     """
 
-    values: tuple[Var, ...]
-    mark: Mark
+    step: int
+    layers: tuple[str, ...] = ()
+    log10_norms: np.ndarray | None = None
+    nonfinite: tuple[str, ...] = ()
+    spike: str = ""
+    first_nonfinite: int = -1
+    spike_step: int = -1
+    spike_rise: float = math.nan
+    losses: int = 0
+    loss: float = math.nan
+    loss_mean: float = math.nan
+    loss_deviation: float = math.nan
+    loss_alternation: float = math.nan
+    loss_largest: float = math.nan
+    loss_largest_step: int = -1
+    update_ratios: np.ndarray | None = None
+    weight_norms: np.ndarray | None = None
+    parameters: tuple[str, ...] = ()
+    without_gradient: tuple[str, ...] = ()
+    without_update: tuple[str, ...] | None = None
+    checksums: np.ndarray | None = None
+    activations: tuple[str, ...] = ()
+    activation_rms: np.ndarray | None = None
+    examples: int = 0
+    gradient_square: float = math.nan
+    previous_square: float = math.nan
+    gradient_product: float = math.nan
 
-
-class Watchlist:
-    """What is to be read, by the place of the equation that uses it; named after the layer that returns next."""
-
-    def __init__(self) -> None:
-        self.entries: dict[Path, Watched] = {}
-        self._unnamed: list[Path] = []
-
-    def add(self, path: Path, mark: Mark, *values: Var) -> None:
-        """Adds values of one place."""
-        if path not in self.entries:
-            self.entries[path] = Watched(values, mark)
-            self._unnamed += [] if mark.name else [path]
-
-    def meet(self, equation: JaxprEqn) -> None:
-        """At the tap of a layer's output, gives its name to all that came before and has none."""
-        if equation.primitive is tap_primitive and equation.params["mark"].role == "output":
-            for path in self._unnamed:
-                self.change(path, name=equation.params["mark"].name)
-            self._unnamed.clear()
-
-    def change(self, path: Path, **fields) -> None:
-        """Sets fields of a mark."""
-        entry = self.entries[path]
-        self.entries[path] = Watched(entry.values, dataclasses.replace(entry.mark, **fields))
-
-
-def with_watched(traced: ClosedJaxpr, watched: dict[Path, Watched]) -> ClosedJaxpr:
-    """Returns the program with a tap for each watched value, before the equation at its place."""
-    return traced.replace(jaxpr=_rewritten(traced.jaxpr, watched, ())) if watched else traced
-
-
-def _rewritten(jaxpr: Jaxpr, watched: dict[Path, Watched], around: Path) -> Jaxpr:
-    equations = []
-    for equation in jaxpr.eqns:
-        path = (*around, id(equation))
-        if path in watched:
-            equations += _taps(equation, watched[path])
-        body = readable_body(equation)
-        if body is not None and any(place[: len(path)] == path and place != path for place in watched):
-            equation = _with_body(equation, _rewritten(body, watched, path))
-        equations.append(equation)
-    return jaxpr.replace(eqns=equations)
-
-
-def _taps(equation: JaxprEqn, watched: Watched) -> list[JaxprEqn]:
-    taps = []
-    for number, value in enumerate(watched.values):
-        mark = dataclasses.replace(watched.mark, output=number)
-        out = Var(aval(value))
-        taps.append(
-            equation.replace(primitive=tap_primitive, invars=[value], outvars=[out], params={"mark": mark}, effects=set())
+    def scalars(self) -> dict[str, float]:
+        """Returns the numbers of the record by a name of two parts, such as "log10_gradient/block_0"; unknown ones left out."""
+        found = {"loss": self.loss, "loss/mean": self.loss_mean, "loss/deviation": self.loss_deviation}
+        columns = (
+            ("log10_gradient", self.layers, self.log10_norms),
+            ("update_ratio", self.layers, self.update_ratios),
+            ("weight_norm", self.layers, self.weight_norms),
+            ("activation_rms", self.activations, self.activation_rms),
         )
-    return taps
+        for title, names, values in columns:
+            if values is not None:
+                found |= {f"{title}/{name}": float(value) for name, value in zip(names, values, strict=True)}
+        known = self.losses or not math.isnan(self.loss)
+        return {name: value for name, value in found.items() if known or not name.startswith("loss")}
+
+    def as_dict(self) -> dict:
+        """Returns the record for JSON: unknown fields left out, numbers that are not finite as text."""
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {name: _plain(value) for name, value in fields.items() if not _unknown(value)}
+
+    @classmethod
+    def from_dict(cls, found: dict) -> "Watched":
+        """Returns the record that `as_dict` made a dictionary of."""
+        known = {field.name: field for field in dataclasses.fields(cls)}
+        return cls(**{name: _unplain(known[name].type, value) for name, value in found.items() if name in known})
 
 
-def _with_body(equation: JaxprEqn, body: Jaxpr) -> JaxprEqn:
-    name = next(name for name in ("jaxpr", "call_jaxpr", "fun_jaxpr") if name in equation.params)
-    old = equation.params[name]
-    new = old.replace(jaxpr=body) if isinstance(old, ClosedJaxpr) else body
-    return equation.replace(params={**equation.params, name: new})
+def _unknown(value: Any) -> bool:
+    """Whether a field says nothing; an empty `without_update` does: all parameters have an update."""
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray | tuple | list):
+        return [_plain(entry) for entry in (value.tolist() if isinstance(value, np.ndarray) else value)]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _unplain(kind: Any, value: Any) -> Any:
+    if kind == np.ndarray | None:
+        return np.asarray([float(entry) if isinstance(entry, str) else entry for entry in value])
+    if isinstance(value, list):
+        return tuple(value)
+    return float(value) if kind is float else value
+
+
+def watched(
+    names: Names,
+    step: int,
+    first: int,
+    spike: Sequence,
+    loss: Sequence,
+    read: Readings,
+    spike_decades: float,
+    examples: int | None,
+) -> Watched:
+    """Returns the record of what the monitor hands to the host."""
+    logs, updates, weights = (_log10_norms(names, found) for found in (read.gradients, read.updates, read.weights))
+    rise, place, at = float(spike[0]), int(spike[1]), int(spike[2])
+    rose = rise > spike_decades
+    count, last, mean, deviation, alternation, largest, age = (float(entry) for entry in loss)
+    record = Watched(
+        step=step,
+        layers=names.layers,
+        log10_norms=logs,
+        nonfinite=_chosen(names.layers, np.isnan(logs)),
+        spike=names.layers[place] if rose else "",
+        first_nonfinite=first,
+        spike_step=at if rose else -1,
+        spike_rise=rise if rose else math.nan,
+        update_ratios=None if updates is None or weights is None else _power(updates - weights),
+        weight_norms=None if weights is None else _power(weights),
+        parameters=names.parameters,
+        without_gradient=_chosen(names.parameters, read.gradients[0] == 0),
+        without_update=None if read.updates is None else _chosen(names.parameters, read.updates[0] == 0),
+        checksums=None if read.checksums is None else np.asarray(read.checksums, np.int64),
+        activations=() if read.activations is None else names.activations,
+        activation_rms=None if read.activations is None else np.asarray(read.activations),
+    )
+    if count:
+        fields = ("loss", "loss_mean", "loss_deviation", "loss_alternation", "loss_largest")
+        found = dict(zip(fields, (last, mean, deviation, alternation, largest), strict=True))
+        record = dataclasses.replace(record, losses=int(count), loss_largest_step=step - int(age), **found)
+    if read.pair is not None and step:
+        pair = dict(zip(("gradient_square", "previous_square", "gradient_product"), map(float, read.pair), strict=True))
+        record = dataclasses.replace(record, examples=examples or 0, **pair)
+    return record
+
+
+@np.errstate(divide="ignore", invalid="ignore")
+def _log10_norms(names: Names, found: Any) -> np.ndarray | None:
+    """[layers] log10 of the Euclidean norm of each layer's parameters together; NaN where an entry is not finite."""
+    if found is None:
+        return None
+    largest, squares = np.asarray(found, np.float64)
+    logs = np.where(np.isfinite(largest), 2 * np.log10(largest) + np.log10(squares), np.nan)
+    together = grouped(dict(zip(names.parameters, logs, strict=True)))
+    return np.asarray([_joined(column) for column in together.values()]) if together else np.zeros(0)
+
+
+def _joined(logs: list[float]) -> float:
+    """Half the log10 of a sum, from the log10 of its terms, past what a float holds."""
+    most = max(logs)
+    if np.isnan(logs).any() or most == -np.inf:
+        return math.nan if np.isnan(logs).any() else -math.inf
+    return 0.5 * (most + math.log10(sum(10 ** (log - most) for log in logs)))
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def _power(logs: np.ndarray) -> np.ndarray:
+    return np.power(10.0, logs)
+
+
+def _chosen(names: Sequence[str], mask: Any) -> tuple[str, ...]:
+    return tuple(name for name, chosen in zip(names, np.asarray(mask), strict=True) if chosen)
