@@ -1,4 +1,4 @@
-"""Findings and remedies from a probe's readings of a user's own model; what each kind of finding is, and a project's settings."""
+"""Findings and remedies from a probe's readings of a user's own model, a page on each kind of finding, a project's settings."""
 
 from jaxnotes.diagnosis._description import Description, describe
 from jaxnotes.diagnosis._explanation import explain

@@ -1,4 +1,4 @@
-"""`describe`: what the library knows of a kind of finding, read from the files in `kinds/`, the one place where it is written."""
+"""`describe`: what the library knows of a kind of finding, out of the files in `kinds/`, the one place where it is written."""
 
 import dataclasses
 import tomllib

@@ -34,7 +34,7 @@ class Settings:
 
 
 def settings(folder: str | Path = ".") -> Settings:
-    """Returns a project's settings: those of the nearest pyproject.toml with a table `[tool.jaxnotes]`, in a folder or above it.
+    """Returns a project's settings, of the nearest pyproject.toml with a table `[tool.jaxnotes]` in a folder or above it.
 
     The table has `ignore`, a list of kinds, and `thresholds`, a table of numbers. What the table does not say is as standard.
     Give them to `explain` as `explain(report, ignore=found.ignore, thresholds=found.thresholds)`; the command and the pytest

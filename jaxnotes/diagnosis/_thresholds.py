@@ -15,7 +15,7 @@ class Thresholds:
       vanishing_gradient_decades: log10 of the gradient norm at the last layers over that at the first. At 3 the update of one
         end is a thousandth of the other's; ReLU stacks of 20 layers at He's variance stay within 1.
       vanishing_gradient_decades_over_time: the same from the last step of a recurrent network back to the first. Its shared
-        parameters learn from the last steps all the same; a GRU at initialisation loses 2.4 decades over 28 steps, more over more.
+        parameters learn from the last steps all the same; a GRU at initialisation loses 2.4 decades over 28 steps.
       exploding_gradient_decades: log10 of the gradient norm at the first layers, or steps, over that at the last.
       batch_norm_explosion_decades: the same where batch normalisation is the cause, whose growth of 0.08 decades per layer with
         ReLU is known beforehand (π / (π - 1) for the square, Yang et al. 2019).

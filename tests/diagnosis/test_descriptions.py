@@ -19,7 +19,9 @@ PACKAGE = Path(diagnosis.__file__).parent
 def named_by_checks() -> set[str]:
     """Kinds that some check can find: those whose name stands in a module beside the list of all."""
     texts = [path.read_text(encoding="utf-8") for path in PACKAGE.glob("*.py") if path.name != "_finding.py"]
-    return {node.value for text in texts for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Constant)} & {*diagnosis.KINDS}
+    return {node.value for text in texts for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Constant)} & {
+        *diagnosis.KINDS
+    }
 
 
 CHECKED = named_by_checks()
