@@ -34,6 +34,7 @@ def assert_healthy(
       AssertionError: there is a finding; the message is the text of all.
       TypeError, ValueError: as of `probe.read` and `explain`.
     """
+    __tracebackhide__ = True  # pytest shows the line of the test
     findings = explain(probe.read(model, batch, loss, **options), ignore=ignore, thresholds=thresholds)
     if not all(found.hint for found in findings):
         raise AssertionError(f"{findings.summary}\n{findings}")
