@@ -17,14 +17,27 @@ PACKAGE = Path(diagnosis.__file__).parent
 
 
 def named_by_checks() -> set[str]:
-    """Kinds that some check can find: those whose name stands in a module beside the list of all."""
-    texts = [path.read_text(encoding="utf-8") for path in PACKAGE.glob("*.py") if path.name != "_finding.py"]
-    return {node.value for text in texts for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Constant)} & {
-        *diagnosis.KINDS
-    }
+    """Kinds that some check can find: those that a module makes a Finding of."""
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in PACKAGE.glob("*.py")]
+    calls = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call) and node.args]
+    made = [call.args[0] for call in calls if getattr(call.func, "id", "") == "Finding"]
+    return {kind.value for kind in made if isinstance(kind, ast.Constant)}
 
 
 CHECKED = named_by_checks()
+# Kinds whose checks are still to come: an entry is to be deleted with its check.
+TO_COME = {
+    "no-gradient",
+    "linear-network",
+    "equal-units",
+    "attention",
+    "number-format",
+    "cancellation",
+    "mixed-examples",
+    "low-rank-representation",
+    "residual-growth",
+    "outlier-channels",
+}
 
 
 def kinds_found(program: str) -> set[str]:
@@ -54,7 +67,7 @@ def test_the_files_hold_the_kinds_and_no_other():
 
 @pytest.mark.parametrize("kind", diagnosis.KINDS)
 def test_an_example_has_its_finding_and_its_repair_has_none(kind, monkeypatch):
-    if kind not in CHECKED:
+    if kind in TO_COME - CHECKED:
         pytest.skip(f"no check finds {kind} yet")
     monkeypatch.setattr(probe, "read", functools.partial(probe.read, jacobian=False))  # which no check reads
     described = diagnosis.describe(kind)

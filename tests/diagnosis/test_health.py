@@ -14,6 +14,7 @@ import pytest
 from jaxnotes import diagnosis, probe
 from jaxnotes.diagnosis import _health
 
+pytestmark = pytest.mark.usefixtures("standard_promotion")
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
