@@ -6,7 +6,6 @@ from jaxnotes import meanfield
 from jaxnotes.diagnosis._finding import Finding, Remedy
 from jaxnotes.diagnosis._profile import cells, depth_profile, ends, faded
 from jaxnotes.diagnosis._remedies import against_exploding, against_vanishing, carried_by_residuals, off_critical, rescaling
-from jaxnotes.diagnosis._running import stale_statistics
 from jaxnotes.diagnosis._theory import gains
 from jaxnotes.diagnosis._thresholds import STANDARD, Thresholds
 from jaxnotes.probe import Activation, Report

@@ -37,8 +37,8 @@ class Thresholds:
       stale_statistics_least_examples: examples of the batch: with 16 its own mean is uncertain by a quarter of a standard
         deviation.
       large_update_share: RMS of the first step over the RMS of the parameters; 0.001 to 0.01 is usual.
-      clipping_always_factor: the smallest gradient norm over the limit, beyond which every step has the same length.
-      clipping_never_factor: the largest gradient norm over the limit, below which clipping never acts.
+      clipping_always_factor: the batch's gradient norm over the limit, beyond which every step has the same length.
+      clipping_never_factor: the batch's gradient norm over the limit, below which clipping never acts.
     """
 
     vanishing_gradient_decades: float = 3.0

@@ -40,7 +40,7 @@ def test_to_ignore_a_kind_brings_up_no_other(report):
 
 
 def test_a_threshold_decides(report):
-    norm = max(report.gradient_norms)  # of the limit 10,000
+    norm = report.gradient_norm  # of the limit 10,000
     for share, found in ((1.01, True), (0.99, False)):
         findings = diagnosis.explain(report, thresholds={"clipping_never_factor": share * norm / 1e4})
         assert ("clipping" in kinds(findings)) is found
