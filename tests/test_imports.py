@@ -21,6 +21,7 @@ ALLOWED = {
     "probe": {"layers", "training"},
     "diagnosis": {"probe", "meanfield"},
     "command": {"diagnosis", "probe", "datasets"},
+    "pytest_plugin": {"diagnosis"},
 }
 SHOWING = {"absl", "jinja2", "matplotlib", "rich"}  # flags, a terminal, pages and figures
 FRAMEWORKS = {"flax", "equinox"}

@@ -1,20 +1,33 @@
-"""What the flags of the diagnosis name: a model, a loss and a batch."""
+"""What the flags of the diagnosis name: a model, a loss, a batch, and the settings to judge by."""
 
+import ast
 import importlib.util
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from jaxnotes import datasets, probe
+from jaxnotes import datasets, diagnosis, probe
 from jaxnotes.command.errors import InputError
 
 Batch = tuple[Array, Array | None]  # (inputs, targets)
+
+
+class Place(NamedTuple):
+    """Where a function is written.
+
+    Attributes:
+      path: of the file, as the user gave it.
+      line: of the function, from 1.
+    """
+
+    path: str
+    line: int
 
 
 def model(spelled: str, key: Array) -> Any:
@@ -32,6 +45,43 @@ def model(spelled: str, key: Array) -> Any:
         return function(key) if takes_key else function()
     except Exception as error:
         raise InputError(f"--model={spelled} failed: {type(error).__name__}: {error}") from error
+
+
+def place(spelled: str) -> Place:
+    """Returns where the function of `path/to/file.py:build` is written; line 1 where the file has it from elsewhere."""
+    path, _, name = spelled.rpartition(":")
+    definitions = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+    written = ast.parse(Path(path).read_text(encoding="utf-8")).body
+    return Place(path, next((node.lineno for node in written if isinstance(node, definitions) and node.name == name), 1))
+
+
+def settings(ignore: Sequence[str] | None, thresholds: Sequence[str]) -> diagnosis.Settings:
+    """Returns the settings of the nearest pyproject.toml, with those of the flags before them.
+
+    Args:
+      ignore: kinds, in place of the file's; None: the file's.
+      thresholds: each NAME=VALUE, before the file's of that name.
+
+    Raises:
+      InputError: an unknown name or a wrong value, in a flag or in the file.
+    """
+    given = dict(map(_threshold, thresholds))
+    try:
+        project = diagnosis.settings()
+    except ValueError as error:
+        raise InputError(str(error)) from error
+    try:
+        return project.overridden(ignore, given)
+    except ValueError as error:
+        raise InputError(f"--ignore and --threshold: {error}") from error
+
+
+def _threshold(spelled: str) -> tuple[str, float]:
+    name, _, value = spelled.partition("=")
+    try:
+        return name, float(value)
+    except ValueError:
+        raise InputError(f"--threshold={spelled} must be NAME=VALUE, a number") from None
 
 
 def loss(spelled: str) -> str | Callable:

@@ -73,18 +73,24 @@ def write(
         pictures = {suffix: style.render(drawn, suffix) for suffix in style.FORMATS}
     for suffix, content in pictures.items():
         files.write_bytes(out_dir / "figures" / f"diagnosis.{suffix}", content)
+    html_path, json_path = out_dir / "diagnosis.html", out_dir / "diagnosis.json"
+    files.write_text(html_path, _page(report, findings, verified, command, notes, pictures["svg"].decode()))
+    files.write_text(json_path, numbers(report, findings, verified, command) + "\n")
+    return html_path, json_path
+
+
+def numbers(report: Report, findings: Findings, verified: Sequence[Verified], command: str) -> str:
+    """Returns all numbers as a JSON document: what diagnosis.json holds and --format=json prints."""
     document = {
         "schema": 1,
         "command": command,
         "report": report.as_dict(),
         "checks": list(findings.checks),
+        "ignored": list(findings.ignored),
         "findings": [found.as_dict() for found in findings],
         "verified": [entry.as_dict() for entry in verified],
     }
-    html_path, json_path = out_dir / "diagnosis.html", out_dir / "diagnosis.json"
-    files.write_text(html_path, _page(report, findings, verified, command, notes, pictures["svg"].decode()))
-    files.write_text(json_path, json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
-    return html_path, json_path
+    return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
 
 
 def _page(report: Report, findings: Findings, verified: Sequence[Verified], command: str, notes: Notes, picture: str) -> str:

@@ -1,5 +1,8 @@
 """`explain`: every check over a report, causes before effects."""
 
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+
 from jaxnotes.diagnosis import (
     _attention,
     _curvature,
@@ -15,8 +18,10 @@ from jaxnotes.diagnosis import (
     _units,
 )
 from jaxnotes.diagnosis._causes import without_effects
-from jaxnotes.diagnosis._finding import Findings
+from jaxnotes.diagnosis._finding import KINDS, Finding, Findings
 from jaxnotes.diagnosis._history import explain_history
+from jaxnotes.diagnosis._names import known
+from jaxnotes.diagnosis._thresholds import Thresholds, thresholds_of
 from jaxnotes.probe import History, Report
 
 # What can make a loss that is not finite, and is then reported in its place.
@@ -67,21 +72,40 @@ CHECKS = (
 )
 
 
-def explain(report: Report | History) -> Findings:
+def explain(report: Report | History, *, ignore: Iterable[str] = (), thresholds: Mapping[str, float] | None = None) -> Findings:
     """Findings of a reading or of a watched run, causes before effects; none where no check sees a fault.
 
     Where a value is not finite, that or its cause alone is reported: what comes behind it says nothing. A finding that another
-    explains is left out.
+    explains is left out. To ignore a kind never brings up a finding that was not there.
+
+    Args:
+      report: of `probe.read`, or the history of `probe.monitor`, which has no thresholds to set.
+      ignore: kinds of finding to leave out, each one of KINDS.
+      thresholds: numbers in place of the standard ones, by the names of `Thresholds`.
 
     Raises:
       TypeError: neither a report of `probe.read` nor a `probe.History`.
+      ValueError: an unknown kind or threshold, or a value that is no positive number; the message has the near names.
     """
+    ignored = known("kind of finding", (ignore,) if isinstance(ignore, str) else ignore, KINDS)
     if isinstance(report, History):
-        return explain_history(report)
+        found = explain_history(report)
+        return Findings([finding for finding in found if finding.kind not in ignored], found.checks, ignored)
     if not isinstance(report, Report):
         raise TypeError(f"explain takes the report that probe.read returns or a probe.History, got {type(report).__name__}")
+    found = _found(report, thresholds_of(thresholds or {}))
     checks = tuple(check.__name__.replace("_", "-") for check in (_units.nonfinite, *CHECKS))
-    if broken := _units.nonfinite(report):
-        causes = () if report.nonfinite_inputs else CAUSES_OF_NONFINITE
-        return Findings([found for check in causes for found in check(report)] or broken, checks)
-    return Findings(without_effects((found for check in CHECKS for found in check(report)), report), checks)
+    return Findings([finding for finding in found if finding.kind not in ignored], checks, ignored)
+
+
+def _found(report: Report, thresholds: Thresholds) -> list[Finding]:
+    """What all checks find, without the effects of what others find."""
+    found_by = lambda checks: [found for check in checks for found in _made(check, report, thresholds)]
+    if broken := found_by([_units.nonfinite]):
+        return found_by(() if report.nonfinite_inputs else CAUSES_OF_NONFINITE) or broken
+    return without_effects(found_by(CHECKS), report)
+
+
+def _made(check: Callable[..., list[Finding]], report: Report, thresholds: Thresholds) -> list[Finding]:
+    """What a check finds; one without a threshold takes the report alone."""
+    return check(report, thresholds) if len(inspect.signature(check).parameters) > 1 else check(report)

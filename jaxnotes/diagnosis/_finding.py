@@ -99,6 +99,11 @@ class Finding:
         """The kind, said to be a hint where it is one."""
         return f"{self.kind} (hint)" if self.hint else self.kind
 
+    @property
+    def more(self) -> str:
+        """The command that prints what `describe` knows of the kind."""
+        return f"jaxnotes-diagnose --explain={self.kind}"
+
     def as_dict(self) -> dict:
         """Returns the finding for JSON."""
         return storable(self)
@@ -107,7 +112,8 @@ class Finding:
         lines = [f"{self.title}{': ' + listed(self.layers) if self.layers else ''}", f"  evidence: {self.evidence}"]
         lines += [f"  {number}. {remedy.action}: {remedy.effect}" for number, remedy in enumerate(self.remedies, 1)]
         lines += [f"  notes: {', '.join(self.claims)}"] if self.claims else []
-        return "\n".join((*lines, f"  source: {self.source}") if self.source else lines)
+        lines += [f"  source: {self.source}"] if self.source else []
+        return "\n".join((*lines, f"  more: {self.more}"))
 
 
 class Findings(tuple):
@@ -115,13 +121,16 @@ class Findings(tuple):
 
     Attributes:
       checks: names of the checks that were made.
+      ignored: kinds that were left out.
     """
 
     checks: tuple[str, ...]
+    ignored: tuple[str, ...]
 
-    def __new__(cls, found: Iterable[Finding] = (), checks: Iterable[str] = ()) -> "Findings":
+    def __new__(cls, found: Iterable[Finding] = (), checks: Iterable[str] = (), ignored: Iterable[str] = ()) -> "Findings":
         findings = super().__new__(cls, found)
         findings.checks = tuple(checks)
+        findings.ignored = tuple(ignored)
         return findings
 
     def __str__(self) -> str:
@@ -134,7 +143,8 @@ class Findings(tuple):
         number = f"{found or 'no'} finding{'' if found == 1 else 's'}"
         hints = len(self) - found
         number += f" and {hints} hint{'' if hints == 1 else 's'}" if hints else ""
-        return f"{number} among {len(self.checks)} checks" if self.checks else number
+        number += f" among {len(self.checks)} checks" if self.checks else ""
+        return f"{number}; ignored: {', '.join(self.ignored)}" if self.ignored else number
 
     def _repr_html_(self) -> str:
         if not self:

@@ -7,28 +7,25 @@ from jaxnotes.diagnosis._finding import Finding, Remedy
 from jaxnotes.diagnosis._profile import cells, depth_profile, ends, faded
 from jaxnotes.diagnosis._remedies import against_exploding, against_vanishing, carried_by_residuals, off_critical, rescaling
 from jaxnotes.diagnosis._theory import gains
+from jaxnotes.diagnosis._thresholds import STANDARD, Thresholds
 from jaxnotes.probe import Activation, Report
 
-DECADES = 3.0  # from the last layers to the first: the update of one end is a thousandth of the other's
-BATCH_NORM_DECADES = 2.0  # less than DECADES, as its growth of 0.08 decades per layer has a known cause
 UNDERFLOW_DECADES = 30.0  # a gradient this small is followed by 0 within a few steps
-TIME_DECADES = 9.0  # over the steps of a recurrent network, whose shared parameters learn from the last steps all the same
-INITIAL_DECADES = 2.5  # predicted from the weights, and seen
-INITIAL_FACTOR = 4.0  # between a weight variance and the critical one
 ORTHOGONAL = Remedy(
     "initialise the recurrent weights orthogonal, times 1", "every step then keeps norms where the activation is linear"
 )
 SHORT_WAY = Remedy("let outputs at more steps enter the loss, or attend to them", "early steps get a gradient on a short way")
 
 
-def vanishing(report: Report) -> list[Finding]:
+def vanishing(report: Report, thresholds: Thresholds = STANDARD) -> list[Finding]:
     """The gradient at the first layers is a small share of that at the last."""
     places = depth_profile(report)
     if len(places) > 2:
         first, last = ends([place.log10_gradient for place in places])
         # None at all that has not shrunk to it is a matter of dead units or of what cuts it off.
-        if last - first >= DECADES and (math.isfinite(first) or faded(report)):
-            layers = tuple(place.name for place in places if place.log10_gradient <= last - DECADES)
+        decades = thresholds.vanishing_gradient_decades
+        if last - first >= decades and (math.isfinite(first) or faded(report)):
+            layers = tuple(place.name for place in places if place.log10_gradient <= last - decades)
             evidence = _from_end_to_end(first, last)
             claims = ("causes.product", "causes.vanish", "causes.depth")
             return [Finding("vanishing-gradient", layers, evidence, claims, against_vanishing(report, len(places)))]
@@ -40,7 +37,7 @@ def _from_end_to_end(first: float, last: float) -> str:
     return f"the loss's gradient is {start} at the first layers and 10^{last:.1f} at the last"
 
 
-def exploding(report: Report) -> list[Finding]:
+def exploding(report: Report, thresholds: Thresholds = STANDARD) -> list[Finding]:
     """The gradient at the first layers is a multiple of that at the last."""
     places = depth_profile(report)
     if len(places) < 3:
@@ -49,7 +46,8 @@ def exploding(report: Report) -> list[Finding]:
     normalised = [layer for layer in report.layers if "BatchNorm" in layer.kind and layer.mode != "inference"]
     weighted = [layer for layer in report.layers if not math.isnan(layer.weight_variance)]
     by_norm = len(normalised) >= max(3, len(weighted) // 2)
-    if not math.isfinite(last) or first - last < (BATCH_NORM_DECADES if by_norm else DECADES):
+    least = thresholds.batch_norm_explosion_decades if by_norm else thresholds.exploding_gradient_decades
+    if not math.isfinite(last) or first - last < least:
         return []
     layers = tuple(place.name for place in places if place.log10_gradient >= last + (first - last) / 2)
     evidence = _from_end_to_end(first, last)
@@ -87,17 +85,17 @@ def _batch_norm_theory(activation: Activation, layers: int) -> str:
     )
 
 
-def through_time(report: Report) -> list[Finding]:
+def through_time(report: Report, thresholds: Thresholds = STANDARD) -> list[Finding]:
     """The gradient vanishes or explodes over the steps of a recurrent network."""
     findings = []
     for cell in cells(report):
         steps = len(cell.log10_gradients)
         first, last = ends(list(cell.log10_gradients))
         evidence = f"over {steps} steps of {cell.name} the gradient goes from {power(last)} at the last back to {power(first)}"
-        if last - first >= TIME_DECADES and _shrinks(cell.log10_gradients):
+        if last - first >= thresholds.vanishing_gradient_decades_over_time and _shrinks(cell.log10_gradients):
             claims = ("causes.vanish", "causes.depth")
             findings.append(Finding("vanishing-gradient", (cell.name,), evidence, claims, _long_memory(cell.kind, steps)))
-        elif first - last >= DECADES and math.isfinite(last):
+        elif first - last >= thresholds.exploding_gradient_decades and math.isfinite(last):
             clip = Remedy("clip the gradient by its global norm", "steps stay bounded; directions are kept")
             claims = ("causes.explode", "remedies.clip")
             findings.append(Finding("exploding-gradient", (cell.name,), evidence, claims, (clip, ORTHOGONAL)))
@@ -128,10 +126,10 @@ def power(log10: float) -> str:
     return "0" if log10 == -math.inf else f"10^{log10:.1f}"
 
 
-def initialisation(report: Report) -> list[Finding]:
+def initialisation(report: Report, thresholds: Thresholds = STANDARD) -> list[Finding]:
     """Weights whose variance is far from the critical one of their activation function, where the readings show it."""
     found = gains(report)
-    off = off_critical(found, INITIAL_FACTOR)
+    off = off_critical(found, thresholds.initialisation_variance_factor)
     if len(off) < 2 or carried_by_residuals(report):
         return []
     places = depth_profile(report)
@@ -139,8 +137,9 @@ def initialisation(report: Report) -> list[Finding]:
     expected = sum(0.5 * math.log10(max(g.layer.weight_variance, 1e-300) / g.critical) for g in off)
     forward = math.log10(max(off[-1].layer.activation_rms, 1e-300)) - math.log10(max(off[0].layer.activation_rms, 1e-300))
     saturated = expected > 0 and any(g.activation.saturates and g.layer.saturated_fraction > 0.3 for g in off)
-    seen = any(change * expected > 0 and abs(change) >= 0.5 * INITIAL_DECADES for change in (first - last, forward))
-    if abs(expected) < INITIAL_DECADES or not (seen or saturated):
+    decades = thresholds.initialisation_decades
+    seen = any(change * expected > 0 and abs(change) >= 0.5 * decades for change in (first - last, forward))
+    if abs(expected) < decades or not (seen or saturated):
         return []
     size = "small" if expected < 0 else "large"
     one = off[0]

@@ -3,11 +3,9 @@
 import math
 
 from jaxnotes.diagnosis._finding import Finding, Remedy
+from jaxnotes.diagnosis._thresholds import STANDARD, Thresholds
 from jaxnotes.probe import Report
 
-SMALL_BATCH = 8  # examples
-STALE_DISTANCE = 1.0  # standard deviations of the batch
-STALE_LOG_VARIANCE = math.log(4)
 CARRY = {
     "linen": "mutable=['batch_stats'], and keep what apply returns",
     "nnx": "update them in the training step, with nnx.jit or by returning the model's state",
@@ -18,14 +16,12 @@ GIVE_KEY = {
     "nnx": "make the layer with a stream of random numbers: nnx.Dropout(rate, rngs=rngs)",
     "equinox": "give a key: read(…, key=…); in training one per example, split from a new one each step",
 }
-ALWAYS = 10.0  # times the limit
-NEVER = 0.01
 
 
-def small_batch(report: Report) -> list[Finding]:
+def small_batch(report: Report, thresholds: Thresholds = STANDARD) -> list[Finding]:
     """Batch normalisation in training mode with few examples."""
     found = [layer for layer in report.layers if "BatchNorm" in layer.kind and layer.mode == "training"]
-    if not found or report.examples >= SMALL_BATCH:
+    if not found or report.examples >= thresholds.small_batch_examples:
         return []
     noise = math.sqrt(2 / max(report.examples - 1, 1))
     evidence = f"{report.examples} examples per batch: the variance of a feature is estimated to within {noise:.0%}"
@@ -36,19 +32,21 @@ def small_batch(report: Report) -> list[Finding]:
     return [Finding("small-batch", tuple(layer.label for layer in found), evidence, ("norms.batch-size",), remedies)]
 
 
-def stale_statistics(report: Report) -> list[Finding]:
+def stale_statistics(report: Report, thresholds: Thresholds = STANDARD) -> list[Finding]:
     """Running statistics unlike those of the batch: good in training mode, bad at inference."""
-    if report.examples < 2 * SMALL_BATCH:
+    if report.examples < thresholds.stale_statistics_least_examples:
         return []
+    distance = thresholds.stale_statistics_standard_deviations
+    log_variance = math.log(thresholds.stale_statistics_variance_factor)
     found = [
         r
         for r in report.running
-        if (r.mean_distance > STALE_DISTANCE or r.log_variance_distance > STALE_LOG_VARIANCE)
+        if (r.mean_distance > distance or r.log_variance_distance > log_variance)
         and r.mode == "inference"  # in training nothing reads them, and after n steps m^n of the initial ones is left
     ]
     if not found:
         return []
-    worst = max(found, key=lambda r: max(r.mean_distance / STALE_DISTANCE, r.log_variance_distance / STALE_LOG_VARIANCE))
+    worst = max(found, key=lambda r: max(r.mean_distance / distance, r.log_variance_distance / log_variance))
     evidence = (
         f"{worst.name}: running means are {worst.mean_distance:.2g} standard deviations from the batch's, "
         f"variances differ by a factor {math.exp(min(worst.log_variance_distance, 300)):.3g}"
@@ -88,16 +86,16 @@ def dropout(report: Report) -> list[Finding]:
     return [Finding("dropout", left_on, evidence, ("dropout.scale",), (remedy,))]
 
 
-def clipping(report: Report) -> list[Finding]:
+def clipping(report: Report, thresholds: Thresholds = STANDARD) -> list[Finding]:
     """A limit that always acts, or never."""
     norm = report.gradient_norm
     if report.clip_norm is None or not 0 < norm < math.inf:
         return []
     measured = f"the norm of the batch's gradient is {norm:.3g}, the limit is {report.clip_norm:.3g}"
     remedy = Remedy(f"set the limit to about {2 * norm:.2g}, twice this norm", "acts on rare large gradients only")
-    if norm > ALWAYS * report.clip_norm:
+    if norm > thresholds.clipping_always_factor * report.clip_norm:
         evidence = f"clipping always acts: {measured}; every step has the same length, whatever the gradient"
-    elif norm < NEVER * report.clip_norm:
+    elif norm < thresholds.clipping_never_factor * report.clip_norm:
         evidence = f"clipping never acts: {measured}"
     else:
         return []

@@ -3,9 +3,9 @@
 import math
 
 from jaxnotes.diagnosis._finding import Finding, Remedy
+from jaxnotes.diagnosis._thresholds import STANDARD, Thresholds
 from jaxnotes.probe import FirstStep, Report
 
-LARGE_UPDATE = 0.3  # RMS of a step over RMS of a layer's parameters; 0.001 is usual
 RAISED = 1.5  # loss after the step over the loss before, where it is also above chance: near 0 a fresh Adam state raises any
 RAISED_ALONE = 6.0  # a choice, where chance is unknown: a fresh Adam state made 4.4 of a Transformer after 200 steps
 SLOW = 2000.0  # loss over its change to first order
@@ -18,10 +18,11 @@ DECAY_BALANCE = 0.3  # size that random steps and decay settle at, over the pres
 RATES = ("normalization.learning-rate",)
 
 
-def large_update(report: Report) -> list[Finding]:
+def large_update(report: Report, thresholds: Thresholds = STANDARD) -> list[Finding]:
     """A step that raises the loss, or changes a layer by a large share of its size without lowering the loss."""
     step = report.first_step
-    found = [layer for layer in report.layers if layer.update_ratio > LARGE_UPDATE and not math.isnan(layer.weight_variance)]
+    share = thresholds.large_update_share
+    found = [layer for layer in report.layers if layer.update_ratio > share and not math.isnan(layer.weight_variance)]
     raised = step is not None and _is_raised(step, report)
     lowered = step is not None and step.loss_after < step.loss
     if not raised and (not found or lowered):

@@ -4,16 +4,13 @@ import math
 
 from jaxnotes.diagnosis._finding import Finding, Remedy
 from jaxnotes.diagnosis._profile import depth_profile
+from jaxnotes.diagnosis._thresholds import STANDARD, Thresholds
 from jaxnotes.probe import Layer, Report
 
-SATURATED = 0.5  # share of the entries
-DEAD = 0.75  # share of the units: in deep healthy ReLU networks half of them can be silent for a whole batch
-LEAST_EXAMPLES = 16  # to call a unit dead: one that is silent half of the time is so for all of 16 once in 65,536
 LARGE_WEIGHTS = 4.0  # weight variance times fan-in, beside 1 for tanh and 2 for ReLU
-CONSTANT = 1e-3  # spread over the examples as a share of the size
 
 
-def saturated(report: Report) -> list[Finding]:
+def saturated(report: Report, thresholds: Thresholds = STANDARD) -> list[Finding]:
     """Layers most of whose units sit where a sigmoid or tanh is flat; the model's outputs may."""
     found = [
         layer
@@ -21,7 +18,7 @@ def saturated(report: Report) -> list[Finding]:
         if not layer.is_output
         and layer.activation_function is not None
         and layer.activation_function.saturates
-        and layer.saturated_fraction > SATURATED
+        and layer.saturated_fraction > thresholds.saturated_units_share
     ]
     if not found:
         return []
@@ -47,11 +44,12 @@ def _unsaturating(report: Report, found: list[Layer]) -> tuple[Remedy, ...]:
     return Remedy(smaller, "units back on the steep part: few or none saturated", scales=scales), normal, other
 
 
-def dead(report: Report) -> list[Finding]:
+def dead(report: Report, thresholds: Thresholds = STANDARD) -> list[Finding]:
     """Layers most of whose units pass no gradient at any example; where both sides are flat they are saturated, not dead."""
-    if report.examples < LEAST_EXAMPLES:
+    if report.examples < thresholds.dead_units_least_examples:
         return []
-    found = [layer for layer in report.layers if layer.dead_fraction > DEAD and _can_die(layer) and layer.activation_rms > 0]
+    share = thresholds.dead_units_share
+    found = [layer for layer in report.layers if layer.dead_fraction > share and _can_die(layer) and layer.activation_rms > 0]
     if not found:
         return []
     worst = max(found, key=lambda layer: layer.dead_fraction)
@@ -92,14 +90,15 @@ def _held_down_by_bias(layer: Layer) -> bool:
     return bias > 0 and abs(layer.activation_mean + bias) < spread
 
 
-def constant(report: Report) -> list[Finding]:
+def constant(report: Report, thresholds: Thresholds = STANDARD) -> list[Finding]:
     """Layers whose output hardly depends on the example."""
     if report.examples < 2:
         return []
     # Of a recurrent network only layers that are constant at every step: the first rows of a picture are often blank.
     places = [place.layers for place in depth_profile(report)]
     found = [max(calls, key=lambda layer: layer.spread) for calls in places]
-    found = [layer for layer in found if layer.spread < CONSTANT and layer.activation_rms > 0]
+    share = thresholds.constant_representation_share
+    found = [layer for layer in found if layer.spread < share and layer.activation_rms > 0]
     if not found:
         return []
     first = found[0]

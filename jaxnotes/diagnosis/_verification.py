@@ -1,6 +1,7 @@
 """`verify`: a remedy applied to a copy of the model, and the model measured again."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import jax.numpy as jnp
@@ -75,13 +76,23 @@ def measured(report: Report, findings: Findings) -> Measured:
     return Measured(first - last, max(saturated, default=0.0), max(dead, default=0.0), report.loss, kinds)
 
 
-def verify(findings: Findings, report: Report, model: Any, batch: Any, loss: Any, **options: Any) -> tuple[Verified, ...]:
+def verify(
+    findings: Findings,
+    report: Report,
+    model: Any,
+    batch: Any,
+    loss: Any,
+    *,
+    thresholds: Mapping[str, float] | None = None,
+    **options: Any,
+) -> tuple[Verified, ...]:
     """Applies each remedy that changes parameters only to a copy of the model, and reads it again.
 
     Args:
       findings: of `explain`.
       report: that they are of.
       model, batch, loss, options: as they were given to `probe.read`.
+      thresholds: as they were given to `explain`.
 
     Returns:
       One entry per remedy that could be applied; () where all need other code.
@@ -93,7 +104,7 @@ def verify(findings: Findings, report: Report, model: Any, batch: Any, loss: Any
             if not remedy.applicable:
                 continue
             again = probe.read(applied(remedy, model), batch, loss, **options)
-            after = measured(again, explain(again))
+            after = measured(again, explain(again, thresholds=thresholds))
             results.append(Verified(found.kind, remedy, before, after, found.kind not in after.kinds))
     return tuple(results)
 

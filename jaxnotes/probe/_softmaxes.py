@@ -5,10 +5,10 @@ import dataclasses
 from jax.extend.core import JaxprEqn, Literal, Var
 
 from jaxnotes.probe._attention import Scores
+from jaxnotes.probe._inner_taps import Watchlist
 from jaxnotes.probe._seen_activation import aval
 from jaxnotes.probe._tapping import Mark, tap_primitive
 from jaxnotes.probe._walk import Path
-from jaxnotes.probe._watched import Watchlist
 from jaxnotes.probe._weight_layers import Known
 
 MOVES = ("broadcast_in_dim", "reshape", "squeeze", "expand_dims", "convert_element_type", "transpose")

@@ -9,11 +9,11 @@ import numpy as np
 from jax import Array
 from jax.extend.core import JaxprEqn, Literal, Var
 
+from jaxnotes.probe._inner_taps import Watchlist
 from jaxnotes.probe._seen_activation import aval
 from jaxnotes.probe._survey import Site
 from jaxnotes.probe._tapping import Mark
 from jaxnotes.probe._walk import Path
-from jaxnotes.probe._watched import Watchlist
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,7 +12,7 @@ from jaxnotes.probe._seen_activation import aval
 from jaxnotes.probe._softmaxes import Softmaxes
 from jaxnotes.probe._squares import Squares
 from jaxnotes.probe._walk import Path, Walk
-from jaxnotes.probe._watched import Watched, Watchlist
+from jaxnotes.probe._inner_taps import Watched, Watchlist
 from jaxnotes.probe._weight_layers import Known, Product, WeightLayers
 
 

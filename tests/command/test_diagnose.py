@@ -82,6 +82,41 @@ def test_a_healthy_model_is_status_0(folder):
     assert "no findings" in done.stdout
 
 
+def test_a_project_and_flags_say_what_is_judged_and_how_it_is_printed(folder):
+    (folder / "pyproject.toml").write_text("[tool.jaxnotes]\nignore = ['vanishing-gradient']\n")
+    done = diagnose(folder, "--model=models.py:faulty", "--format=github")
+    assert done.returncode == 3, done.stderr
+    line = MODELS.splitlines().index("def faulty(key):") + 1
+    (annotation,) = done.stdout.splitlines()
+    assert annotation.startswith(f"::error file=models.py,line={line},title=jaxnotes initialisation::")
+    flags = ("--ignore=initialisation", "--threshold=vanishing_gradient_decades=9", "--format=json")
+    done = diagnose(folder, "--model=models.py:faulty", *flags)  # in place of the file's
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert document["findings"] == [] and document["ignored"] == ["initialisation"]
+    assert done.stdout == (folder / "out" / "diagnosis.json").read_text()
+
+
+def test_a_kind_is_explained_without_a_model(folder):
+    done = diagnose(folder, "--explain=clipping")
+    assert done.returncode == 0 and "clip_norm=1e-3" in done.stdout and "clipping_never_factor = 0.01" in done.stdout
+
+
+def test_settings_that_are_none_are_one_clear_line(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert inputs.settings(["clipping"], ["dead_units_share=0.9"]).thresholds == {"dead_units_share": 0.9}
+    for ignore, thresholds, message in (
+        (["clip"], [], "^--ignore and --threshold: there is no kind of finding 'clip'; near it: clipping$"),
+        (None, ["large=1"], "there is no threshold 'large'; near it: large_update_share"),
+        (None, ["large_update_share"], "^--threshold=large_update_share must be NAME=VALUE, a number$"),
+    ):
+        with pytest.raises(InputError, match=message):
+            inputs.settings(ignore, thresholds)
+    (tmp_path / "pyproject.toml").write_text("[tool.jaxnotes]\nignore = ['clip']\n")
+    with pytest.raises(InputError, match="pyproject.toml: .*there is no kind of finding 'clip'"):
+        inputs.settings(None, [])
+
+
 def test_a_batch_and_a_loss_of_ones_own(folder):
     np.savez(folder / "batch.npz", inputs=np.random.default_rng(0).normal(size=(20, 4)), targets=np.zeros((20, 4)))
     done = diagnose(folder, "--model=models.py:plain", "--batch=batch.npz", "--loss=models.py:loss")
@@ -95,6 +130,7 @@ def test_a_batch_and_a_loss_of_ones_own(folder):
         ([], "--model must have a value"),
         (["--model=nowhere.py:build"], "there is no file nowhere.py"),
         (["--model=nowhere.py:build", "--out_dir=/dev/null/x"], "--out_dir=/dev/null/x cannot be written"),
+        (["--explain=clip"], "--explain=clip: there is no kind of finding 'clip'; near it: clipping"),
     ],
 )
 def test_bad_input_is_one_line_and_status_2(folder, flags, message):
