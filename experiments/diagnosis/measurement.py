@@ -101,7 +101,7 @@ def make(program: Program, key: Array) -> Made:
 
 def read(program: Program, model: Any, key: Array, train: bool | None = None) -> Reading:
     """Returns what the diagnosis says of a model of the program."""
-    batch = program.task.draw(jax.random.fold_in(key, 2))
+    batch = program.task.batch(jax.random.fold_in(key, 2))
     options = {"key": key} if program.random else {}
     try:
         report = probe.read(

@@ -56,7 +56,7 @@ class Program:
 
     def model(self, key: Array) -> Any:
         """Returns the model at initialisation, as `probe.read` takes it."""
-        inputs = positional(self.task.draw(key)[0])
+        inputs = positional(self.task.batch(key)[0])
         if self.make is not None:
             return self.make(key, inputs)
         assert self.network is not None

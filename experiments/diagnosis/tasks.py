@@ -47,6 +47,10 @@ class Task:
     score: Callable[[Array, Array], Array]
     learnt: float
 
+    def batch(self, key: Array) -> tuple[Any, Any]:
+        """Returns a draw, compiled as a whole."""
+        return jax.jit(self.draw)(key)
+
     def changed(self, change: Callable[[Any, Any], tuple[Any, Any]]) -> "Task":
         """Returns the task with other inputs and targets, made of these."""
         return dataclasses.replace(self, draw=lambda key: change(*self.draw(key)))

@@ -140,7 +140,7 @@ def _over_leading(layer: Any, x: Array) -> Array:
 def build(network: Callable, inputs: tuple, key: Array) -> Any:
     """Returns the module, or (module, state) where it has batch normalisation."""
     example = tuple(x[0] for x in inputs)
-    model, state = eqx.nn.make_with_state(Network)(network, example, key)
+    model, state = eqx.filter_jit(eqx.nn.make_with_state(Network))(network, example, key)
     return (model, state) if any(isinstance(layer, eqx.nn.BatchNorm) for layer in model.layers) else model
 
 

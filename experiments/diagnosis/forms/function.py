@@ -97,9 +97,14 @@ class FunctionLayers(Layers):
 
 def build(network: Callable, inputs: tuple, key: Array) -> tuple[Network, dict]:
     """Returns (function, parameters)."""
-    parameters: dict = {}
-    network(FunctionLayers(parameters, making=key), *inputs)
-    return Network(network), parameters
+
+    @jax.jit
+    def make(key: Array) -> dict:
+        parameters: dict = {}
+        network(FunctionLayers(parameters, making=key), *inputs)
+        return parameters
+
+    return Network(network), make(key)
 
 
 def trainable(model: tuple[Callable, Any]) -> Trainable:

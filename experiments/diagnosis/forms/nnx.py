@@ -74,7 +74,7 @@ class NnxLayers(Layers):
 
 def build(network: Callable, inputs: tuple, key: Array) -> nnx.Module:
     """Returns the module."""
-    return Network(network, inputs, nnx.Rngs(key))
+    return nnx.jit(lambda key: Network(network, inputs, nnx.Rngs(key)))(key)
 
 
 def trainable(model: nnx.Module) -> Trainable:
