@@ -8,6 +8,7 @@ import jax
 from jax import Array
 
 from experiments.diagnosis.program import Program
+from experiments.diagnosis.tasks import Task
 from experiments.diagnosis.training import Trained, Training
 from jaxnotes import diagnosis, probe
 
@@ -83,7 +84,7 @@ def measured(program: Program, key: Array) -> tuple[Outcome, Made]:
     first = read(program, made.model, key)
     if made.trained is None:
         return Outcome(program, first, Reading(), float("nan"), float("nan")), made
-    second = read(program, made.trained.model, key, train=False if program.inference else None)
+    second = read_trained(program, made.trained.model, key)
     return Outcome(program, first, second, made.trained.score, made.trained.loss), made
 
 
@@ -99,9 +100,14 @@ def make(program: Program, key: Array) -> Made:
     return Made(model, None, None)
 
 
-def read(program: Program, model: Any, key: Array, train: bool | None = None) -> Reading:
-    """Returns what the diagnosis says of a model of the program."""
-    batch = program.task.batch(jax.random.fold_in(key, 2))
+def read_trained(program: Program, model: Any, key: Array) -> Reading:
+    """Returns what the diagnosis says of a trained model, in the mode and on the data that it then meets."""
+    return read(program, model, key, False if program.inference else None, program.later)
+
+
+def read(program: Program, model: Any, key: Array, train: bool | None = None, task: Task | None = None) -> Reading:
+    """Returns what the diagnosis says of a model of the program, on a batch of its own."""
+    batch = (task or program.task).batch(jax.random.fold_in(key, 2))
     options = {"key": key} if program.random else {}
     try:
         report = probe.read(

@@ -30,6 +30,7 @@ class Program:
       random: whether the model draws random numbers, and so needs a key.
       inference: whether the model is read as for inference once it is trained.
       carries: whether training keeps the new running statistics.
+      later: data that the trained model meets, where it is not what it was trained on.
       clip_norm: limit of the gradient's norm, in training and for `probe.read`.
       make: (key, inputs) -> model, of programs whose fault lies in how a framework is used.
     """
@@ -46,6 +47,7 @@ class Program:
     random: bool = False
     inference: bool = False
     carries: bool = True
+    later: Task | None = None
     clip_norm: float | None = None
     make: Callable[[Array, tuple], Any] | None = None
 

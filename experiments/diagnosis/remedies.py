@@ -1,14 +1,14 @@
 """Whether a remedy helps: applied to a copy of the model, read again, and trained beside the model as it is."""
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 from jax import Array
 
-from experiments.diagnosis.measurement import Made, Outcome, Reading, read
+from experiments.diagnosis.measurement import Made, Outcome, read, read_trained
 from jaxnotes import diagnosis
-from jaxnotes.diagnosis import Finding, Remedy
 
 WORTH = 0.02  # of the task's score, a hundredth and a half of its range: below it training is no other
 
@@ -54,43 +54,26 @@ def tried(outcome: Outcome, made: Made, key: Array) -> list[Tried]:
     """Returns every applicable remedy of every finding of a program, tried where the finding was made."""
     if made.training is None or made.trained is None:
         return []
-    steps = jax.random.fold_in(key, 3)
-    found = _at(outcome, made.model, "start", outcome.start, made, jax.random.fold_in(key, 1), outcome.score, key)
-    if any(remedy.applicable for finding in outcome.trained.findings for remedy in finding.remedies):
-        onwards = made.training(made.trained.model, steps).score
-        found += _at(outcome, made.trained.model, "trained", outcome.trained, made, steps, onwards, key)
-    return found
+    again, steps = (jax.random.fold_in(key, number) for number in (1, 3))
+    found = _at("start", outcome, made, made.model, lambda: outcome.score, again, key)
+    onwards = lambda: made.training(made.trained.model, steps).score
+    return found + _at("trained", outcome, made, made.trained.model, onwards, steps, key)
 
 
 def _at(
-    outcome: Outcome, model: Any, moment: str, reading: Reading, made: Made, steps: Array, before: float, key: Array
+    moment: str, outcome: Outcome, made: Made, model: Any, score: Callable[[], float], steps: Array, key: Array
 ) -> list[Tried]:
-    train = False if outcome.program.inference and moment == "trained" else None
-    found = []
-    for finding in reading.findings:
-        for remedy in finding.remedies:
-            if remedy.applicable:
-                found.append(_one(outcome, model, moment, reading, finding, remedy, made, steps, before, key, train))
+    """Returns the remedies of one moment; `score` is what training on with the key `steps` reaches without them."""
+    program, reading = outcome.program, getattr(outcome, moment)
+    wanted = [(finding, remedy) for finding in reading.findings for remedy in finding.remedies if remedy.applicable]
+    if not wanted:
+        return []
+    before, found = score(), []
+    for finding, remedy in wanted:
+        changed = diagnosis.applied(remedy, model)
+        new = read(program, changed, key) if moment == "start" else read_trained(program, changed, key)
+        after = made.training(changed, steps).score
+        another = tuple(kind for kind in new.kinds if kind not in reading.kinds)
+        gone = finding.kind not in new.kinds
+        found.append(Tried(program.name, finding.kind, remedy.action, moment, before, after, gone, another))
     return found
-
-
-def _one(
-    outcome: Outcome,
-    model: Any,
-    moment: str,
-    reading: Reading,
-    finding: Finding,
-    remedy: Remedy,
-    made: Made,
-    steps: Array,
-    before: float,
-    key: Array,
-    train: bool | None,
-) -> Tried:
-    changed = diagnosis.applied(remedy, model)
-    again = read(outcome.program, changed, key, train)
-    assert made.training is not None
-    after = made.training(changed, steps).score
-    another = tuple(kind for kind in again.kinds if kind not in reading.kinds)
-    gone = finding.kind not in again.kinds
-    return Tried(outcome.program.name, finding.kind, remedy.action, moment, before, after, gone, another)

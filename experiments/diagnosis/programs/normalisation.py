@@ -147,6 +147,16 @@ FAULTY = (
         *HAVE_NORM,
     ),
     *over(
+        fault(
+            NORM,
+            "other inputs at inference",
+            ("stale-statistics", "inputs"),
+            "UMLAUT: inputs scaled in training alone",
+            later=BLOBS.changed(lambda x, y: (8 * x + 5, y)),
+        ),
+        *HAVE_NORM,
+    ),
+    *over(
         fault(NORM, "momentum of 1", "stale-statistics", "review: momentum too high", network=None, make=made(Slow())), "linen"
     ),
     *over(

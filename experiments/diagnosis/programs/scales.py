@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from experiments.diagnosis.networks import Convolutional, Dense
 from experiments.diagnosis.program import Program, fault, over
@@ -23,7 +24,7 @@ def _table(layers, x, category):
 
 
 STANDARD = PICTURES.task.changed(lambda x, y: ((x - 0.2) / 0.3, y))
-SIZES = 10.0 ** jnp.arange(-3, FEATURES - 3)
+SIZES = np.logspace(-3, 4, FEATURES, dtype=np.float32)
 HEALTHY = (
     *over(TANH, "linen", "nnx"),
     *over(RELU, "equinox", "function"),
