@@ -120,3 +120,12 @@ def test_published_rates_say_what_they_were_measured_on():
         assert rate.what in ("detected", "named", "located", "alarm") and rate.by in ("authors", "peers", "independent")
     alarms = {rate.tool: rate.share for rate in found if rate.what == "alarm"}
     assert alarms == {"DeepDiagnosis": pytest.approx(68 / 188), "UMLAUT": 1.0}
+
+
+def test_our_own_rates_stand_beside_theirs(tmp_path):
+    assert peers.ours(tmp_path / "none.json") == ()
+    entries = [outcome(FAULTY["biases of -10/linen"], start=("dead-units",)), outcome(HEALTHY["two layers, He/function"])]
+    path = tmp_path / "rates.json"
+    path.write_text(tables.text({"date": "2026-11-28", **tables.summary(entries, [])}))
+    named = {rate.what: (rate.hits, rate.of) for rate in peers.ours(path)}
+    assert named == {"detected": (1, 1), "named": (1, 1), "alarm": (0, 1)}
