@@ -56,7 +56,7 @@ def _rate(entry: dict) -> Published:
 
 
 def ours(path: Path = HERE / "rates.json") -> tuple[Published, ...]:
-    """Returns this project's own rates from the committed file, as of its authors on their own programs; () without the file."""
+    """Returns this project's rates, of its authors on their own programs, from the committed file; () without it."""
     if not path.is_file():
         return ()
     found = json.loads(path.read_text(encoding="utf-8"))

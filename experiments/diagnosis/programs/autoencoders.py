@@ -1,5 +1,7 @@
 """Autoencoders, plain and variational."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import optax
@@ -7,8 +9,9 @@ import optax
 from experiments.diagnosis import losses
 from experiments.diagnosis.networks import Autoencoder, Variational
 from experiments.diagnosis.program import Program, fault, over
-from experiments.diagnosis.tasks import PICTURES
+from experiments.diagnosis.tasks import PICTURES, correlation
 
+LOGITS = replace(PICTURES, score=correlation, learnt=0.3)  # whose scale is not that of the pixels
 RATE = optax.adam(1e-2)
 CROSS = Program(
     design="autoencoder, sigmoid", task=PICTURES, network=Autoencoder(), loss=losses.binary_of_probabilities, optimizer=RATE
@@ -16,7 +19,7 @@ CROSS = Program(
 SQUARES = Program(
     design="autoencoder, squared error", task=PICTURES, network=Autoencoder(), loss="squared_error", optimizer=RATE
 )
-VAE = Program(design="variational autoencoder", task=PICTURES, network=Variational(), loss=losses.elbo, random=True)
+VAE = Program(design="variational autoencoder", task=LOGITS, network=Variational(), loss=losses.elbo, random=True)
 SHARP = PICTURES.changed(lambda x, _: ((x > 0.5).astype(jnp.float32),) * 2)
 BYTES = PICTURES.changed(lambda x, y: (x, 255 * y))
 SIGNED = PICTURES.changed(lambda x, y: (4 * (x - 0.2), 4 * (y - 0.2)))
@@ -41,7 +44,7 @@ HEALTHY = (
     *over(
         Program(
             design="logits of pixels",
-            task=SHARP,
+            task=replace(SHARP, score=correlation, learnt=0.3),
             network=Autoencoder(16, output=lambda x: x),
             loss=losses.binary_of_logits,
             optimizer=RATE,

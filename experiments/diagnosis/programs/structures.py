@@ -149,7 +149,7 @@ FAULTY = (
             ("residual-growth", "loss-at-start", "exploding-gradient"),
             "review: residual stream grows",
             network=_growing(40, 1.0),
-            optimizer=optax.adam(1e-3),
+            optimizer=optax.sgd(0.05),
         )
     ),
     *over(
