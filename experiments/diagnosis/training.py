@@ -72,7 +72,8 @@ def _training(program: Program, parts: Trainable) -> Callable[[Any, Any, Array],
     def run(parameters: Any, state: Any, keys: Array) -> tuple:
         start = (parameters, state, optimizer.init(parameters))
         (parameters, state, _), _ = jax.lax.scan(step, start, keys[1:])
-        last, (_, outputs, targets) = objective(parameters, state, keys[0])
+        again = jax.tree.map(lambda leaf: leaf, state)  # Equinox lets a state be used once
+        last, (_, outputs, targets) = objective(parameters, again, keys[0])
         return parameters, state, program.task.score(outputs, targets), last
 
     return run

@@ -108,10 +108,10 @@ FAULTY = (
     *over(
         fault(
             NORM,
-            "mean of 10,000, spread of 0.001",
+            "mean of 30,000, spread of 0.001",
             "cancellation",
             "review: large mean, tiny spread",
-            network=_offset(1e4, 1e-3),
+            network=_offset(3e4, 1e-3),
         )
     ),
     *over(
