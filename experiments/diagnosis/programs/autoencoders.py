@@ -11,7 +11,6 @@ from experiments.diagnosis.networks import Autoencoder, Variational
 from experiments.diagnosis.program import Program, fault, over
 from experiments.diagnosis.tasks import PICTURES, correlation
 
-LOGITS = replace(PICTURES, score=correlation, learnt=0.3)  # whose scale is not that of the pixels
 RATE = optax.adam(1e-2)
 CROSS = Program(
     design="autoencoder, sigmoid", task=PICTURES, network=Autoencoder(), loss=losses.binary_of_probabilities, optimizer=RATE
@@ -19,8 +18,9 @@ CROSS = Program(
 SQUARES = Program(
     design="autoencoder, squared error", task=PICTURES, network=Autoencoder(), loss="squared_error", optimizer=RATE
 )
-VAE = Program(design="variational autoencoder", task=LOGITS, network=Variational(), loss=losses.elbo, random=True)
 SHARP = PICTURES.changed(lambda x, _: ((x > 0.5).astype(jnp.float32),) * 2)
+LOGITS = replace(SHARP, score=correlation, learnt=0.5)  # whose scale is not that of the pixels
+VAE = Program(design="variational autoencoder", task=LOGITS, network=Variational(), loss=losses.elbo, random=True)
 BYTES = PICTURES.changed(lambda x, y: (x, 255 * y))
 SIGNED = PICTURES.changed(lambda x, y: (4 * (x - 0.2), 4 * (y - 0.2)))
 
@@ -44,7 +44,7 @@ HEALTHY = (
     *over(
         Program(
             design="logits of pixels",
-            task=replace(SHARP, score=correlation, learnt=0.3),
+            task=LOGITS,
             network=Autoencoder(16, output=lambda x: x),
             loss=losses.binary_of_logits,
             optimizer=RATE,
