@@ -2,17 +2,20 @@
 
 import dataclasses
 import traceback
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 from jax import Array
 
+import jaxnotes
 from experiments.diagnosis.program import Program
 from experiments.diagnosis.tasks import Task
 from experiments.diagnosis.training import Trained, Training
 from jaxnotes import diagnosis, probe
 
 MOMENTS = ("start", "trained")
+LIBRARY = Path(jaxnotes.__file__).parent
 # What a refusal in one clear line speaks of, and the kind that it stands for.
 REFUSALS = {"label": "labels", "shape": "shapes"}
 
@@ -132,6 +135,6 @@ def _refused(error: Exception) -> Reading:
     """A refusal of the library's own is a finding of its kind, an error out of the depths a crash."""
     said = f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
     where = traceback.extract_tb(error.__traceback__)[-1].filename
-    if isinstance(error, ValueError | TypeError) and "/jaxnotes/" in where:
+    if isinstance(error, ValueError | TypeError) and Path(where).is_relative_to(LIBRARY):
         return Reading(kinds=tuple(kind for word, kind in REFUSALS.items() if word in str(error)), error=said)
     return Reading(error=said)
