@@ -59,9 +59,13 @@ def main(argv: Sequence[str]) -> None:
     start.use_compilation_cache()
     files.check_writable(Path(FLAGS.out_dir))
     begun = datetime.datetime.now(datetime.UTC)
+    strange = {*FLAGS.families} - {*programs.FAMILIES}
+    if strange:
+        raise InputError(f"--families has {', '.join(sorted(strange))}; the families are {', '.join(programs.FAMILIES)}")
     wanted = chosen(programs.faulty(), FLAGS.every_form)
     wanted = [(family, p) for family, p in wanted if not FLAGS.kinds or {*p.kinds} & {*FLAGS.kinds}]
     wanted += chosen(programs.healthy(), FLAGS.every_form)
+    wanted = [(family, p) for family, p in wanted if not FLAGS.families or family in FLAGS.families]
     keys = jax.random.split(jax.random.key(FLAGS.seed), FLAGS.seeds)
     console = Console()
     with Progress(console=console, transient=True) as progress:
@@ -85,7 +89,7 @@ def main(argv: Sequence[str]) -> None:
 
 def _given() -> list[str]:
     """Returns the flags that are not at their default."""
-    names = ("seed", "seeds", "kinds", "every_form", "remedies")
+    names = ("seed", "seeds", "kinds", "families", "every_form", "remedies")
     show = lambda value: ",".join(value) if isinstance(value, list) else value
     return [f"--{name}={show(FLAGS[name].value)}" for name in names if FLAGS[name].value != FLAGS[name].default]
 
@@ -95,6 +99,7 @@ if __name__ == "__main__":
     flags.DEFINE_integer("seed", 0, "Seed of all randomness.", lower_bound=0, **here)
     flags.DEFINE_integer("seeds", 1, "Seeds of every program.", lower_bound=1, **here)
     flags.DEFINE_list("kinds", [], "Only faults of these kinds, beside all healthy programs.", **here)
+    flags.DEFINE_list("families", [], "Only programs of these families.", **here)
     flags.DEFINE_bool("every_form", False, "Every design in all of its forms, not in one by turns.", **here)
     flags.DEFINE_bool("remedies", True, "Try each remedy that code can apply, and train on.", **here)
     flags.DEFINE_string("out_dir", "out", "Folder for rates.json.", **here)
