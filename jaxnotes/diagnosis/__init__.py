@@ -7,7 +7,7 @@ from jaxnotes.diagnosis._health import assert_healthy
 from jaxnotes.diagnosis._settings import Settings, settings
 from jaxnotes.diagnosis._theory import predicted_gradients
 from jaxnotes.diagnosis._thresholds import Thresholds
-from jaxnotes.diagnosis._verification import Verified, verify
+from jaxnotes.diagnosis._verification import Verified, applied, verify
 
 __all__ = [
     "KINDS",
@@ -18,6 +18,7 @@ __all__ = [
     "Settings",
     "Thresholds",
     "Verified",
+    "applied",
     "assert_healthy",
     "describe",
     "explain",

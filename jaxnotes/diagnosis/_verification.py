@@ -110,7 +110,7 @@ def verify(
 
 
 def applied(remedy: Remedy, model: Any) -> Any:
-    """Returns a copy of the model with the remedy's weights rescaled and biases set to 0."""
+    """Returns a copy of the model, as `probe.read` takes it, with the remedy's weights rescaled and biases set to 0."""
     factors: dict[tuple[str, ...], list[float]] = {}
     for name, factor in remedy.scales:
         factors.setdefault(tuple(name.split("/")), []).append(factor)

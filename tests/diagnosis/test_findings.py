@@ -6,31 +6,61 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from experiments.diagnosis import zoo
+from experiments.diagnosis import measurement, programs
 from jaxnotes import diagnosis, meanfield, probe
 from jaxnotes.layers.activations import tanh
 
 pytestmark = [pytest.mark.usefixtures("standard_promotion"), pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 
 
-def read(found, **options):
-    return probe.read(found.model, found.batch, "cross_entropy", **{"jacobian": False, **found.options, **options})
+HEALTHY = {program.name: program for family in programs.healthy().values() for program in family}
+FAULTY = {program.name: program for family in programs.faulty().values() for program in family}
+# A fault of every kind that needs no more than the layers' readings.
+PLANTED = (
+    "weights of 0.01/linen",
+    "weights of 1/linen",
+    "sigmoid, twelve layers/linen",
+    "saturated tanh/linen",
+    "biases of -10/linen",
+    "fifty layers of batch normalisation/linen",
+    "batches of three/linen",
+    "other inputs at inference/linen",
+    "dropout left on/linen",
+    "no key/linen",
+    "one example for all/linen",
+    "logarithm of negatives/linen",
+    "Adam at 1/linen",
+    "clipped at 0.0001/linen",
+    "clipped at 10,000/nnx",
+)
+SOUND = (
+    "He, ReLU, six layers/linen",
+    "residual batch normalisation, twenty layers/linen",
+    "GRU/linen",
+    "pre-norm language model/linen",
+    "two hidden layers/equinox",
+    "dropout of 0.2/nnx",
+    "convolutional/linen",
+)
 
 
-@pytest.mark.parametrize("name", zoo.FAULTY)
+@pytest.mark.parametrize("name", PLANTED)
 def test_a_planted_fault_is_found(name, key):
-    expected, build = zoo.FAULTY[name]
-    findings = diagnosis.explain(read(build(key)))
-    assert {found.kind for found in findings} & set(expected)
+    program = FAULTY[name]
+    if program.inference:
+        findings = measurement.measured(program, key)[0].trained.findings
+    else:
+        findings = measurement.read(program, program.model(key), key).findings
+    assert {found.kind for found in findings} & set(program.kinds)
     for found in findings:
         assert found.kind in diagnosis.KINDS and found.evidence and found.remedies and (found.claims or found.source)
         assert all(remedy.action and remedy.effect for remedy in found.remedies)
-    assert expected[0] in str(findings) and "<table>" in findings._repr_html_()
+    assert findings[0].kind in str(findings) and "<table>" in findings._repr_html_()
 
 
-@pytest.mark.parametrize("name", ["relu-deep", "residual-batch-norm", "gru", "transformer", "equinox", "nnx", "convolutional"])
+@pytest.mark.parametrize("name", SOUND)
 def test_a_healthy_model_yields_no_finding(name, key):
-    findings = diagnosis.explain(read(zoo.HEALTHY[name](key)))
+    findings = measurement.read(HEALTHY[name], HEALTHY[name].model(key), key).findings
     assert findings == () and str(findings) == f"no findings among {len(findings.checks)} checks"
     assert "vanishing" in findings.checks
 
@@ -96,17 +126,18 @@ def test_stacked_weights_are_rescaled_each_by_its_own_factor(key):
 
 
 def test_a_value_that_is_not_finite_is_traced_to_its_origin(key):
-    findings = diagnosis.explain(read(zoo.FAULTY["logarithm"][1](key)))
-    assert [found.kind for found in findings] == ["non-finite"] and findings[0].layers == ("Dense_1",)
-    healthy = zoo.HEALTHY["relu"](key)
-    module, variables = healthy.model
+    broken, sound = FAULTY["logarithm of negatives/linen"], HEALTHY["two hidden layers/linen"]
+    findings = measurement.read(broken, broken.model(key), key).findings
+    assert [found.kind for found in findings] == ["non-finite"] and findings[0].layers == ("Dense_2",)
+    module, variables = sound.model(key)
     variables = jax.tree.map(lambda p: p.at[0].set(jnp.inf), variables)
-    (found,) = diagnosis.explain(read(healthy._replace(model=(module, variables))))
+    (found,) = measurement.read(sound, (module, variables), key).findings
     assert "parameters" in found.evidence and "before the model computes anything" in found.evidence
 
 
 def test_batch_normalisations_explosion_comes_with_theorys_growth(key):
-    findings = diagnosis.explain(read(zoo.FAULTY["batch-norm-deep"][1](key)))
+    program = FAULTY["fifty layers of batch normalisation/linen"]
+    findings = measurement.read(program, program.model(key), key).findings
     found = next(found for found in findings if found.kind == "batch-norm-explosion")
     assert "by a factor of 1.47 per layer" in found.evidence  # π / (π - 1), Yang et al. 2019
 

@@ -1,0 +1,73 @@
+"""Published rates of tools with the same purpose, as data for a table beside ours."""
+
+import json
+import tomllib
+from pathlib import Path
+from typing import NamedTuple
+
+HERE = Path(__file__).resolve().parent
+ON_FAULTY = {
+    "en": "{} faulty programs, most after the ideas of these tools' sets, at the start and after training",
+    "zh": "{} 个有错程序，多数取自这些工具所用程序集的思路，在训练开始与训练之后",
+}
+ON_HEALTHY = {
+    "en": "{} healthy programs, at the start and after training",
+    "zh": "{} 个无错程序，在训练开始与训练之后",
+}
+
+
+class Published(NamedTuple):
+    """A rate that was published for a tool.
+
+    Attributes:
+      tool: its name.
+      paper: where the rate stands, or whose result files it was counted from.
+      what: "detected" (share of faulty programs with any finding), "named" (with the right one), "located" (at
+        the right layer), "alarm" (share of programs without a fault that have a finding).
+      share: between 0 and 1.
+      hits, of: the counts; None where only a percentage is published.
+      on: what it was measured on, by language.
+      by: "authors" of the tool, "peers" in whose result files it stands, or "independent".
+      counted: "paper" where the paper states it, "files" where it was counted from published result files.
+    """
+
+    tool: str
+    paper: str
+    what: str
+    share: float
+    hits: int | None
+    of: int | None
+    on: dict[str, str]
+    by: str
+    counted: str
+
+
+def published() -> tuple[Published, ...]:
+    """Returns all rates of peers.toml, in its order."""
+    entries = tomllib.loads((HERE / "peers.toml").read_text(encoding="utf-8"))["rate"]
+    return tuple(_rate(entry) for entry in entries)
+
+
+def _rate(entry: dict) -> Published:
+    share = entry["hits"] / entry["of"] if "hits" in entry else entry["percent"] / 100
+    on = {"en": entry["on"], "zh": entry["on_zh"]}
+    same = (entry["tool"], entry["paper"], entry["what"], share, entry.get("hits"), entry.get("of"))
+    return Published(*same, on, entry["by"], entry["counted"])
+
+
+def ours(path: Path = HERE / "rates.json") -> tuple[Published, ...]:
+    """Returns this project's rates, of its authors on their own programs, from the committed file; () without it."""
+    if not path.is_file():
+        return ()
+    found = json.loads(path.read_text(encoding="utf-8"))
+    measured = {
+        "detected": (found["faults"]["detected"], ON_FAULTY),
+        "named": (found["faults"]["named"], ON_FAULTY),
+        "alarm": (found["healthy"]["alarm"], ON_HEALTHY),
+    }
+    rates = []
+    for what, (counted, on) in measured.items():
+        hits, of = counted["hits"], counted["of"]
+        said = {language: text.format(of) for language, text in on.items()}
+        rates.append(Published("jaxnotes", found["date"], what, hits / max(of, 1), hits, of, said, "authors", "files"))
+    return tuple(rates)
