@@ -50,6 +50,8 @@ class Walk:
             return [reduce(self.join, end, inputs[0]) for end in zip(*ends, strict=True)]
         if len(bodies) == 1 and len(bodies[0].invars) == len(inputs) and len(bodies[0].outvars) == len(equation.outvars):
             return self.run(bodies[0], inputs, path)
+        if not equation.outvars:  # what a model prints
+            return []
         return self.rule(equation, inputs, path)
 
     def _loop(self, body: Jaxpr, fixed: int, carried: int, inputs: list, path: Path) -> list:

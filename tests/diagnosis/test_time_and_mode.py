@@ -1,5 +1,6 @@
 """Findings over the steps of recurrent networks, on the mode a model is read in, and none on what is so on purpose."""
 
+import equinox as eqx
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -171,12 +172,21 @@ class Placed(nn.Module):
     def __call__(self, x):
         tokens = nn.Dense(8)(x[:, :, None])
         place = jnp.broadcast_to(nn.Embed(4, 8)(jnp.arange(4)), tokens.shape)
-        return nn.Dense(3)(nn.relu(nn.Dense(8)(tokens + place)).mean(1))
+        return nn.Dense(3)(nn.relu(nn.Dense(8)(nn.LayerNorm()(tokens + place))).mean(1))
+
+
+def test_a_sharp_output_has_no_finding_and_sharp_hidden_units_have(batch, key):
+    black_and_white = (batch[0] > 0).astype(jnp.float32)
+    assert findings(initialised(Sharp(), batch[0]), (batch[0], black_and_white), "squared_error") == ()
+    linear = lambda factor: eqx.tree_at(lambda m: m.weight, eqx.nn.Linear(4, 4, key=key), factor * jnp.eye(4))
+    sharp = lambda *factors: eqx.nn.Sequential(
+        [f(x) for x in factors for f in (linear, lambda _: eqx.nn.Lambda(jax.nn.sigmoid))]
+    )
+    assert findings(sharp(300.0), (batch[0], black_and_white), "squared_error") == ()
+    assert "saturated-units" in {f.kind for f in findings(sharp(300.0, 1.0), (batch[0], black_and_white), "squared_error")}
 
 
 def test_what_is_so_on_purpose_has_no_finding(batch):
-    black_and_white = (batch[0] > 0).astype(jnp.float32)
-    assert findings(initialised(Sharp(), batch[0]), (batch[0], black_and_white), "squared_error") == ()
     for model in (Zeros(head=False), Zeros(head=True), Placed()):
         assert findings(initialised(model, batch[0]), batch) == ()
-    assert "initialisation" in {f.kind for f in findings(initialised(Zeros(head=True, body=False), batch[0]), batch)}
+    assert "equal-units" in {f.kind for f in findings(initialised(Zeros(head=True, body=False), batch[0]), batch)}
