@@ -6,13 +6,13 @@ from collections.abc import Container
 import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr, JaxprEqn
 
+from jaxnotes.probe._inner_taps import Watched, Watchlist
 from jaxnotes.probe._reach import unreached
 from jaxnotes.probe._residuals import Residuals, residuals
 from jaxnotes.probe._seen_activation import aval
 from jaxnotes.probe._softmaxes import Softmaxes
 from jaxnotes.probe._squares import Squares
 from jaxnotes.probe._walk import Path, Walk
-from jaxnotes.probe._inner_taps import Watched, Watchlist
 from jaxnotes.probe._weight_layers import Known, Product, WeightLayers
 
 
