@@ -84,7 +84,8 @@ def loss_at_start(report: Report) -> list[Finding]:
     answer = report.loss_response
     if answer is None or not answer.chance > 0:
         return []
-    normalised = any("Norm" in layer.kind for layer in report.layers[-2:])
+    # A normalisation at the end of a branch leaves the sum that the last layer reads as large as the branches make it.
+    normalised = any("Norm" in layer.kind for layer in report.layers[-2:]) and not report.residuals.chained
     limit = VALUES_CHANCE if answer.takes == "values" else NORMALISED_CHANCE if normalised else CHANCE
     if not answer.start > limit * answer.chance:
         return []
