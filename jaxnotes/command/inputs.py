@@ -1,4 +1,5 @@
 """What the flags of the diagnosis name: a model, a loss, a batch, and the settings to judge by."""
+# pyright: reportAttributeAccessIssue=false
 
 import ast
 import importlib.util

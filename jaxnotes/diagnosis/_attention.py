@@ -1,4 +1,5 @@
 """Findings about attention: scores that are not scaled, rows that are saturated or masked, sums over another axis."""
+# pyright: reportGeneralTypeIssues=false
 
 import math
 

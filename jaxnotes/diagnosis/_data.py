@@ -1,4 +1,5 @@
 """Findings about the batch: inputs and targets that are not scaled, labels that are none of the classes."""
+# pyright: reportOptionalMemberAccess=false
 
 import math
 

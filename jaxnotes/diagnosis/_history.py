@@ -1,4 +1,5 @@
 """Findings of a run that `probe.monitor` watched: what did not move, what moved too far, what broke, and the loss curve."""
+# pyright: reportArgumentType=false, reportCallIssue=false, reportOptionalSubscript=false
 
 import math
 

@@ -1,4 +1,5 @@
 """Findings about the loss itself: its sign, its bound, mean or sum, and its size against chance."""
+# pyright: reportOptionalMemberAccess=false
 
 from jaxnotes.diagnosis._finding import Finding, Remedy
 from jaxnotes.diagnosis._outputs import ROWS

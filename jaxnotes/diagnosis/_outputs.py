@@ -1,4 +1,5 @@
 """Findings about the outputs against the loss and the targets."""
+# pyright: reportOptionalMemberAccess=false
 
 import math
 

@@ -1,4 +1,5 @@
 """Findings about a layer's values: saturated, dead, constant, not finite."""
+# pyright: reportOptionalMemberAccess=false
 
 import math
 

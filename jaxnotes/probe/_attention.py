@@ -1,4 +1,5 @@
 """Scores on their way into a softmax: how sharp the rows are, how many are uniform, how many see nothing at all."""
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false
 
 import dataclasses
 from collections.abc import Sequence

@@ -1,4 +1,5 @@
 """What is known of each parameter by name: its gradient, what cuts it off, units that are equal, what float16 loses."""
+# pyright: reportArgumentType=false
 
 import dataclasses
 import math

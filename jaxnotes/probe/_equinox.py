@@ -1,4 +1,5 @@
 """Equinox modules: a tree in which every submodule taps what it returns."""
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false, reportGeneralTypeIssues=false
 
 import dataclasses
 import types

@@ -1,4 +1,5 @@
 """`History`: a training run as the monitor saw it, kept, saved and loaded."""
+# pyright: reportArgumentType=false
 
 import bisect
 import json

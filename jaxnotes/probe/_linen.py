@@ -1,4 +1,5 @@
 """Flax Linen modules, read through Linen's own interceptors."""
+# pyright: reportArgumentType=false
 
 import dataclasses
 import functools

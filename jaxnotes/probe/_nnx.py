@@ -1,4 +1,5 @@
 """Flax NNX modules: a clone whose submodules tap what they return."""
+# pyright: reportAttributeAccessIssue=false
 
 import zlib
 from typing import Any

@@ -1,4 +1,5 @@
 """Which parameters belong to which layer, and what is known of them."""
+# pyright: reportArgumentType=false
 
 import dataclasses
 import math

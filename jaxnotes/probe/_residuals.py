@@ -1,4 +1,5 @@
 """Residual connections in a traced program: sums in which one operand goes on beside what is made of it."""
+# pyright: reportArgumentType=false, reportAssignmentType=false
 
 import dataclasses
 from collections import Counter

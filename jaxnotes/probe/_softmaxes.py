@@ -1,4 +1,5 @@
 """Softmaxes in a traced program: over scores, products of two values that both depend on the data; and over examples."""
+# pyright: reportArgumentType=false, reportReturnType=false
 
 import dataclasses
 

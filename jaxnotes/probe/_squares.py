@@ -1,4 +1,5 @@
 """Squares in a traced program: in float16, where they overflow early, and in a variance that is a difference of two means."""
+# pyright: reportArgumentType=false
 
 import dataclasses
 from collections.abc import Sequence

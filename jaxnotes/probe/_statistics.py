@@ -1,4 +1,5 @@
 """Numbers that describe one layer's values and gradients, computed where the arrays lie."""
+# pyright: reportArgumentType=false, reportOptionalMemberAccess=false
 
 from functools import lru_cache, partial
 from typing import NamedTuple

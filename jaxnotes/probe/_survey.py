@@ -1,4 +1,5 @@
 """The taps of a traced function, in the order of computation, and what surrounds each."""
+# pyright: reportArgumentType=false
 
 import dataclasses
 

@@ -1,4 +1,5 @@
 """`Watched`: the record of one look at a training step, and what it is on a line of a file."""
+# pyright: reportArgumentType=false, reportCallIssue=false
 
 import dataclasses
 import math
