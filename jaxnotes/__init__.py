@@ -6,7 +6,6 @@
 import importlib
 from typing import Any
 
-# pyright: reportUnsupportedDunderAll=false
 __all__ = ["datasets", "diagnosis", "jacobians", "layers", "meanfield", "models", "probe", "training"]
 
 

@@ -27,6 +27,11 @@ def cross_entropy_one_hot(outputs: Array, targets: Array) -> Array:
     return optax.softmax_cross_entropy(outputs, targets).mean()
 
 
+def cross_entropy(outputs: Array, targets: Array) -> Array:
+    """Softmax cross-entropy of logits with integer labels."""
+    return optax.softmax_cross_entropy_with_integer_labels(outputs, targets).mean()
+
+
 def smoothed(outputs: Array, targets: Array) -> Array:
     """Softmax cross-entropy of logits with labels smoothed by 0.1."""
     one_hot = optax.smooth_labels(jax.nn.one_hot(targets, outputs.shape[-1]), 0.1)
@@ -43,19 +48,19 @@ def likelihood_of_probabilities(outputs: Array, targets: Array) -> Array:
     return -jnp.log(jnp.take_along_axis(outputs, targets[..., None], -1) + 1e-7).mean()
 
 
+def likelihood_unguarded(outputs: Array, targets: Array) -> Array:
+    """Negative log likelihood of probabilities, without a guard at 0."""
+    return -jnp.log(jnp.take_along_axis(outputs, targets[..., None], -1)).mean()
+
+
 def climbed(outputs: Array, targets: Array) -> Array:
     """Cross-entropy with the sign lost: the model unlearns."""
-    return -optax.softmax_cross_entropy_with_integer_labels(outputs, targets).mean()
+    return -cross_entropy(outputs, targets)
 
 
 def summed(outputs: Array, targets: Array) -> Array:
     """Cross-entropy summed over the batch."""
     return optax.softmax_cross_entropy_with_integer_labels(outputs, targets).sum()
-
-
-def summed_squares(outputs: Array, targets: Array) -> Array:
-    """Squared error summed over all entries."""
-    return jnp.sum((outputs - targets) ** 2)
 
 
 def broadcast_squares(outputs: Array, targets: Array) -> Array:
@@ -70,7 +75,7 @@ def signed(outputs: Array, targets: Array) -> Array:
 
 def climbed_squares(outputs: Array, targets: Array) -> Array:
     """Minus the squared error."""
-    return -jnp.mean((outputs - targets) ** 2)
+    return -broadcast_squares(outputs, targets)
 
 
 def wrong_targets_sign(outputs: Array, targets: Array) -> Array:
@@ -93,9 +98,14 @@ def huber(outputs: Array, targets: Array) -> Array:
     return optax.huber_loss(outputs, targets).mean()
 
 
+def hinge_of_signs(outputs: Array, targets: Array) -> Array:
+    """Hinge loss of one output, targets -1 and 1."""
+    return jnp.maximum(0, 1 - targets * outputs).mean()
+
+
 def hinge(outputs: Array, targets: Array) -> Array:
     """Hinge loss of one output, targets 0 and 1."""
-    return jnp.mean(jax.nn.relu(1 - (2 * targets - 1) * outputs))
+    return hinge_of_signs(outputs, 2 * targets - 1)
 
 
 def gaussian(outputs: Array, targets: Array) -> Array:

@@ -126,9 +126,8 @@ def read(program: Program, model: Any, key: Array, train: bool | None = None, ta
     except Exception as error:  # a crash is a result
         return _refused(error)
     found = diagnosis.explain(report)
-    hint = lambda finding: finding.hint
-    kinds = tuple(dict.fromkeys(f.kind for f in found if not hint(f)))
-    return Reading(kinds, tuple(dict.fromkeys(f.kind for f in found if hint(f))), "", found, report)
+    kinds, hints = (tuple(dict.fromkeys(f.kind for f in found if f.hint is hint)) for hint in (False, True))
+    return Reading(kinds, hints, "", found, report)
 
 
 def _refused(error: Exception) -> Reading:

@@ -63,6 +63,10 @@ class Judged(NamedTuple):
         """The measurement on which the verdict rests most narrowly."""
         return self.evidence[self.judgement.measurement]
 
+    def agreement(self, report: rules.Published) -> str:
+        """Whether a measurement agrees with what a paper reports: `met`, `not met` or `undecided`."""
+        return rules.decide(report.criterion, {measurement.name: measurement for measurement in self.evidence.measurements})
+
 
 class Results(NamedTuple):
     """A topic's results: how it was measured, and each claim, judged once, in the notes' order."""

@@ -16,7 +16,7 @@ from experiments.study import agreement
 from experiments.study.formatting import format_measurement, format_number
 from experiments.study.measurement import Fit, Measurement, Search
 from experiments.study.results import Judged, figure_files
-from experiments.study.rules import VERDICTS, Change, decide
+from experiments.study.rules import VERDICTS, Change
 from experiments.writeup.claims import badge, judged_claim, quoted, said_link
 from experiments.writeup.folding import fold, zoom
 from experiments.writeup.numbers import UnknownName, measured_number, typographic
@@ -208,7 +208,6 @@ def published_table(found: Sequence[Judged], label: dict[str, str], language: st
     titles = [label[name] for name in ("measurement", "theirs", "ours", "agrees", "source", "checked")]
     rows = []
     for judged in found:
-        by_name = {m.name: m for m in judged.evidence.measurements}
         for report in judged.claim.published:
             # Where it stands and what it says in words is in English, as the source of a measurement is.
             english = language == "en"
@@ -218,8 +217,10 @@ def published_table(found: Sequence[Judged], label: dict[str, str], language: st
                 [
                     nodes.literal("", f"{judged.claim.identifier}/{report.measurement}"),
                     measured_number("", typographic(theirs), classes=[] if report.theirs else ["value"]),
-                    measured_number("", typographic(format_measurement(by_name[report.measurement])), classes=["value"]),
-                    measured_number("", label[decide(report.criterion, by_name)]),
+                    measured_number(
+                        "", typographic(format_measurement(judged.evidence[report.measurement])), classes=["value"]
+                    ),
+                    measured_number("", label[judged.agreement(report)]),
                     measured_number("", f"{report.source}{where}"),
                     measured_number("", label[report.checked]),
                 ]

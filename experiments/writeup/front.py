@@ -89,9 +89,7 @@ def trust(
     criteria = sum(len(list_) for judged in found for list_ in judged.claim.criteria.values())
     changes = sum(len(judged.claim.history) for judged in found)
     arithmetics = sum(name.endswith(agreement.ARITHMETIC) for name in summary)
-    agreeing = [
-        rules.decide(report.criterion, _by_name(judged)) == "met" for judged in found for report in judged.claim.published
-    ]
+    agreeing = [judged.agreement(report) == "met" for judged in found for report in judged.claim.published]
     fields = {
         "criteria": criteria,
         "changes": changes,
@@ -105,10 +103,6 @@ def trust(
     }
     names = ("rules", "agreement" if len(summary) > 1 else "one-set", "published")
     return [(title, line.format(**fields)) for title, line in (texts[name] for name in names)]
-
-
-def _by_name(judged: Judged) -> dict:
-    return {measurement.name: measurement for measurement in judged.evidence.measurements}
 
 
 def _judged(app: Sphinx) -> Iterable[Judged]:

@@ -1,5 +1,6 @@
 """The gradient's profile over depth as a still picture, by theory: README's, and the front page's where scripts are off."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,7 +27,7 @@ NETWORKS = (
 def profile(activation: Callable, weight_variance: float, branch_scale: float | None, depth: int = DEPTH) -> list[float]:
     """Returns log10 of the gradient's norm at layers 0 … depth over that at the last one, at infinite width."""
     logs = meanfield.log_gradient_gain(activation, 1.0, weight_variance, 0.0, depth, branch_scale=branch_scale)
-    return [float((logs[-1] - log) / (2 * 2.302585092994046)) for log in logs]
+    return [float((logs[-1] - log) / (2 * math.log(10))) for log in logs]
 
 
 def drawing() -> str:

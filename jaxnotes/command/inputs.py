@@ -1,5 +1,4 @@
 """What the flags of the diagnosis name: a model, a loss, a batch, and the settings to judge by."""
-# pyright: reportAttributeAccessIssue=false
 
 import ast
 import importlib.util
@@ -51,9 +50,9 @@ def model(spelled: str, key: Array) -> Any:
 def place(spelled: str) -> Place:
     """Returns where the function of `path/to/file.py:build` is written; line 1 where the file has it from elsewhere."""
     path, _, name = spelled.rpartition(":")
-    definitions = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
     written = ast.parse(Path(path).read_text(encoding="utf-8")).body
-    return Place(path, next((node.lineno for node in written if isinstance(node, definitions) and node.name == name), 1))
+    definitions = (node for node in written if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef))
+    return Place(path, next((node.lineno for node in definitions if node.name == name), 1))
 
 
 def settings(ignore: Sequence[str] | None, thresholds: Sequence[str]) -> diagnosis.Settings:

@@ -1,9 +1,9 @@
 """Findings about attention: scores that are not scaled, rows that are saturated or masked, sums over another axis."""
-# pyright: reportGeneralTypeIssues=false
 
 import math
 
 from jaxnotes.diagnosis._finding import Finding, Remedy
+from jaxnotes.diagnosis._thresholds import Thresholds
 from jaxnotes.probe import Attention, Report
 
 # Healthy Transformers, of Flax's and T5's form, have a spread of 0.6 to 1.1 at initialisation and of 0.9 to 2.0 after 200 steps
@@ -15,21 +15,16 @@ CONSTANT = 1e-3  # spread of the scores
 VASWANI = "Vaswani et al. 2017, section 3.2.1"
 
 
-def attention(report: Report) -> list[Finding]:
+def attention(report: Report, _: Thresholds) -> list[Finding]:
     """What the scores of each softmax show, the worst of a kind alone."""
     checks = (_other_axis, _masked, _unscaled, _saturated, _constant)
-    found = [(check, [one for one in report.attention if check(one)]) for check in checks]
-    taken: set[str] = set()
-    findings = []
-    for check, matches in found:
-        fresh = [one for one in matches if _label(one) not in taken]
-        taken.update(map(_label, fresh))
-        if fresh:
-            evidence, remedies, source, hint = check(fresh[0])
-            names = tuple(map(_label, fresh))
-            findings.append(
-                Finding("attention", names, f"{_label(fresh[0])}: {evidence}", (), remedies, hint=hint, source=source)
-            )
+    findings, taken = [], set()
+    for check in checks:
+        found = {_label(one): seen for one in report.attention if _label(one) not in taken and (seen := check(one))}
+        taken.update(found)
+        if found:
+            first, (evidence, remedies, source, hint) = next(iter(found.items()))
+            findings.append(Finding("attention", tuple(found), f"{first}: {evidence}", (), remedies, hint=hint, source=source))
     return findings
 
 

@@ -1,12 +1,13 @@
 """A step that is too large for the loss's curvature."""
 
 from jaxnotes.diagnosis._finding import Finding, Remedy
+from jaxnotes.diagnosis._thresholds import Thresholds
 from jaxnotes.probe import Report
 
 UNSTABLE = 2.0  # of a quadratic: from here on a step along an eigenvector overshoots by more than it gains
 
 
-def curvature(report: Report) -> list[Finding]:
+def curvature(report: Report, _: Thresholds) -> list[Finding]:
     """The optimiser's first step against 2 over the curvature along it; only where the curvature was asked for."""
     found = report.curvature
     if found is None or not found.step > UNSTABLE:

@@ -1,9 +1,9 @@
 """Findings about the batch: inputs and targets that are not scaled, labels that are none of the classes."""
-# pyright: reportOptionalMemberAccess=false
 
 import math
 
 from jaxnotes.diagnosis._finding import Finding, Remedy
+from jaxnotes.diagnosis._thresholds import Thresholds
 from jaxnotes.probe import InputReading, Layer, Report, TargetReading
 
 # Inputs of 32 healthy programs, tried on one set of seeds, have an RMS of 0.3 to 1.2.
@@ -19,7 +19,7 @@ SCALING = "LeCun, Bottou, Orr and Müller 1998, Efficient BackProp, section 4.3:
 RULES = "a rule of UMLAUT (Schoop, Huang and Hartmann 2021) and of TheDeepChecker (Ben Braiek and Khomh 2023)"
 
 
-def inputs(report: Report) -> list[Finding]:
+def inputs(report: Report, _: Thresholds) -> list[Finding]:
     """Inputs that are far from size 1 where the first layer reads them, or features of very different sizes."""
     first = _first_reader(report)
     if first is None:
@@ -79,7 +79,7 @@ def _unequal(reading: InputReading) -> Finding:
     return Finding("inputs", (), evidence, ("normalization.inputs",), (remedy,), hint=True, source=SCALING)
 
 
-def targets(report: Report) -> list[Finding]:
+def targets(report: Report, _: Thresholds) -> list[Finding]:
     """Targets that are not scaled, that are constant, or of one class only."""
     found, answer = report.targets, report.loss_response
     if found is None or report.examples < 2:
@@ -122,13 +122,13 @@ def _constant(report: Report, found: TargetReading, hint: bool) -> Finding:
     return Finding("targets", (), evidence, (), remedies, hint=hint, source=RULES)
 
 
-def labels(report: Report) -> list[Finding]:
+def labels(report: Report, _: Thresholds) -> list[Finding]:
     """Labels beyond the classes or negative, where the loss acts on them; labels of another kind than the loss is for."""
     found, answer, outputs = report.targets, report.loss_response, report.outputs
     if found is None or answer is None or outputs is None:
         return []
     if answer.labels_outside_used > 0:
-        return [_outside_classes(report, outputs.shape[-1])]
+        return [_outside_classes(found, answer.labels_outside, outputs.shape[-1])]
     if answer.takes.startswith("binary") and (found.low < 0 or found.high > 1):
         return [_not_of_two(found, "a binary cross-entropy takes labels in [0, 1]")]
     if answer.takes == "margins" and found.low >= 0:
@@ -144,11 +144,10 @@ def labels(report: Report) -> list[Finding]:
     return []
 
 
-def _outside_classes(report: Report, classes: int) -> Finding:
-    found, answer = report.targets, report.loss_response
+def _outside_classes(found: TargetReading, outside: float, classes: int) -> Finding:
     evidence = (
         f"labels lie in [{found.low:.0f}, {found.high:.0f}] and the outputs have {classes} classes, 0 to {classes - 1}: "
-        f"{answer.labels_outside:.1%} of the labels are none of them, and the loss acts on their examples"
+        f"{outside:.1%} of the labels are none of them, and the loss acts on their examples"
     )
     remedies = []
     if found.low < 0:

@@ -1,7 +1,6 @@
 """`explain`: every check over a report, causes before effects."""
 
-import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 from jaxnotes.diagnosis import (
     _attention,
@@ -88,24 +87,20 @@ def explain(report: Report | History, *, ignore: Iterable[str] = (), thresholds:
       ValueError: an unknown kind or threshold, or a value that is no positive number; the message has the near names.
     """
     ignored = known("kind of finding", (ignore,) if isinstance(ignore, str) else ignore, KINDS)
+    judged_by = thresholds_of(thresholds or {})
     if isinstance(report, History):
         found = explain_history(report)
-        return Findings([finding for finding in found if finding.kind not in ignored], found.checks, ignored)
-    if not isinstance(report, Report):
+    elif isinstance(report, Report):
+        checks = tuple(check.__name__.replace("_", "-") for check in (_units.nonfinite, *CHECKS))
+        found = Findings(_found(report, judged_by), checks)
+    else:
         raise TypeError(f"explain takes the report that probe.read returns or a probe.History, got {type(report).__name__}")
-    found = _found(report, thresholds_of(thresholds or {}))
-    checks = tuple(check.__name__.replace("_", "-") for check in (_units.nonfinite, *CHECKS))
-    return Findings([finding for finding in found if finding.kind not in ignored], checks, ignored)
+    return Findings([finding for finding in found if finding.kind not in ignored], found.checks, ignored)
 
 
 def _found(report: Report, thresholds: Thresholds) -> list[Finding]:
     """What all checks find, without the effects of what others find."""
-    found_by = lambda checks: [found for check in checks for found in _made(check, report, thresholds)]
+    found_by = lambda checks: [found for check in checks for found in check(report, thresholds)]
     if broken := found_by([_units.nonfinite]):
         return found_by(() if report.nonfinite_inputs else CAUSES_OF_NONFINITE) or broken
     return without_effects(found_by(CHECKS), report)
-
-
-def _made(check: Callable[..., list[Finding]], report: Report, thresholds: Thresholds) -> list[Finding]:
-    """What a check finds; one without a threshold takes the report alone."""
-    return check(report, thresholds) if len(inspect.signature(check).parameters) > 1 else check(report)

@@ -3,6 +3,7 @@
 import math
 
 from jaxnotes.diagnosis._finding import Finding, Remedy
+from jaxnotes.diagnosis._thresholds import Thresholds
 from jaxnotes.probe import Report
 
 HALF_LARGEST = 65504.0
@@ -15,7 +16,7 @@ RELATIVE_ERROR = 0.03  # of a variance
 FLOAT32 = Remedy("compute it in float32, as for statistics of a normalisation: x.astype(jnp.float32)", "no square overflows")
 
 
-def number_format(report: Report) -> list[Finding]:
+def number_format(report: Report, _: Thresholds) -> list[Finding]:
     """Values that leave float16 before they are infinite, gradients that are flushed to 0, updates that are rounded away."""
     return [*_squares(report), *_values(report), *_flushed(report), *_lost(report)]
 
@@ -79,7 +80,7 @@ def _lost(report: Report) -> list[Finding]:
     return [Finding("number-format", tuple(p.name for p in found), evidence, (), (remedy,), source=MICIKEVICIUS)]
 
 
-def cancellation(report: Report) -> list[Finding]:
+def cancellation(report: Report, _: Thresholds) -> list[Finding]:
     """A variance taken as the difference of two large numbers, most digits of which cancel."""
     found = [reading for reading in report.cancellations if reading.relative_error > RELATIVE_ERROR]
     if not found:

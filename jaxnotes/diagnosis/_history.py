@@ -1,16 +1,18 @@
 """Findings of a run that `probe.monitor` watched: what did not move, what moved too far, what broke, and the loss curve."""
-# pyright: reportArgumentType=false, reportCallIssue=false, reportOptionalSubscript=false
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
 from jaxnotes.diagnosis import _loss_curve
 from jaxnotes.diagnosis._finding import Finding, Findings, Remedy
 from jaxnotes.diagnosis._loss_curve import INTERVALS, Curve, curve_of
+from jaxnotes.diagnosis._step import WARM_UP_RATE
+from jaxnotes.diagnosis._thresholds import STANDARD
 from jaxnotes.probe import History, Watched
 
-LARGE = 0.3  # update over parameters, as for a first step
+LARGE = STANDARD.large_update_share
 MOVED = 0.01  # share of their size that parameters can have moved by in a whole run; healthy ones move by 0.2 and more
 GRADIENT_DECADES = 4.0  # between layers of one look; healthy runs stay within 2.5
 GROWTH_DECADES = 2.0  # of the whole gradient over a run; in healthy runs it grows by 1 at most
@@ -84,7 +86,7 @@ def unchanged(records: tuple[Watched, ...]) -> list[Finding]:
     looks = [r for r in records if r.checksums is not None]
     if len(looks) < 3 or len({r.parameters for r in looks}) > 1:
         return []
-    names, sums = looks[0].parameters, np.stack([r.checksums for r in looks])
+    names, sums = looks[0].parameters, _stacked(looks, "checksums")
     still = [name for name, same in zip(names, (sums == sums[0]).all(axis=0), strict=True) if same]
     if not still:
         return []
@@ -170,7 +172,7 @@ def large_update(records: tuple[Watched, ...], curve: Curve) -> list[Finding]:
     looks = [r for r in records if r.update_ratios is not None]
     if not looks:
         return []
-    ratios, norms = np.stack([r.update_ratios for r in looks]), np.stack([r.weight_norms for r in looks])
+    ratios, norms = _stacked(looks, "update_ratios"), _stacked(looks, "weight_norms")
     # What starts at 0 is small beside its update until it has grown.
     grown = ~_starts_at_zero(looks) | (norms >= 0.3 * norms.max(axis=0))
     over = (ratios > LARGE) & np.isfinite(ratios) & grown & (norms > 0)
@@ -183,7 +185,7 @@ def large_update(records: tuple[Watched, ...], curve: Curve) -> list[Finding]:
     evidence += f"{int(over[:, found].sum(axis=0).max())} of {len(looks)} looks exceed {LARGE:g}, 0.001 to 0.01 is usual"
     remedies = (
         Remedy(f"divide the learning rate by about {ratios[worst] / 0.01:.1g}", "steps of 0.01 of the parameters there"),
-        Remedy("warm the learning rate up over the first steps", "early steps, whose size is least known, are small"),
+        WARM_UP_RATE,
     )
     layers = tuple(name for name, chosen in zip(looks[0].layers, found, strict=True) if chosen)
     return [Finding("large-update", layers, evidence, ("normalization.learning-rate", "causes.updates"), remedies)]
@@ -194,7 +196,7 @@ def small_update(records: tuple[Watched, ...], curve: Curve) -> list[Finding]:
     looks = [r for r in records if r.update_ratios is not None]
     if len(looks) < INTERVALS or not curve.known or curve.fell:
         return []
-    ratios = np.nan_to_num(np.stack([r.update_ratios for r in looks]), nan=0.0, posinf=math.inf)
+    ratios = np.nan_to_num(_stacked(looks, "update_ratios"), nan=0.0, posinf=math.inf)
     spans = np.diff([r.step for r in looks], prepend=looks[0].step - 1).reshape(-1, 1)
     moved = (ratios * spans).sum(axis=0)
     if not 0 < moved.max() < MOVED:
@@ -224,12 +226,18 @@ def gradient_spike(records: tuple[Watched, ...]) -> list[Finding]:
 
 def _gradients(records: tuple[Watched, ...]) -> np.ndarray:
     """[looks, layers] log10 norms; NaN counts as the smallest."""
-    return np.nan_to_num(np.stack([r.log10_norms for r in records]), nan=-math.inf) if records else np.zeros((0, 0))
+    return np.nan_to_num(_stacked(records, "log10_norms"), nan=-math.inf) if records else np.zeros((0, 0))
+
+
+def _stacked(records: Sequence[Watched], reading: str) -> np.ndarray:
+    """[looks, …] a reading that every look has."""
+    return np.stack([getattr(record, reading) for record in records])
 
 
 def _total(record: Watched) -> float:
     """log10 of the norm of the whole gradient."""
-    logs = record.log10_norms[np.isfinite(record.log10_norms)]
+    (logs,) = _stacked([record], "log10_norms")
+    logs = logs[np.isfinite(logs)]
     return float(logs.max() + 0.5 * math.log10(np.sum(10 ** (2 * (logs - logs.max()))))) if logs.size else -math.inf
 
 

@@ -1,9 +1,9 @@
 """Findings about the loss itself: its sign, its bound, mean or sum, and its size against chance."""
-# pyright: reportOptionalMemberAccess=false
 
 from jaxnotes.diagnosis._finding import Finding, Remedy
 from jaxnotes.diagnosis._outputs import ROWS
-from jaxnotes.probe import Report
+from jaxnotes.diagnosis._thresholds import Thresholds
+from jaxnotes.probe import LossResponse, OutputReading, Report
 
 AWAY = -0.9  # mean sign, or cosine, of the pull at the targets; 32 healthy programs have 0.2 to 1, and a flipped sign -1
 CHANCE = 6.0  # times the loss of equal logits; 20 residual blocks without a last normalisation, called healthy, make 5
@@ -13,30 +13,28 @@ SUM = 0.02  # distance from 2 of the doubled batch's loss
 SOURCE = "the loss's answers to made-up outputs"
 
 
-def loss(report: Report) -> list[Finding]:
+def loss(report: Report, _: Thresholds) -> list[Finding]:
     """A loss of the wrong sign, one without a bound, a sum in place of a mean, one that is not for these targets."""
     answer = report.loss_response
     if answer is None:
         return []
-    found = _sign(report) or _bound(report)
-    return (found or _not_for_these_targets(report)) + _sum(report)
+    found = _sign(answer) or _bound(report.outputs, answer)
+    return (found or _not_for_these_targets(report, answer)) + _sum(answer, report.examples)
 
 
 def _finding(evidence: str, *remedies: Remedy, hint: bool = False) -> list[Finding]:
     return [Finding("loss", (), evidence, (), remedies, hint=hint, source=SOURCE)]
 
 
-def _sign(report: Report) -> list[Finding]:
-    answer = report.loss_response
+def _sign(answer: LossResponse) -> list[Finding]:
     if not answer.pull < AWAY:
         return []
     evidence = f"the loss's gradient moves the outputs away from the targets (pull {answer.pull:.2f}, 1 is towards them)"
     return _finding(evidence, Remedy("change the sign of the loss", "descent then brings outputs and targets together"))
 
 
-def _bound(report: Report) -> list[Finding]:
+def _bound(outputs: OutputReading | None, answer: LossResponse) -> list[Finding]:
     """Minus the output of the label, of outputs that are no log-probabilities."""
-    outputs, answer = report.outputs, report.loss_response
     if answer.takes != "log-probabilities" or outputs is None or outputs.rows_log_probabilities > 0.5:
         return []
     if outputs.rows_sum_to_one >= ROWS:
@@ -52,21 +50,20 @@ def _bound(report: Report) -> list[Finding]:
     )
 
 
-def _sum(report: Report) -> list[Finding]:
-    answer = report.loss_response
-    if not abs(answer.doubled - 2) < SUM or report.examples < 2:
+def _sum(answer: LossResponse, examples: int) -> list[Finding]:
+    if not abs(answer.doubled - 2) < SUM or examples < 2:
         return []
     evidence = (
         f"the loss of a batch beside a copy of itself is {answer.doubled:.3g} times that of the batch: a sum over its "
-        f"{report.examples} examples, with gradients as many times a mean's"
+        f"{examples} examples, with gradients as many times a mean's"
     )
     return _finding(
         evidence, Remedy("take the mean over the batch", "the learning rate and a clipping limit do not depend on its size")
     )
 
 
-def _not_for_these_targets(report: Report) -> list[Finding]:
-    outputs, targets, answer = report.outputs, report.targets, report.loss_response
+def _not_for_these_targets(report: Report, answer: LossResponse) -> list[Finding]:
+    outputs, targets = report.outputs, report.targets
     if outputs is None or targets is None or not targets.one_hot or outputs.shape != targets.shape or outputs.shape[-1] < 3:
         return []
     remedy = Remedy(
@@ -80,7 +77,7 @@ def _not_for_these_targets(report: Report) -> list[Finding]:
     return []
 
 
-def loss_at_start(report: Report) -> list[Finding]:
+def loss_at_start(report: Report, _: Thresholds) -> list[Finding]:
     """A loss far above that of outputs that know nothing."""
     answer = report.loss_response
     if answer is None or not answer.chance > 0:

@@ -4,13 +4,13 @@ import math
 
 from jaxnotes.diagnosis._finding import Finding, Remedy, listed
 from jaxnotes.diagnosis._profile import faded
+from jaxnotes.diagnosis._thresholds import Thresholds
 from jaxnotes.probe import Parameter, Report
 
 STRAIGHT_THROUGH = Remedy(
     "use a straight-through estimator, x + stop_gradient(f(x) - x), or a soft form such as softmax or Gumbel-softmax",
     "the forward pass stays as it is; the gradient passes as if f were the identity",
 )
-WEIGHT_LAYERS = ("Linear", "Dense", "Conv", "Einsum")  # kinds whose weights are always parameters
 UNUSED = Remedy(
     "use these parameters in what the loss is taken of, or remove them",
     "no memory and no weight decay for what does nothing; a layer that was meant to act does",
@@ -22,7 +22,7 @@ UNBLOCKED = Remedy(
 CALCULUS = "a derivative is zero behind a function of steps and where nothing depends on a value"
 
 
-def no_gradient(report: Report) -> list[Finding]:
+def no_gradient(report: Report, _: Thresholds) -> list[Finding]:
     """Parameters from which no derivative reaches the loss, by how they are cut off; or none gets any."""
     groups: dict[str, list[Parameter]] = {}
     for parameter in report.parameters:
@@ -82,7 +82,7 @@ def _where(report: Report) -> str:
     return f"it ends between {report.layers[last + 1].label} and {report.layers[last].label}"
 
 
-def frozen(report: Report) -> list[Finding]:
+def frozen(report: Report, _: Thresholds) -> list[Finding]:
     """Parameters with a gradient that the optimiser does not change in its first two updates."""
     moved = [p for p in report.parameters if p.gradient_rms > 0]
     still = [p for p in moved if p.still]
@@ -103,7 +103,7 @@ def frozen(report: Report) -> list[Finding]:
     return [_finding(still, evidence, *remedies[: 1 if every else 2], hint=not every)]
 
 
-def fixed_weights(report: Report) -> list[Finding]:
+def fixed_weights(report: Report, _: Thresholds) -> list[Finding]:
     """Layers that multiply by a matrix that is no parameter: no gradient is taken for it."""
     found = report.linearity.fixed_weights
     if not found:

@@ -1,11 +1,12 @@
 """Findings about the outputs against the loss and the targets."""
-# pyright: reportOptionalMemberAccess=false
 
 import math
+from functools import partial
 
 import numpy as np
 
 from jaxnotes.diagnosis._finding import Finding, Remedy
+from jaxnotes.diagnosis._thresholds import Thresholds
 from jaxnotes.probe import OutputReading, Report
 
 ROWS = 0.99  # share of rows that are distributions
@@ -15,7 +16,7 @@ PAIRS = 1e-5  # relative change of a loss in float32 that is none
 SOURCE = "Goodfellow, Bengio and Courville 2016, Deep Learning, section 6.2.2: output units and the losses that go with them"
 
 
-def shapes(report: Report) -> list[Finding]:
+def shapes(report: Report, _: Thresholds) -> list[Finding]:
     """Outputs and targets that broadcast against one another, so that every example meets the targets of all."""
     outputs, targets, answer = report.outputs, report.targets, report.loss_response
     if outputs is None or targets is None or answer is None or outputs.shape == targets.shape or targets.spread == 0:
@@ -41,7 +42,7 @@ def shapes(report: Report) -> list[Finding]:
     return [Finding("shapes", (), evidence, (), remedies, source="NumPy's rules of broadcasting")]
 
 
-def output_activation(report: Report) -> list[Finding]:
+def output_activation(report: Report, _: Thresholds) -> list[Finding]:
     """An activation function at the end that the loss applies again, that it misses, or that cannot reach the targets."""
     outputs, answer = report.outputs, report.loss_response
     if outputs is None or answer is None:
@@ -54,10 +55,10 @@ def output_activation(report: Report) -> list[Finding]:
             ),
             Remedy("give the last layer one unit per class", "a softmax that has something to choose from"),
         )
-        return [Finding("output-activation", (), evidence, (), remedies, source=SOURCE)]
+        return _found(evidence, remedies)
     rule = {
-        "logits": _activated_logits,
-        "binary logits": _activated_logits,
+        "logits": partial(_activated_logits, "a softmax"),
+        "binary logits": partial(_activated_logits, "a sigmoid"),
         "probabilities": _no_distribution,
         "binary probabilities": _no_probability,
         "log-probabilities": _no_logarithm,
@@ -67,11 +68,15 @@ def output_activation(report: Report) -> list[Finding]:
     return rule(report, outputs) if rule else []
 
 
+def _found(evidence: str, remedies: tuple[Remedy, ...], layers: tuple[str, ...] = ()) -> list[Finding]:
+    return [Finding("output-activation", layers, evidence, (), remedies, source=SOURCE)]
+
+
 def _name(outputs: OutputReading) -> str:
     return "softmax" if outputs.rows_sum_to_one >= ROWS else outputs.activation or "no activation function"
 
 
-def _activated_logits(report: Report, outputs: OutputReading) -> list[Finding]:
+def _activated_logits(taken: str, report: Report, outputs: OutputReading) -> list[Finding]:
     """Probabilities, or otherwise cut values, for a loss that takes logits."""
     softmax = outputs.rows_sum_to_one >= ROWS
     width = outputs.activation_high - outputs.activation_low
@@ -80,7 +85,6 @@ def _activated_logits(report: Report, outputs: OutputReading) -> list[Finding]:
     )
     if not softmax and not cut:
         return []
-    taken = "a sigmoid" if report.loss_response.takes == "binary logits" else "a softmax"
     seen = (
         f"every row of the outputs sums to 1 and none of them is negative ({outputs.low:.3g} to {outputs.high:.3g})"
         if softmax
@@ -93,7 +97,7 @@ def _activated_logits(report: Report, outputs: OutputReading) -> list[Finding]:
         ),
         Remedy("or pass a loss of probabilities: the mean of -log p[label]", "the activation function is applied once"),
     )
-    return [Finding("output-activation", _last(report), evidence, (), remedies, source=SOURCE)]
+    return _found(evidence, remedies, _last(report))
 
 
 def _no_distribution(report: Report, outputs: OutputReading) -> list[Finding]:
@@ -108,7 +112,7 @@ def _no_distribution(report: Report, outputs: OutputReading) -> list[Finding]:
         Remedy("use a loss that takes logits: optax.softmax_cross_entropy_with_integer_labels", "exact for logits of any size"),
         Remedy("or end the model with softmax", "rows that sum to 1: more for one class is less for the others"),
     )
-    return [Finding("output-activation", _last(report), evidence, (), remedies, source=SOURCE)]
+    return _found(evidence, remedies, _last(report))
 
 
 def _no_probability(report: Report, outputs: OutputReading) -> list[Finding]:
@@ -123,7 +127,7 @@ def _no_probability(report: Report, outputs: OutputReading) -> list[Finding]:
         Remedy("use a loss that takes logits: optax.sigmoid_binary_cross_entropy", "exact for logits of any size"),
         Remedy("or end the model with a sigmoid", "outputs in (0, 1)"),
     )
-    return [Finding("output-activation", _last(report), evidence, (), remedies, source=SOURCE)]
+    return _found(evidence, remedies, _last(report))
 
 
 def _no_logarithm(report: Report, outputs: OutputReading) -> list[Finding]:
@@ -132,23 +136,24 @@ def _no_logarithm(report: Report, outputs: OutputReading) -> list[Finding]:
         return []
     evidence = "the loss is minus the output of the label and takes log-probabilities; every row of the outputs sums to 1"
     remedies = (Remedy("end the model with log_softmax in place of softmax", "the loss is then the cross-entropy"),)
-    return [Finding("output-activation", _last(report), evidence, (), remedies, source=SOURCE)]
+    return _found(evidence, remedies, _last(report))
 
 
 def _short_of_targets(report: Report, outputs: OutputReading) -> list[Finding]:
     """An activation function whose range does not reach the targets."""
-    if not outputs.targets_outside > OUTSIDE:
+    targets = report.targets
+    if targets is None or not outputs.targets_outside > OUTSIDE:
         return []
     ends = f"[{outputs.activation_low:.3g}, {outputs.activation_high:.3g}]"
     evidence = (
         f"the model ends in {_name(outputs)}, whose range is {ends}; {outputs.targets_outside:.0%} of the targets lie outside, "
-        f"in [{report.targets.low:.4g}, {report.targets.high:.4g}]"
+        f"in [{targets.low:.4g}, {targets.high:.4g}]"
     )
     remedies = (
         Remedy("end the model with a linear layer", "outputs reach any target"),
         Remedy(f"or scale the targets to {ends}", "every target within reach"),
     )
-    return [Finding("output-activation", _last(report), evidence, (), remedies, source=SOURCE)]
+    return _found(evidence, remedies, _last(report))
 
 
 def _last(report: Report) -> tuple[str, ...]:

@@ -4,12 +4,11 @@ import math
 
 from jaxnotes.diagnosis._finding import Remedy
 from jaxnotes.diagnosis._theory import Gain, gains, log10_gradient_ratio
+from jaxnotes.diagnosis._thresholds import STANDARD
 from jaxnotes.probe import Report
 
-DECADES = 3.0  # of gradient that a network may lose from the last layers to the first
 WORTH_RESCALING = 1.5  # between a weight variance and the critical one
 LARGEST_PREACTIVATION = 2.0  # RMS up to which a sigmoid or tanh keeps most of its slope
-POST_NORM_BLOCKS = 6  # of two sums each: Transformers of 6 post-norm layers are the deepest that train without a warm-up
 LAYER_NORM = Remedy("add layer normalisation before each activation", "sizes of activations no longer depend on the weights'")
 WARM_UP = Remedy(
     "warm the learning rate up over the first some hundred steps",
@@ -78,7 +77,8 @@ def against_vanishing(report: Report, layers: int) -> tuple[Remedy, ...]:
         remedies.append(_residual(found, predicted))
     if not normalised(report):
         remedies.append(LAYER_NORM)
-    fewer = round(len(found) * DECADES / max(-predicted, DECADES)) if found else layers // 2
+    decades = STANDARD.vanishing_gradient_decades
+    fewer = round(len(found) * decades / max(-predicted, decades)) if found else layers // 2
     return (*remedies, _fewer(fewer))
 
 

@@ -70,7 +70,7 @@ def stale_statistics(report: Report, thresholds: Thresholds = STANDARD) -> list[
     return [Finding("stale-statistics", layers, evidence, ("norms.running",), remedies, hint=chosen)]
 
 
-def dropout(report: Report) -> list[Finding]:
+def dropout(report: Report, _: Thresholds) -> list[Finding]:
     """Dropout that acts at inference, or has no key."""
     if report.missing_key:
         evidence = "the model draws random numbers and was given no key"

@@ -16,6 +16,7 @@ DECAY = 0.05  # decay over the rest of the step
 DECAY_SIZE = 3e-4  # share of the parameters that one step's decay takes
 DECAY_BALANCE = 0.3  # size that random steps and decay settle at, over the present size
 RATES = ("normalization.learning-rate",)
+WARM_UP_RATE = Remedy("warm the learning rate up over the first steps", "early steps, whose size is least known, are small")
 
 
 def large_update(report: Report, thresholds: Thresholds = STANDARD) -> list[Finding]:
@@ -36,7 +37,7 @@ def large_update(report: Report, thresholds: Thresholds = STANDARD) -> list[Find
         factor = max(worst.update_ratio / 0.01, factor)
     remedies = (
         Remedy(f"divide the learning rate by about {factor:.1g}", "steps that follow the gradient as far as it holds"),
-        Remedy("warm the learning rate up over the first steps", "early steps, whose size is least known, are small"),
+        WARM_UP_RATE,
     )
     return [Finding("large-update", tuple(layer.label for layer in found), "; ".join(evidence), RATES, remedies)]
 
@@ -53,7 +54,7 @@ def _chance(report: Report) -> float:
     return abs(answer.chance) if answer is not None and math.isfinite(answer.chance) else 0.0
 
 
-def small_update(report: Report) -> list[Finding]:
+def small_update(report: Report, _: Thresholds) -> list[Finding]:
     """Steps that would take thousands of times longer than is usual, while there is still something to learn."""
     step = report.first_step
     if step is None or not 0 < step.size < SMALL_STEP or not step.along_gradient < 0 or _warms_up(step):
@@ -79,7 +80,7 @@ def _warms_up(step: FirstStep) -> bool:
     return math.isinf(second) or second > WARM_UP and third - second >= 0.99 * (second - 1)
 
 
-def uphill(report: Report) -> list[Finding]:
+def uphill(report: Report, _: Thresholds) -> list[Finding]:
     """A step along the gradient and not against it."""
     step = report.first_step
     if step is None or not step.along_gradient > 0:
@@ -92,7 +93,7 @@ def uphill(report: Report) -> list[Finding]:
     return [Finding("loss", (), evidence, RATES, (remedy,))]
 
 
-def weight_decay(report: Report) -> list[Finding]:
+def weight_decay(report: Report, _: Thresholds) -> list[Finding]:
     """Decay that holds the weights at a small share of their size.
 
     Steps of random direction that each change the parameters by a share r, against decay by a share d per step, settle where

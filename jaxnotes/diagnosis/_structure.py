@@ -1,6 +1,7 @@
 """Findings about how layers are put together: no activation function between them, units that are equal, examples that mix."""
 
 from jaxnotes.diagnosis._finding import Finding, Remedy, listed
+from jaxnotes.diagnosis._thresholds import Thresholds
 from jaxnotes.probe import Parameter, Report
 
 MANY_EQUAL = 0.5  # share of the units; of weights drawn at random none are equal
@@ -12,7 +13,7 @@ DRAWN = Remedy(
 )
 
 
-def linear_network(report: Report) -> list[Finding]:
+def linear_network(report: Report, _: Thresholds) -> list[Finding]:
     """Weight layers in a row without an activation function between them.
 
     Certain where the whole model is affine or half of the layers lack one. Few such pairs may be meant, as projections.
@@ -37,7 +38,7 @@ def linear_network(report: Report) -> list[Finding]:
     return [Finding("linear-network", names, evidence, ("neurons.linear",), remedies, hint=not certain)]
 
 
-def equal_units(report: Report) -> list[Finding]:
+def equal_units(report: Report, _: Thresholds) -> list[Finding]:
     """Weights that give all or many units the same weights, or weights of zero that no step moves."""
     equal = [p for p in report.parameters if p.multiplies and _is_equal(p)]
     zero = [p for p in report.parameters if p.multiplies and p.stuck and p.rms == 0]
@@ -66,7 +67,7 @@ def _names(found: list[Parameter]) -> tuple[str, ...]:
     return tuple(parameter.name for parameter in found)
 
 
-def mixed_examples(report: Report) -> list[Finding]:
+def mixed_examples(report: Report, _: Thresholds) -> list[Finding]:
     """Outputs that depend on other examples, where nothing that is known to mix them is there."""
     if report.batch_softmax:
         evidence = f"a softmax before {report.batch_softmax[0] or 'the outputs'} runs over the {report.examples} examples"

@@ -1,5 +1,4 @@
 """Findings about a layer's values: saturated, dead, constant, not finite."""
-# pyright: reportOptionalMemberAccess=false
 
 import math
 
@@ -118,7 +117,7 @@ def constant(report: Report, thresholds: Thresholds = STANDARD) -> list[Finding]
     return [Finding("constant-representation", _labels(found), evidence, ("causes.depth", "normalization.drift"), remedies)]
 
 
-def nonfinite(report: Report) -> list[Finding]:
+def nonfinite(report: Report, _: Thresholds) -> list[Finding]:
     """Returns the first value that is not finite."""
     where = next((layer for layer in report.layers if layer.nonfinite), None)
     back = next((layer for layer in reversed(report.layers) if layer.nonfinite_gradient), None)
@@ -130,14 +129,14 @@ def nonfinite(report: Report) -> list[Finding]:
     elif where is not None:
         total = math.prod(where.output_shape)
         evidence = f"first at {where.label}: {where.nonfinite} of {total} entries; {_before(report, where)}"
-    elif not math.isfinite(report.loss) or back is None and own is None:
-        evidence = f"all layers are finite, the loss is {report.loss}"
-    elif back is None:
-        evidence = f"values and the layers' gradients are finite; that of {own.name} is not: {own.nonfinite_gradient} entries"
-    else:
+    elif math.isfinite(report.loss) and back is not None:
         evidence = (
             f"values are finite; the gradient is not, on its way back first at {back.label}: {back.nonfinite_gradient} entries"
         )
+    elif math.isfinite(report.loss) and own is not None:
+        evidence = f"values and the layers' gradients are finite; that of {own.name} is not: {own.nonfinite_gradient} entries"
+    else:
+        evidence = f"all layers are finite, the loss is {report.loss}"
     origin = where or back
     layers = (origin.label,) if origin else (own.name,) if own else ()
     remedies = (

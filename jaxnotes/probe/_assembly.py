@@ -8,7 +8,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jax import Array
 
 from jaxnotes.probe._adapted import Adapted
@@ -17,6 +16,7 @@ from jaxnotes.probe._program import Passed, Program
 from jaxnotes.probe._report import Layer, RunningStatistics
 from jaxnotes.probe._statistics import Statistics, describe, example_axis
 from jaxnotes.probe._survey import Site
+from jaxnotes.probe._updates import Updates
 
 INITIAL_VARIANCES = (1, 0)  # Flax's, Equinox's
 RESCUE = 2.0**90  # what a backward pass is scaled by where its results leave float32
@@ -64,7 +64,7 @@ def assemble(
     adapted: Adapted,
     arguments: list[Array],
     passed: Passed,
-    optimizer: optax.GradientTransformation | None,
+    updates: Updates | None,
     summarise_steps: bool,
 ) -> dict[int, list[Row]]:
     """Returns the rows of each site, one per step, without Jacobians."""
@@ -84,7 +84,7 @@ def assemble(
         return [(np.asarray(log10_rms(np.asarray(found.gradient_norms)) - math.log10(scale)),) for found in again.values()]
 
     log_norms = {n: log for n, (log,) in zip(sites, rescued(logs), strict=True)}
-    owned = own_parameters(adapted, passed.parameters, optimizer, program.surveyed.provenance)
+    owned = own_parameters(adapted, passed.parameters, updates, program.surveyed.provenance)
     described = jax.device_get(described)
     varying = varying_inputs(program, arguments)
     rows = {}

@@ -1,5 +1,4 @@
 """Scores on their way into a softmax: how sharp the rows are, how many are uniform, how many see nothing at all."""
-# pyright: reportArgumentType=false, reportAttributeAccessIssue=false
 
 import dataclasses
 from collections.abc import Sequence
@@ -88,9 +87,8 @@ def attention(sites: Sequence[Site], values: Sequence[Array]) -> tuple[Attention
     for site, value in zip(sites, values, strict=True):
         if site.mark.role != "scores":
             continue
-        seen = site.mark.detail
-        axis = seen.axis - len(site.shape)
-        rows = jax.device_get(_measure(value, axis=axis, heads=_heads(site.shape, seen.axis)))
+        seen: Scores = site.mark.detail
+        rows = jax.device_get(_measure(value, axis=seen.axis - len(site.shape), heads=_heads(site.shape, seen.axis)))
         call = calls[site.mark.name] = calls.get(site.mark.name, -1) + 1
         found.append(
             Attention(

@@ -5,12 +5,10 @@ import math
 
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jax import Array
 
-from jaxnotes.probe._adapted import Adapted
-from jaxnotes.probe._parameters import first_updates
 from jaxnotes.probe._program import Passed, Program
+from jaxnotes.probe._updates import Updates
 
 TURNS = 20  # of the power iteration: the eigenvalue to some per cent, as the largest of a network stand apart
 
@@ -29,13 +27,7 @@ class Curvature:
     step: float
 
 
-def measure_curvature(
-    program: Program,
-    adapted: Adapted,
-    arguments: list[Array],
-    passed: Passed,
-    optimizer: optax.GradientTransformation | None,
-) -> Curvature:
+def measure_curvature(program: Program, arguments: list[Array], passed: Passed, updates: Updates | None) -> Curvature:
     """Measures both by products of the Hessian with vectors, each of which costs about two gradients."""
     random, product = np.random.default_rng(0), program.hessian_product
     vector = [jnp.asarray(random.normal(size=a.shape), a.dtype) for a in arguments[: program.differentiated]]
@@ -47,9 +39,9 @@ def measure_curvature(
         value, vector = _dot(vector, image), image
         if not math.isfinite(value) or _dot(image, image) == 0:
             break
-    if optimizer is None:
+    if updates is None:
         return Curvature(value, math.nan)
-    (update,) = first_updates(adapted, passed.parameters, optimizer)
+    (update,) = updates.first(1)
     downhill = -_dot(passed.parameters, update)
     return Curvature(value, _dot(update, product(arguments, update)) / downhill if downhill > 0 else math.nan)
 

@@ -1,19 +1,19 @@
 """What is known of each parameter by name: its gradient, what cuts it off, units that are equal, what float16 loses."""
-# pyright: reportArgumentType=false
 
 import dataclasses
 import math
 from collections.abc import Callable
+from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jax import Array
 
 from jaxnotes.probe._adapted import Adapted
-from jaxnotes.probe._parameters import first_updates, names_of
+from jaxnotes.probe._parameters import named_parameters
 from jaxnotes.probe._program import Passed, Program
+from jaxnotes.probe._sizes import wide
+from jaxnotes.probe._updates import Updates
 
 TURNS = 3  # of small steps until parameters behind weights that start at zero get a gradient: two such layers in a row take two
 STEP = 0.02  # of a parameter's size
@@ -65,13 +65,10 @@ def each_parameter(
     adapted: Adapted,
     arguments: list[Array],
     passed: Passed,
-    optimizer: optax.GradientTransformation | None,
+    updates: Updates | None,
 ) -> tuple[Parameter, ...]:
     """Returns one entry per floating parameter, in the tree's order."""
-    flat = jax.tree_util.tree_flatten_with_path(adapted.parameters)[0]
-    names = [
-        "/".join(names_of(path)) for path, leaf in flat if hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jnp.floating)
-    ]
+    names = ["/".join(path) for path, _ in named_parameters(adapted.parameters)]
     host = lambda arrays: [np.asarray(array) for array in arrays]
     values, gradients = host(arguments[: len(names)]), host(passed.parameters)
     structure = program.structure
@@ -79,7 +76,7 @@ def each_parameter(
     for product in structure.products.values():
         multiplies |= product.parameters
     stuck = _stuck(program, arguments, gradients, set(structure.cut))
-    updates = [] if optimizer is None else _updates(adapted, passed.parameters, optimizer)
+    moves = [] if updates is None else _first_moves(updates)
     scaled = _scaled_zeros(program, arguments)
     return tuple(
         Parameter(
@@ -88,12 +85,12 @@ def each_parameter(
             dtype=str(value.dtype),
             rms=_rms(value),
             gradient_rms=_rms(gradient),
-            nonfinite_gradient=int(np.count_nonzero(~np.isfinite(_wide(gradient)))),
+            nonfinite_gradient=int(np.count_nonzero(~np.isfinite(wide(gradient)))),
             multiplies=bool(multiplies >> i & 1),
             cut=(structure.cut[i] or "unused") if i in structure.cut else "",
             stuck=i in stuck,
             **_equality(value, gradient, adapted.input_axes),
-            **_updating(value, [update[i] for update in updates]),
+            **_updating(value, [move[i] for move in moves]),
             zero_gradients=_share(gradient == 0),
             zero_gradients_scaled=scaled[i] if scaled else math.nan,
         )
@@ -101,13 +98,13 @@ def each_parameter(
     )
 
 
-def _updates(adapted: Adapted, gradients: list[Array], optimizer: optax.GradientTransformation) -> list[list[np.ndarray]]:
+def _first_moves(updates: Updates) -> list[list[np.ndarray]]:
     """Returns the first two updates, as a rate may warm up from 0; more where all are 0, as gradients may be collected."""
     for steps in (2, MOST_COLLECTED):
-        updates = [[np.asarray(u) for u in found] for found in first_updates(adapted, gradients, optimizer, steps)]
-        if any(u.any() for found in updates for u in found):
+        found = [[np.asarray(update) for update in step] for step in updates.first(steps)]
+        if any(update.any() for step in found for update in step):
             break
-    return updates
+    return found
 
 
 def _stuck(program: Program, arguments: list[Array], gradients: list[np.ndarray], cut: set[int]) -> set[int]:
@@ -131,7 +128,7 @@ def _step(value: np.ndarray, gradient: np.ndarray) -> Array:
     """A step against the gradient, of a small share of the parameter's size."""
     size = _rms(gradient)
     moves = 0.0 < size < math.inf
-    step = _wide(gradient) * (-STEP * max(_rms(value), 0.1) / size) if moves else np.zeros(value.shape)
+    step = wide(gradient) * (-STEP * max(_rms(value), 0.1) / size) if moves else np.zeros(value.shape)
     return jnp.asarray(step.astype(np.float32)).astype(value.dtype)
 
 
@@ -144,10 +141,10 @@ def _scaled_zeros(program: Program, arguments: list[Array]) -> list[float]:
 
 def _equality(value: np.ndarray, gradient: np.ndarray, input_axes: Callable[[int], tuple[int, ...]]) -> dict[str, float]:
     """Shares of units whose weights, and whose weights and gradients, are exactly those of another unit."""
-    if value.ndim < 2 or not np.isfinite(_wide(value)).all():
+    if value.ndim < 2 or not np.isfinite(wide(value)).all():
         return {}
     outputs = [axis for axis in range(value.ndim) if axis not in input_axes(value.ndim)]
-    by_unit = lambda array: np.moveaxis(_wide(array), outputs[-1], 0).reshape(array.shape[outputs[-1]], -1)
+    by_unit = lambda array: np.moveaxis(wide(array), outputs[-1], 0).reshape(array.shape[outputs[-1]], -1)
     weights, slopes = by_unit(value), by_unit(gradient)
     present = weights.any(axis=1)
     weights, slopes = weights[present], slopes[present]
@@ -166,7 +163,7 @@ def _repeated(rows: np.ndarray) -> float:
     return 1 - len(np.unique(np.round(marks / scale, 10))) / len(rows)
 
 
-def _updating(value: np.ndarray, updates: list[np.ndarray]) -> dict[str, float | bool]:
+def _updating(value: np.ndarray, updates: list[np.ndarray]) -> dict[str, Any]:
     """Whether updates change the parameter, and the share of entries whose change is lost in rounding."""
     if not updates:
         return {}
@@ -177,10 +174,6 @@ def _updating(value: np.ndarray, updates: list[np.ndarray]) -> dict[str, float |
     return {"lost_updates": _share(((value + first.astype(value.dtype)) == value)[meant])}
 
 
-def _wide(array: np.ndarray) -> np.ndarray:
-    return array.astype(np.float64)
-
-
 def _share(mask: np.ndarray | np.bool_) -> float:
     return float(np.mean(mask)) if np.size(mask) else 0.0
 
@@ -188,7 +181,7 @@ def _share(mask: np.ndarray | np.bool_) -> float:
 @np.errstate(all="ignore")
 def _rms(array: np.ndarray) -> float:
     """RMS that is 0 only where every entry is."""
-    largest = float(np.max(np.abs(_wide(array)), initial=0))
+    largest = float(np.max(np.abs(wide(array)), initial=0))
     if not 0 < largest < math.inf:
         return largest
-    return largest * float(np.sqrt(np.mean(np.square(_wide(array) / largest))))
+    return largest * float(np.sqrt(np.mean(np.square(wide(array) / largest))))

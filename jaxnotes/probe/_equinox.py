@@ -1,5 +1,4 @@
 """Equinox modules: a tree in which every submodule taps what it returns."""
-# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false, reportGeneralTypeIssues=false
 
 import dataclasses
 import types
@@ -84,7 +83,8 @@ def _examples(inputs: tuple, by_name: dict[str, Any]) -> int:
       ValueError: an input without an axis of examples, or of another length.
     """
     flat = jax.tree_util.tree_flatten_with_path((inputs, by_name))[0]
-    lengths = {jax.tree_util.keystr(path[1:]): leaf.shape[:1] if hasattr(leaf, "shape") else () for path, leaf in flat}
+    length = lambda leaf: tuple(leaf.shape[:1]) if hasattr(leaf, "shape") else ()
+    lengths: dict[str, tuple[int, ...]] = {jax.tree_util.keystr(path[1:]): length(leaf) for path, leaf in flat}
     if len(set(lengths.values())) != 1 or () in lengths.values():
         shown = ", ".join(f"input{path}: {length[0] if length else 'none'}" for path, length in lengths.items())
         raise ValueError(
@@ -120,12 +120,14 @@ def _tapped(node: Any, path: tuple[str, ...]) -> Any:
 
 def _bind_statistics(layer: eqx.nn.BatchNorm, x: jax.Array, state: eqx.nn.State, mark: Mark) -> None:
     """Marks a layer's input, its features last, and its running statistics, as they are before the call."""
-    if layer.mode == "ema":
+    if layer.ema_state_index is not None:
         mean, variance = state.get(layer.ema_state_index)
-    else:
+    elif layer.batch_counter is not None and layer.batch_state_index is not None:
         count = state.get(layer.batch_counter)
         seen = jnp.where(count == 0, 1, 1 - layer.momentum**count)  # what the layer itself divides by
         mean, variance = (value / seen for value in state.get(layer.batch_state_index))
+    else:
+        return
     bind(jnp.moveaxis(x, 0, -1), mark.as_role("input"))
     bind(mean, mark.as_role("running-mean"))
     bind(variance, mark.as_role("running-variance"))
@@ -135,11 +137,11 @@ def _bind_statistics(layer: eqx.nn.BatchNorm, x: jax.Array, state: eqx.nn.State,
 def _tapping_class(plain: type) -> type:
     """Returns a class like `plain` whose call taps; `plain` itself is left alone."""
 
-    def tapped(self, *arguments, **keywords):
-        if isinstance(self, eqx.nn.BatchNorm):
-            _bind_statistics(self, *arguments[:2], Mark("/".join(self.probe_path), mode=mode(self, keywords, SWITCHES)))
-        outputs = plain.__call__(self, *arguments, **keywords)
+    def tapped(self: Any, *arguments, **keywords):
         mark = Mark("/".join(self.probe_path), plain.__name__, self.probe_path, mode=mode(self, keywords, SWITCHES))
+        if isinstance(self, eqx.nn.BatchNorm):
+            _bind_statistics(self, arguments[0], arguments[1], mark)
+        outputs = plain.__call__(self, *arguments, **keywords)
         if isinstance(outputs, tuple) and len(outputs) == 2 and isinstance(outputs[1], eqx.nn.State):
             return bind_outputs(outputs[0], mark), outputs[1]  # a state is no layer's output
         return bind_outputs(outputs, mark)

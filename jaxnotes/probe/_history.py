@@ -1,5 +1,4 @@
 """`History`: a training run as the monitor saw it, kept, saved and loaded."""
-# pyright: reportArgumentType=false
 
 import bisect
 import json
@@ -110,8 +109,9 @@ class History:
 
     def _hand_on(self) -> None:
         record, self._waiting = self._waiting, None
-        for writer in self._writers if record is not None else ():
-            writer(record)
+        if record is not None:
+            for writer in self._writers:
+                writer(record)
 
 
 def line(record: Watched | tuple[int, float]) -> str:

@@ -11,7 +11,7 @@ from jaxnotes.probe._walk import Path
 
 
 @dataclasses.dataclass(frozen=True)
-class Watched:
+class InnerTap:
     """Values to read together.
 
     Attributes:
@@ -27,13 +27,13 @@ class Watchlist:
     """What is to be read, by the place of the equation that uses it; named after the layer that returns next."""
 
     def __init__(self) -> None:
-        self.entries: dict[Path, Watched] = {}
+        self.entries: dict[Path, InnerTap] = {}
         self._unnamed: list[Path] = []
 
     def add(self, path: Path, mark: Mark, *values: Var) -> None:
         """Adds values of one place."""
         if path not in self.entries:
-            self.entries[path] = Watched(values, mark)
+            self.entries[path] = InnerTap(values, mark)
             self._unnamed += [] if mark.name else [path]
 
     def meet(self, equation: JaxprEqn) -> None:
@@ -46,15 +46,15 @@ class Watchlist:
     def change(self, path: Path, **fields) -> None:
         """Sets fields of a mark."""
         entry = self.entries[path]
-        self.entries[path] = Watched(entry.values, dataclasses.replace(entry.mark, **fields))
+        self.entries[path] = InnerTap(entry.values, dataclasses.replace(entry.mark, **fields))
 
 
-def with_watched(traced: ClosedJaxpr, watched: dict[Path, Watched]) -> ClosedJaxpr:
+def with_watched(traced: ClosedJaxpr, watched: dict[Path, InnerTap]) -> ClosedJaxpr:
     """Returns the program with a tap for each watched value, before the equation at its place."""
     return traced.replace(jaxpr=_rewritten(traced.jaxpr, watched, ())) if watched else traced
 
 
-def _rewritten(jaxpr: Jaxpr, watched: dict[Path, Watched], around: Path) -> Jaxpr:
+def _rewritten(jaxpr: Jaxpr, watched: dict[Path, InnerTap], around: Path) -> Jaxpr:
     equations = []
     for equation in jaxpr.eqns:
         path = (*around, id(equation))
@@ -67,7 +67,7 @@ def _rewritten(jaxpr: Jaxpr, watched: dict[Path, Watched], around: Path) -> Jaxp
     return jaxpr.replace(eqns=equations)
 
 
-def _taps(equation: JaxprEqn, watched: Watched) -> list[JaxprEqn]:
+def _taps(equation: JaxprEqn, watched: InnerTap) -> list[JaxprEqn]:
     taps = []
     for number, value in enumerate(watched.values):
         mark = dataclasses.replace(watched.mark, output=number)

@@ -1,5 +1,4 @@
 """Flax Linen modules, read through Linen's own interceptors."""
-# pyright: reportArgumentType=false
 
 import dataclasses
 import functools
@@ -66,7 +65,10 @@ def _misses_key(error: Exception) -> bool:
 def _with_switch(module: nn.Module, train: bool | None) -> nn.Module:
     """Returns the module with its own field for training or inference set, where it has one; the module given stays."""
     names = [field.name for field in dataclasses.fields(module) if field.name in TRAINING + INFERENCE]
-    return module if train is None or not names else module.clone(**{names[0]: switched(names[0], train)})
+    if train is None or not names:
+        return module
+    change: dict[str, Any] = {names[0]: switched(names[0], train)}
+    return module.clone(**change)
 
 
 def _structure(value: Any) -> Hashable:

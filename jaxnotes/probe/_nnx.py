@@ -1,5 +1,4 @@
 """Flax NNX modules: a clone whose submodules tap what they return."""
-# pyright: reportAttributeAccessIssue=false
 
 import zlib
 from typing import Any
@@ -25,7 +24,8 @@ def adapt(model: nnx.Module, train: bool | None) -> Adapted:
         copy = nnx.merge(graph, parameters, state)
         if key is not None:
             nnx.reseed(copy, default=key, params=key, dropout=jax.random.fold_in(key, 1))
-        for path, module in list(nnx.iter_modules(copy)):
+        modules: list[tuple[tuple, Any]] = list(nnx.iter_modules(copy))
+        for path, module in modules:
             if key is not None and _has_no_stream(module):
                 module.rngs = nnx.Rngs(dropout=jax.random.fold_in(key, zlib.crc32(repr(path).encode())))
             if path:

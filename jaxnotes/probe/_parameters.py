@@ -1,29 +1,23 @@
 """Which parameters belong to which layer, and what is known of them."""
-# pyright: reportArgumentType=false
 
 import dataclasses
 import math
 from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jax import Array
 
 from jaxnotes.probe._adapted import Adapted
-from jaxnotes.probe._program import merge, split
 from jaxnotes.probe._provenance import Provenance, Step
+from jaxnotes.probe._sizes import wide
 from jaxnotes.probe._survey import Site
+from jaxnotes.probe._updates import Updates
 
 WEIGHTS = ("kernel", "weight")
-TREES = {  # what an optimiser is given in each framework
-    "linen": "variables['params'] is",
-    "nnx": "nnx.state(model, nnx.Param) is",
-    "equinox": "eqx.filter(model, eqx.is_inexact_array) is",
-    "plain": "the function's parameters are",
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,33 +41,11 @@ def names_of(path: tuple) -> tuple[str, ...]:
     return tuple(names[:-1] if names and names[-1] == "value" else names)
 
 
-def first_updates(
-    adapted: Adapted, gradients: list[Array], optimizer: optax.GradientTransformation, steps: int = 1
-) -> list[list[Array]]:
-    """Returns the optimiser's first updates of each floating parameter, in the tree's order, all from the same gradients.
-
-    The optimiser sees the parameters as the user's own tree, so that masks and labels by name find them; parameters that are
-    not floating have a gradient of 0.
-
-    Raises:
-      ValueError: the optimiser does not take this tree, as by a mask or labels of another structure.
-    """
-    _, rest = split(adapted.parameters)
-    zeros = jax.tree.map(lambda leaf: jnp.zeros_like(leaf) if hasattr(leaf, "dtype") else leaf, rest[0])
-    tree, found = merge(gradients, (zeros, rest[1])), []
-    try:
-        state = optimizer.init(adapted.parameters)
-        for _ in range(steps):
-            updates, state = optimizer.update(tree, state, adapted.parameters)
-            found.append(split(updates)[0])
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        first = next(iter(jax.tree_util.tree_flatten_with_path(adapted.parameters)[0]), ((), None))[0]
-        raise ValueError(
-            f"the optimizer does not take this model's parameters, whose first is {jax.tree_util.keystr(first)}: "
-            f"{str(error).splitlines()[0] if str(error) else type(error).__name__}; masks and labels are of the tree that "
-            f"{TREES[adapted.framework]}"
-        ) from error
-    return found
+def named_parameters(tree: Any) -> list[tuple[tuple[str, ...], Array]]:
+    """Returns the floating parameters of a tree with the names on their paths, in the tree's order."""
+    flat = jax.tree_util.tree_flatten_with_path(tree)[0]
+    floating = lambda leaf: hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jnp.floating)
+    return [(names_of(path), leaf) for path, leaf in flat if floating(leaf)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,18 +75,14 @@ class Measured:
 
 
 def own_parameters(
-    adapted: Adapted, gradients: list[Array], optimizer: optax.GradientTransformation | None, provenance: Provenance
+    adapted: Adapted, gradients: list[Array], updates: Updates | None, provenance: Provenance
 ) -> Callable[[Site, bool], Callable[[int], OwnParameters]]:
     """Returns a function of a site and `summarise_steps`; this returns a function from a step to the layer's own parameters."""
-    flat = jax.tree_util.tree_flatten_with_path(adapted.parameters)[0]
-    floating = [
-        (names_of(path), leaf) for path, leaf in flat if hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jnp.floating)
-    ]
-    updates = [None] * len(floating) if optimizer is None else first_updates(adapted, gradients, optimizer)[0]
-    wide = lambda array: None if array is None else np.asarray(array).astype(np.float64)
+    floating = named_parameters(adapted.parameters)
+    first = [None] * len(floating) if updates is None else [wide(update) for update in updates.first(1)[0]]
     by_owner: dict[tuple[str, ...], list[Measured]] = {}
-    for place, ((names, value), gradient, update) in enumerate(zip(floating, gradients, updates, strict=True)):
-        measured = Measured(names[-1] if names else "", place, wide(value), wide(gradient), wide(update))
+    for place, ((names, value), gradient, update) in enumerate(zip(floating, gradients, first, strict=True)):
+        measured = Measured(names[-1] if names else "", place, wide(value), wide(gradient), update)
         for depth in range(len(names) + 1) if adapted.framework == "plain" else (len(names) - 1,):
             by_owner.setdefault(names[:depth], []).append(measured)
 

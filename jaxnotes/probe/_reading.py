@@ -2,7 +2,6 @@
 
 import dataclasses
 import inspect
-import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -23,8 +22,10 @@ from jaxnotes.probe._linearity import linearity
 from jaxnotes.probe._losses import LOSSES
 from jaxnotes.probe._report import Report
 from jaxnotes.probe._request import Request, program_of
+from jaxnotes.probe._sizes import norm
 from jaxnotes.probe._squares import numbers
 from jaxnotes.probe._step import read_step
+from jaxnotes.probe._updates import Updates
 
 
 def read(
@@ -86,7 +87,8 @@ def read(
     program, request, missing_key = program_of(request)
     arguments = request.arguments()
     passed = program.gradients(arguments, jnp.float32(1))
-    rows = assemble(program, adapted, arguments, passed, optimizer, summarise_steps)
+    updates = None if optimizer is None else Updates(adapted, passed.parameters, optimizer)
+    rows = assemble(program, adapted, arguments, passed, updates, summarise_steps)
     notes, crosses = [*program.notes, *program.surveyed.notes], False
     if jacobian:
         rows, crosses, more = with_jacobians(program, rows, arguments, passed.outputs, probes, summarise_steps)
@@ -112,23 +114,18 @@ def read(
         crosses_examples=crosses,
         running=running_statistics(program, passed.values),
         clip_norm=clip_norm,
-        gradient_norm=_global_norm(passed.parameters),
+        gradient_norm=norm(passed.parameters),
         notes=tuple(notes),
         **read_batch(program, request, passed),
-        first_step=None if optimizer is None else read_step(program, adapted, arguments, passed, optimizer),
-        parameters=each_parameter(program, adapted, arguments, passed, optimizer),
+        first_step=None if updates is None else read_step(program, arguments, passed, updates),
+        parameters=each_parameter(program, adapted, arguments, passed, updates),
         attention=attention(program.sites, passed.values),
         linearity=linearity(program.structure),
-        curvature=measure_curvature(program, adapted, arguments, passed, optimizer) if curvature else None,
+        curvature=measure_curvature(program, arguments, passed, updates) if curvature else None,
         residuals=program.structure.residuals,
         batch_softmax=program.structure.batch_softmax,
         **numbers(program.sites, passed.values)._asdict(),
     )
-
-
-def _global_norm(gradients: list[Array]) -> float:
-    """Returns the norm of the whole gradient, in float64: the squares of a large one leave float32."""
-    return math.sqrt(sum(float(np.square(np.asarray(g).astype(np.float64)).sum()) for g in gradients))
 
 
 @dataclasses.dataclass(frozen=True)

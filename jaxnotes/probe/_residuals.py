@@ -1,5 +1,4 @@
 """Residual connections in a traced program: sums in which one operand goes on beside what is made of it."""
-# pyright: reportArgumentType=false, reportAssignmentType=false
 
 import dataclasses
 from collections import Counter
@@ -44,25 +43,29 @@ def _additions(jaxpr: Jaxpr) -> dict[Var, Var]:
     made = {out: equation for equation in jaxpr.eqns for out in equation.outvars}
     found: dict[Var, Var] = {}
     for equation in jaxpr.eqns:
-        if equation.primitive.name != "add" or not _alike(equation):
+        operands = [v for v in equation.invars if not isinstance(v, Literal)]
+        if equation.primitive.name != "add" or not _alike(operands):
             continue
-        for kept, branch in (equation.invars, equation.invars[::-1]):
+        for kept, branch in (operands, operands[::-1]):
             if (uses[kept] > 1 or _origin(kept, made) in found) and _leads(kept, branch, made):
                 found[equation.outvars[0]] = _origin(kept, made)
                 break
     return found
 
 
-def _alike(equation: JaxprEqn) -> bool:
+def _alike(operands: list[Var]) -> bool:
     """Returns whether both operands are arrays of one shape, of two axes or more."""
-    shapes = [aval(v).shape for v in equation.invars if not isinstance(v, Literal)]
+    shapes = [aval(v).shape for v in operands]
     return len(shapes) == 2 and shapes[0] == shapes[1] and len(shapes[0]) > 1
 
 
 def _origin(variable: Var, made: dict[Var, JaxprEqn]) -> Var:
     """Returns the value before taps and conversions."""
-    while variable in made and made[variable].primitive.name in PASS and not isinstance(made[variable].invars[0], Literal):
-        variable = made[variable].invars[0]
+    while variable in made and made[variable].primitive.name in PASS:
+        before = made[variable].invars[0]
+        if isinstance(before, Literal):
+            break
+        variable = before
     return variable
 
 

@@ -1,5 +1,4 @@
 """Softmaxes in a traced program: over scores, products of two values that both depend on the data; and over examples."""
-# pyright: reportArgumentType=false, reportReturnType=false
 
 import dataclasses
 
@@ -29,7 +28,7 @@ class Softmaxes:
         self.over_examples: list[str] = []
         self.sources: dict[Path, Path | None] = {}
         self._made: dict[Var, JaxprEqn] = {}
-        self._exponentials: dict[Var, Known] = {}
+        self._exponentials: dict[Var, tuple[Var, Known]] = {}
         self._sums: dict[Var, tuple[Var, tuple[int, ...]]] = {}  # of exponentials, moved: of which, over which axes
         self._weights: dict[Var, tuple[Path, int]] = {}  # of values: the place of their softmax, its axis
 
@@ -43,7 +42,7 @@ class Softmaxes:
         if equation.primitive is tap_primitive and equation.params["mark"].role == "output":
             self.over_examples = [before or equation.params["mark"].name for before in self.over_examples]
         if name == "exp" and not inputs[0].fixed:
-            self._exponentials[out] = inputs[0]
+            self._exponentials[out] = source, inputs[0]
         elif name == "reduce_sum" and source in self._exponentials:
             self._sums[out] = source, tuple(map(int, equation.params["axes"]))
         elif name in MOVES and source in self._sums:
@@ -57,7 +56,8 @@ class Softmaxes:
             self._weights.update((out, self._weights[v]) for v in same)
 
     def _met(self, exponential: Var, axes: tuple[int, ...], path: Path, out: Var) -> None:
-        known, scores = self._exponentials[exponential], self._scores(exponential)
+        shifted, known = self._exponentials[exponential]
+        scores = self._scores(shifted)
         if known.depth and len(axes) == 1:
             self.sources[path] = known.layer
             detail = Scores(axes[0], known.depth, known.scaled)
@@ -66,13 +66,13 @@ class Softmaxes:
         elif axes == (0,) and len(aval(scores).shape) > 1 and aval(scores).shape[0] == self.examples > 1:
             self.over_examples.append("")
 
-    def _scores(self, exponential: Var) -> Var:
-        """Returns s of exp(s - max(s)), or of exp(s)."""
-        (shifted,) = self._made[exponential].invars
+    def _scores(self, shifted: Var) -> Var:
+        """Returns s of s - max(s), or the value itself where it is no such difference."""
         made = self._made.get(shifted)
-        if made is None or made.primitive.name != "sub" or isinstance(made.invars[0], Literal):
+        scores = made.invars[0] if made is not None and made.primitive.name == "sub" else None
+        if scores is None or isinstance(scores, Literal) or aval(scores).shape != aval(shifted).shape:
             return shifted
-        return made.invars[0] if aval(made.invars[0]).shape == aval(shifted).shape else shifted
+        return scores
 
     def _summed(self, equation: JaxprEqn) -> None:
         """Looks whether the weights are summed over the axis over which they sum to 1."""

@@ -1,5 +1,4 @@
 """Squares in a traced program: in float16, where they overflow early, and in a variance that is a difference of two means."""
-# pyright: reportArgumentType=false
 
 import dataclasses
 from collections.abc import Sequence
@@ -58,15 +57,15 @@ class Squares:
     def meet(self, equation: JaxprEqn, path: Path) -> None:
         """Looks at one equation."""
         self._made.update((out, equation) for out in equation.outvars)
-        value = equation.invars[0] if equation.invars else None
+        value, taken = (*equation.invars, None, None)[:2]
         if value is None or isinstance(value, Literal):
             return
         if _is_square(equation) and aval(value).dtype == jnp.float16:
             self.watchlist.add(path, Mark("", "square", role="squared"), value)
-        elif equation.primitive.name == "sub" and not isinstance(equation.invars[1], Literal):
-            under = self._made.get(equation.invars[1])
+        elif equation.primitive.name == "sub" and taken is not None and not isinstance(taken, Literal):
+            under = self._made.get(taken)
             if under is not None and _is_square(under) and self._is_mean_of_squares(value):
-                self.watchlist.add(path, Mark("", "variance", role="cancels"), *equation.invars)
+                self.watchlist.add(path, Mark("", "variance", role="cancels"), value, taken)
 
     def _is_mean_of_squares(self, value: Var) -> bool:
         """Returns whether a value is a sum of squares over their number."""

@@ -1,5 +1,4 @@
 """Numbers that describe one layer's values and gradients, computed where the arrays lie."""
-# pyright: reportArgumentType=false, reportOptionalMemberAccess=false
 
 from functools import lru_cache, partial
 from typing import NamedTuple
@@ -88,15 +87,15 @@ def _activity(value: Array, activation: Activation | None, after: bool) -> tuple
     Before an activation function φ a unit is dead where φ' is 0 at every example; behind one, or where none is seen, where it
     is 0 at every example. So it is too for a function of steps, as a quantiser's, whose rule for gradients is another.
     """
-    sloped = activation is not None and has_slope(activation)
-    silent = derivative(activation.function)(value) == 0 if sloped and not after else value == 0
+    sloped = activation if activation is not None and has_slope(activation) else None
+    silent = value == 0 if sloped is None or after else derivative(sloped.function)(value) == 0
     units = silent.reshape(-1, value.shape[-1]) if value.ndim else silent.reshape(1, 1)
     dead = jnp.mean(jnp.all(units, axis=0), dtype=jnp.float32)
-    if not sloped:
+    if sloped is None:
         return jnp.full((), jnp.nan, jnp.float32), dead
     if after:
-        return _saturated_behind(activation, value), dead
-    return saturated_fraction(activation.function, value).astype(jnp.float32), dead
+        return _saturated_behind(sloped, value), dead
+    return saturated_fraction(sloped.function, value).astype(jnp.float32), dead
 
 
 @lru_cache(maxsize=64)

@@ -5,12 +5,11 @@ import math
 
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jax import Array
 
-from jaxnotes.probe._adapted import Adapted
-from jaxnotes.probe._parameters import first_updates
-from jaxnotes.probe._program import Passed, Program, split
+from jaxnotes.probe._program import Passed, Program
+from jaxnotes.probe._sizes import norm, wide
+from jaxnotes.probe._updates import Updates
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,36 +39,24 @@ class FirstStep:
     decay_over_gradient: float
 
 
-def read_step(
-    program: Program, adapted: Adapted, arguments: list[Array], passed: Passed, optimizer: optax.GradientTransformation
-) -> FirstStep:
+def read_step(program: Program, arguments: list[Array], passed: Passed, updates: Updates) -> FirstStep:
     """Takes one step with the optimiser, from its initial state, and reads the loss behind it."""
-    values, _ = split(adapted.parameters)
-    gradients = list(passed.parameters)
-    steps = first_updates(adapted, gradients, optimizer, 3)
-    (back,) = first_updates(adapted, [-g for g in gradients], optimizer)
+    values, gradients = arguments[: program.differentiated], passed.parameters
+    steps, (back,) = updates.first(3), updates.turned().first(1)
     decay = [(u + v) / 2 for u, v in zip(steps[0], back, strict=True)]
     follows = [(u - v) / 2 for u, v in zip(steps[0], back, strict=True)]
     moved = [jnp.asarray(value + u).astype(value.dtype) for value, u in zip(values, steps[0], strict=True)]
     after = program.gradients([*moved, *arguments[len(values) :]], jnp.float32(1)).loss
-    first, second, third = (_norm(step) for step in steps)
+    first, second, third = (norm(step) for step in steps)
     return FirstStep(
         loss=float(passed.loss),
         loss_after=float(after),
-        along_gradient=sum(float(np.vdot(_wide(u), _wide(g))) for u, g in zip(follows, gradients, strict=True)),
-        size=_over(first, _norm(values)),
+        along_gradient=sum(float(np.vdot(wide(u), wide(g))) for u, g in zip(follows, gradients, strict=True)),
+        size=_over(first, norm(values)),
         growth=(_over(second, first), _over(third, first)),
-        decay_size=_over(_norm(decay), _norm(values)),
-        decay_over_gradient=_over(_norm(decay), _norm(follows)),
+        decay_size=_over(norm(decay), norm(values)),
+        decay_over_gradient=_over(norm(decay), norm(follows)),
     )
-
-
-def _norm(arrays: list[Array]) -> float:
-    return math.sqrt(sum(float(np.square(_wide(array)).sum()) for array in arrays))
-
-
-def _wide(array: Array) -> np.ndarray:
-    return np.asarray(array).astype(np.float64)
 
 
 def _over(a: float, b: float) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Container
 import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr, JaxprEqn
 
-from jaxnotes.probe._inner_taps import Watched, Watchlist
+from jaxnotes.probe._inner_taps import InnerTap, Watchlist
 from jaxnotes.probe._reach import unreached
 from jaxnotes.probe._residuals import Residuals, residuals
 from jaxnotes.probe._seen_activation import aval
@@ -31,7 +31,7 @@ class Structure:
 
     products: dict[Path, Product]
     affine: bool
-    watched: dict[Path, Watched]
+    watched: dict[Path, InnerTap]
     batch_softmax: tuple[str, ...]
     cut: dict[int, str]
     residuals: Residuals

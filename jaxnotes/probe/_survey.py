@@ -1,5 +1,4 @@
 """The taps of a traced function, in the order of computation, and what surrounds each."""
-# pyright: reportArgumentType=false
 
 import dataclasses
 
@@ -134,14 +133,14 @@ def _applied(jaxpr: Jaxpr, found: Origins) -> dict[Var, Activation]:
             ends += equation.invars
     for end in dict.fromkeys(end for end in ends if not isinstance(end, Literal)):
         root = found.of(end)
-        if root in below:
+        if root is not None and root in below:
             ways.setdefault(root, []).append(between(found, root, end) if root is not end else None)
     for out, equation in reversed(below.items()):  # the outer taps first: what is done behind them is done to the value too
         if equation.params["mark"].role == MODEL_OUTPUT:
             ways[out] = [None]
         value = equation.invars[0]
         root = found.of(value)
-        if root in below:
+        if root is not None and root in below:
             ways.setdefault(root, []).extend(ways.get(out, []) if root is value else [between(found, root, value)])
     return {root: activation for root, met in ways.items() if (activation := _one_of(met)) is not None}
 

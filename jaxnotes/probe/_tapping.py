@@ -1,7 +1,6 @@
 """`tap`: a name for a value inside a function, kept through jit, grad, vmap, scan and remat, and free at run time."""
 
 import dataclasses
-from collections.abc import Hashable
 from typing import Any
 
 import jax
@@ -34,7 +33,7 @@ class Mark:
     output: int = 0
     role: str = "output"
     mode: str = ""
-    detail: Hashable = None
+    detail: Any = None
 
     def as_role(self, role: str) -> "Mark":
         """Returns the mark of another of the same layer's values."""

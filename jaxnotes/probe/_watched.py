@@ -1,5 +1,4 @@
 """`Watched`: the record of one look at a training step, and what it is on a line of a file."""
-# pyright: reportArgumentType=false, reportCallIssue=false
 
 import dataclasses
 import math
@@ -126,7 +125,8 @@ def watched(
     examples: int | None,
 ) -> Watched:
     """Returns the record of what the monitor hands to the host."""
-    logs, updates, weights = (_log10_norms(names, found) for found in (read.gradients, read.updates, read.weights))
+    logs = _log10_norms(names, read.gradients)
+    updates, weights = (None if found is None else _log10_norms(names, found) for found in (read.updates, read.weights))
     rise, place, at = float(spike[0]), int(spike[1]), int(spike[2])
     rose = rise > spike_decades
     count, last, mean, deviation, alternation, largest, age = (float(entry) for entry in loss)
@@ -159,10 +159,8 @@ def watched(
 
 
 @np.errstate(divide="ignore", invalid="ignore")
-def _log10_norms(names: Names, found: Any) -> np.ndarray | None:
+def _log10_norms(names: Names, found: Any) -> np.ndarray:
     """[layers] log10 of the Euclidean norm of each layer's parameters together; NaN where an entry is not finite."""
-    if found is None:
-        return None
     largest, squares = np.asarray(found, np.float64)
     logs = np.where(np.isfinite(largest), 2 * np.log10(largest) + np.log10(squares), np.nan)
     together = grouped(dict(zip(names.parameters, logs, strict=True)))

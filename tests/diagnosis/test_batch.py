@@ -8,6 +8,14 @@ import numpy as np
 import optax
 import pytest
 
+from experiments.diagnosis.losses import binary_of_logits as binary_logits
+from experiments.diagnosis.losses import binary_unguarded as binary_probabilities
+from experiments.diagnosis.losses import broadcast_squares as squares
+from experiments.diagnosis.losses import cross_entropy as softmax_cross_entropy
+from experiments.diagnosis.losses import hinge_of_signs as hinge
+from experiments.diagnosis.losses import likelihood_of_logs as log_likelihood
+from experiments.diagnosis.losses import likelihood_unguarded as likelihood
+from experiments.diagnosis.losses import masked
 from jaxnotes import diagnosis, probe
 from jaxnotes.diagnosis._causes import without_effects
 
@@ -37,34 +45,6 @@ def network(units: int, end=None, activation=jax.nn.relu, last: float = 1.0):
 
 def findings(model, targets, loss, x=X, optimizer=ADAM):
     return diagnosis.explain(probe.read(model, (x, targets), loss, jacobian=False, optimizer=optimizer))
-
-
-def softmax_cross_entropy(outputs, labels):
-    return optax.softmax_cross_entropy_with_integer_labels(outputs, labels).mean()
-
-
-def likelihood(outputs, labels):
-    return -jnp.log(outputs[jnp.arange(len(labels)), labels]).mean()
-
-
-def log_likelihood(outputs, labels):
-    return -outputs[jnp.arange(len(labels)), labels].mean()
-
-
-def squares(outputs, targets):
-    return jnp.mean((outputs - targets) ** 2)
-
-
-def binary_logits(outputs, labels):
-    return optax.sigmoid_binary_cross_entropy(outputs, labels).mean()
-
-
-def binary_probabilities(outputs, labels):
-    return -jnp.mean(labels * jnp.log(outputs) + (1 - labels) * jnp.log(1 - outputs))
-
-
-def hinge(outputs, labels):
-    return jnp.maximum(0, 1 - labels * outputs).mean()
 
 
 def negative(loss):
@@ -129,11 +109,6 @@ def test_a_fault_is_named_and_nothing_else(name):
     assert {finding.kind for finding in found if not finding.hint} == {kind}
     for finding in found:
         assert finding.evidence and (finding.claims or finding.source) and all(r.action and r.effect for r in finding.remedies)
-
-
-def masked(outputs, labels):
-    each = optax.softmax_cross_entropy_with_integer_labels(outputs, jnp.maximum(labels, 0))
-    return jnp.where(labels >= 0, each, 0).sum() / jnp.sum(labels >= 0)
 
 
 HEALTHY = {

@@ -61,13 +61,13 @@ def test_a_wrong_threshold_is_one_clear_line(report, unchecked, thresholds, mess
         diagnosis.explain(report, thresholds=thresholds)
 
 
-def test_checks_with_one_argument_and_with_two_are_made(report, monkeypatch):
-    found = lambda evidence: [diagnosis.Finding("inputs", (), evidence, (), (), source="here")]
-    one = lambda report: found("one")
-    two = lambda report, thresholds: found(f"two {thresholds.large_update_share}")
-    monkeypatch.setattr(_explanation, "CHECKS", (one, two))
+def test_each_check_is_given_the_callers_thresholds(report, monkeypatch):
+    check = lambda report, thresholds: [
+        diagnosis.Finding("inputs", (), f"above {thresholds.large_update_share}", (), (), source="here")
+    ]
+    monkeypatch.setattr(_explanation, "CHECKS", (check, check))
     findings = diagnosis.explain(report, thresholds={"large_update_share": 0.4})
-    assert [x.evidence for x in findings] == ["one", "two 0.4"]
+    assert [x.evidence for x in findings] == ["above 0.4", "above 0.4"]
 
 
 def test_a_finding_says_where_to_read_more(report):

@@ -9,6 +9,14 @@ import numpy as np
 import optax
 import pytest
 
+from experiments.diagnosis.losses import binary_of_logits as binary_logits
+from experiments.diagnosis.losses import binary_unguarded as binary_probabilities
+from experiments.diagnosis.losses import broadcast_squares as squares
+from experiments.diagnosis.losses import cross_entropy as softmax_cross_entropy
+from experiments.diagnosis.losses import hinge_of_signs as hinge
+from experiments.diagnosis.losses import likelihood_of_logs as log_likelihood
+from experiments.diagnosis.losses import likelihood_unguarded as likelihood
+from experiments.diagnosis.losses import masked
 from jaxnotes import probe
 
 pytestmark = pytest.mark.usefixtures("standard_promotion")
@@ -33,34 +41,6 @@ def linear(units: int = CLASSES, end=None):
 
 def read(model, targets, loss, x=X, **options):
     return probe.read(model, (x, targets), loss, jacobian=False, **options)
-
-
-def softmax_cross_entropy(outputs, labels):
-    return optax.softmax_cross_entropy_with_integer_labels(outputs, labels).mean()
-
-
-def likelihood(outputs, labels):
-    return -jnp.log(outputs[jnp.arange(len(labels)), labels]).mean()
-
-
-def log_likelihood(outputs, labels):
-    return -outputs[jnp.arange(len(labels)), labels].mean()
-
-
-def squares(outputs, targets):
-    return jnp.mean((outputs - targets) ** 2)
-
-
-def binary_logits(outputs, labels):
-    return optax.sigmoid_binary_cross_entropy(outputs, labels).mean()
-
-
-def binary_probabilities(outputs, labels):
-    return -jnp.mean(labels * jnp.log(outputs) + (1 - labels) * jnp.log(1 - outputs))
-
-
-def hinge(outputs, labels):
-    return jnp.maximum(0, 1 - labels * outputs).mean()
 
 
 CHANCE = math.log(CLASSES)
@@ -101,10 +81,6 @@ def test_labels_beyond_the_classes_count_where_the_loss_uses_them():
     padded = jnp.where(LABELS == 0, -100, LABELS)
     answer = read(linear(), padded, softmax_cross_entropy).loss_response
     assert answer.labels_outside == pytest.approx(float((LABELS == 0).mean())) and answer.labels_outside_used == 1
-
-    def masked(outputs, labels):
-        each = optax.softmax_cross_entropy_with_integer_labels(outputs, jnp.maximum(labels, 0))
-        return jnp.where(labels >= 0, each, 0).sum() / jnp.sum(labels >= 0)
 
     assert read(linear(), padded, masked).loss_response.labels_outside_used == 0
 

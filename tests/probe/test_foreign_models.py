@@ -17,20 +17,11 @@ from jaxnotes import probe
 pytestmark = [pytest.mark.usefixtures("standard_promotion"), pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 
 
-@pytest.fixture
-def batch(key):
-    return jax.random.normal(key, (6, 4)), jnp.arange(6) % 3
-
-
-def initialised(module, *inputs, **keywords):
-    return module, module.init(jax.random.key(0), *inputs, **keywords)
-
-
 def rms(value):
     return float(jnp.sqrt(jnp.mean(jnp.square(value))))
 
 
-def test_a_model_that_prints_is_read_and_prints_nothing(batch, capfd):
+def test_a_model_that_prints_is_read_and_prints_nothing(batch, capfd, initialised):
     told = []
 
     class Printing(nn.Module):
@@ -54,7 +45,7 @@ def test_a_model_that_prints_is_read_and_prints_nothing(batch, capfd):
 
 
 @pytest.mark.parametrize("activation", [nn.relu, nn.silu, nn.softplus, nn.gelu])
-def test_a_scan_over_blocks_with_any_activation(batch, activation):
+def test_a_scan_over_blocks_with_any_activation(batch, activation, initialised):
     class Block(nn.Module):
         @nn.compact
         def __call__(self, x, _):
@@ -72,7 +63,7 @@ def test_a_scan_over_blocks_with_any_activation(batch, activation):
 
 
 @pytest.mark.parametrize("activation", [nn.relu, nn.softplus])
-def test_a_recurrent_cell_with_any_activation(key, activation):
+def test_a_recurrent_cell_with_any_activation(key, activation, initialised):
     class Recurrent(nn.Module):
         @nn.compact
         def __call__(self, x):
@@ -86,7 +77,7 @@ def test_a_recurrent_cell_with_any_activation(key, activation):
 
 
 @pytest.mark.parametrize("name", ["devices", "batch"])
-def test_batch_normalisation_over_a_named_axis(batch, name):
+def test_batch_normalisation_over_a_named_axis(batch, name, initialised):
     class Normalised(nn.Module):
         axis: str | None
 
@@ -146,7 +137,7 @@ def test_an_nnx_dropout_without_a_stream_is_missing_a_key(batch):
     assert not probe.read(without, batch, "cross_entropy", train=False, jacobian=False).missing_key
 
 
-def test_switches_of_all_forms_are_reached(batch):
+def test_switches_of_all_forms_are_reached(batch, initialised):
     class Argument(nnx.Module):
         def __init__(self, rngs):
             self.norm, self.last = nnx.BatchNorm(4, rngs=rngs), nnx.Linear(4, 3, rngs=rngs)

@@ -36,11 +36,6 @@ class EquinoxNetwork(eqx.Module):
         return self.head(jnp.tanh(self.body(x)))
 
 
-@pytest.fixture
-def batch(key):
-    return jax.random.normal(key, (6, 4)), jnp.arange(6) % 3
-
-
 def model_of(framework, key):
     keys = jax.random.split(key)
     if framework == "linen":

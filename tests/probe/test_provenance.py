@@ -15,17 +15,8 @@ from jaxnotes import probe
 pytestmark = [pytest.mark.usefixtures("standard_promotion"), pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 
 
-@pytest.fixture
-def batch(key):
-    return jax.random.normal(key, (6, 4)), jnp.arange(6) % 3
-
-
-def initialised(module, *inputs, **keywords):
-    return module, module.init(jax.random.key(0), *inputs, **keywords)
-
-
 @pytest.mark.parametrize("axis", [0, 1])
-def test_scanned_weights_are_split_along_the_axis_they_are_stacked_on(batch, axis):
+def test_scanned_weights_are_split_along_the_axis_they_are_stacked_on(batch, axis, initialised):
     class Scanned(nn.Module):
         @nn.compact
         def __call__(self, x):
@@ -49,7 +40,7 @@ class Block(nn.Module):
         return x + nn.tanh(nn.Dense(4)(x)), None
 
 
-def test_a_cell_with_as_many_steps_as_its_kernel_has_rows_keeps_its_kernel(key):
+def test_a_cell_with_as_many_steps_as_its_kernel_has_rows_keeps_its_kernel(key, initialised):
     class Recurrent(nn.Module):
         @nn.compact
         def __call__(self, x):
@@ -63,7 +54,7 @@ def test_a_cell_with_as_many_steps_as_its_kernel_has_rows_keeps_its_kernel(key):
     assert [row.weight_variance for row in rows] == pytest.approx([4 * kernel.var()] * 4, rel=1e-5)
 
 
-def test_the_fan_in_is_what_a_product_sums_over(key):
+def test_the_fan_in_is_what_a_product_sums_over(key, initialised):
     class Several(nn.Module):
         @nn.compact
         def __call__(self, x):
@@ -95,7 +86,7 @@ def test_an_embedding_is_no_weight_layer_in_any_framework(key):
     assert report.layers[1].weight_variance == pytest.approx(8 * float(np.var(np.asarray(model.out.weight))), rel=1e-5)
 
 
-def test_normalisation_an_exponential_and_the_loss_are_no_activation(key):
+def test_normalisation_an_exponential_and_the_loss_are_no_activation(key, initialised):
     class Normalised(nn.Module):
         @nn.compact
         def __call__(self, x):
@@ -123,7 +114,7 @@ def test_a_straight_through_estimator_kills_no_unit(key):
     assert report.layers[0].activation == "" and report.layers[0].dead_fraction == 0
 
 
-def test_what_does_not_depend_on_the_examples_has_no_spread(key):
+def test_what_does_not_depend_on_the_examples_has_no_spread(key, initialised):
     class Model(nn.Module):
         @nn.compact
         def __call__(self, x, kind):

@@ -16,20 +16,11 @@ from jaxnotes import jacobians, probe
 pytestmark = [pytest.mark.usefixtures("standard_promotion"), pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 
 
-@pytest.fixture
-def batch(key):
-    return jax.random.normal(key, (6, 4)), jnp.arange(6) % 3
-
-
-def initialised(module, *inputs, **keywords):
-    return module, module.init(jax.random.key(0), *inputs, **keywords)
-
-
 def names(report):
     return [(row.name, row.call) for row in report.layers]
 
 
-def test_a_shared_module_gives_a_row_a_call(batch):
+def test_a_shared_module_gives_a_row_a_call(batch, initialised):
     class Shared(nn.Module):
         @nn.compact
         def __call__(self, x):
@@ -48,7 +39,7 @@ class Block(nn.Module):
 
 
 @pytest.mark.parametrize("remat", [False, True])
-def test_scanned_and_rematerialised_layers_give_a_row_a_step(batch, remat):
+def test_scanned_and_rematerialised_layers_give_a_row_a_step(batch, remat, initialised):
     block = nn.remat(Block) if remat else Block
 
     class Scanned(nn.Module):
@@ -76,7 +67,7 @@ def test_scanned_and_rematerialised_layers_give_a_row_a_step(batch, remat):
     assert [row.weight_variance for row in rows] == pytest.approx([4 * float(np.var(np.asarray(k))) for k in kernels], rel=1e-4)
 
 
-def test_through_batch_normalisation_the_jacobian_is_that_of_the_whole_batch(batch):
+def test_through_batch_normalisation_the_jacobian_is_that_of_the_whole_batch(batch, initialised):
     class Normalised(nn.Module):
         @nn.compact
         def __call__(self, x, train):
@@ -124,7 +115,7 @@ def test_a_missing_dropout_key_is_noted_and_a_given_one_is_used(batch):
     assert off.layers[1].activation_rms == off.layers[0].activation_rms and off.layers[1].mode == "inference"
 
 
-def test_recurrent_layers_give_a_row_a_step_or_one_for_all(key):
+def test_recurrent_layers_give_a_row_a_step_or_one_for_all(key, initialised):
     class Recurrent(nn.Module):
         @nn.compact
         def __call__(self, x):
@@ -165,7 +156,7 @@ def test_integers_several_inputs_and_outputs_and_structures(key):
     assert found["Dense_0"].partial_jacobian == pytest.approx(float(jnp.square(weight).sum()) / 5 / 3, rel=0.15)
 
 
-def test_bfloat16_and_float16_are_measured_in_float32(batch):
+def test_bfloat16_and_float16_are_measured_in_float32(batch, initialised):
     class Low(nn.Module):
         dtype: jnp.dtype
 

@@ -67,16 +67,6 @@ class Slow(nn.Module):
         return nn.Dense(CLASSES)(x)
 
 
-class Frozen(nn.Module):
-    """Batch normalisation that uses its running statistics in training too."""
-
-    @nn.compact
-    def __call__(self, x, train: bool = True):
-        for _ in range(2):
-            x = nn.relu(nn.BatchNorm(True)(nn.Dense(32)(x) * 4 + 3))
-        return nn.Dense(CLASSES)(x)
-
-
 def made(module):
     """Returns how a Linen module is made for a program."""
     return lambda key, inputs: (module, dict(module.init({"params": key, "dropout": key}, *inputs)))
