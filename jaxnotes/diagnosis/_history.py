@@ -12,12 +12,13 @@ from jaxnotes.diagnosis._step import WARM_UP_RATE
 from jaxnotes.diagnosis._thresholds import STANDARD
 from jaxnotes.probe import History, Watched
 
-LARGE = STANDARD.large_update_share
-MOVED = 0.01  # share of their size that parameters can have moved by in a whole run; healthy ones move by 0.2 and more
-GRADIENT_DECADES = 4.0  # between layers of one look; healthy runs stay within 2.5
-GROWTH_DECADES = 2.0  # of the whole gradient over a run; in healthy runs it grows by 1 at most
+# Of the healthy runs that `_loss_curve` names:
+LARGE = STANDARD.large_update_share  # update over parameters; 0.18 at most after the first looks
+MOVED = 0.01  # share of its size that a layer can have moved by in a whole run: less cannot change what the model computes
+GRADIENT_DECADES = 4.0  # between layers of one look; 1 at most
+GROWTH_DECADES = 2.0  # of the whole gradient over a run whose loss does not fall
 LOST_DECADES = 5.0  # the same, falling, where the loss does not
-SPIKE_DECADES = 2.0  # of a layer's gradient, where no loss is known; batches of one example reach 1.5
+SPIKE_DECADES = 2.5  # of a layer's gradient, where no loss is known; 1.75 at most, in batches of one example
 CHECKS = (
     "non-finite",
     "parameters-unchanged",

@@ -10,7 +10,7 @@ import optax
 from jax import Array
 
 from jaxnotes.probe._look import Names, Readings, all_finite, by_layer, by_parameter, readings, sizes
-from jaxnotes.probe._loss_sums import LossSums, add_loss, no_losses, statistics
+from jaxnotes.probe._loss_sums import add_loss, no_losses
 from jaxnotes.probe._watched import Watched, watched
 
 
@@ -20,18 +20,18 @@ class MonitorState(NamedTuple):
     Attributes:
       step: updates so far.
       mean: [layers] running mean over steps of log10 of the root mean square of a layer's gradient.
-      spike: largest rise above that mean since the last look: decades, place of the layer, step.
+      spike: [3] largest rise above that mean since the last look: decades, place of the layer, steps since.
       first_nonfinite: step of the first gradient that was not finite, -1 before.
-      losses: what is kept of the losses since the last look.
+      losses: [8] `LossSums` of the losses since the last look.
       previous: the gradient one step before a look, where the gradient noise is measured; else ().
       inner: the state of the optimiser inside.
     """
 
     step: Array
     mean: Array
-    spike: tuple[Array, Array, Array]
+    spike: Array
     first_nonfinite: Array
-    losses: LossSums
+    losses: Array
     previous: Any
     inner: Any
 
@@ -100,32 +100,39 @@ def monitor(
         extra = others if value is None else {"value": value, **others}
         layers = by_layer(updates)
         size = sizes(layers)
+        scheduled = state.step % every == 0
         # Squares overflow long before the gradient does: only then is each entry looked at.
         suspect = ~jnp.isfinite(size).all() & (state.first_nonfinite < 0)
-        bad = jax.lax.cond(suspect, lambda layers: ~all_finite(layers), lambda layers: jnp.array(False), layers)
-        first = jnp.where(bad, state.step, state.first_nonfinite)
-        spike = _larger(state.spike, jnp.log10(size) - state.mean, state.step)
+        spike = _larger(state.spike, jnp.log10(size) - state.mean)
         losses = state.losses if value is None else add_loss(state.losses, value)
 
         def look(arguments: tuple) -> Array:
             updates, before, params, previous, activations = arguments
-            # Made once more here: handed in, the changes would have to be kept in memory at every step.
-            changes = inner.update(updates, before, params, **extra)[0] if optimizer else None
-            read = readings(updates, changes, params, previous, activations)
-            told = (state.step, first, spike, statistics(losses), read)
-            jax.debug.callback(_teller(callback, names, spike_decades, examples), *told)
-            return jnp.sum(read.gradients[0] > 0, dtype=jnp.int32)
+            bad = suspect & ~all_finite(layers)
+            first = jnp.where(bad, state.step, state.first_nonfinite)
+
+            def report() -> None:
+                # Made once more here: handed in, the changes would have to be kept in memory at every step.
+                changes = inner.update(updates, before, params, **extra)[0] if optimizer else None
+                read = readings(updates, changes, params, previous, activations)
+                tell = _teller(callback, names, spike_decades, examples)
+                jax.debug.callback(tell, state.step, first, spike, losses, read)
+
+            jax.lax.cond(scheduled | bad, report, lambda: None)
+            return first
 
         names = Names(tuple(layers), tuple(by_parameter(updates)), tuple(by_parameter(activations)))
         previous = state.previous if examples else None
-        due = (state.step % every == 0) | bad
-        looked = jax.lax.cond(due, look, lambda arguments: state.step, (updates, state.inner, params, previous, activations))
-        updates = _after(looked, updates)
+        before = (updates, state.inner, params, previous, activations)
+        first = jax.lax.cond(scheduled | suspect, look, lambda arguments: state.first_nonfinite, before)
+        updates = _after(first, updates)
         changes, inner_state = inner.update(updates, state.inner, params, **extra)
         if examples:
             keep = (state.step + 1) % every == 0
             previous = jax.lax.cond(keep, lambda new, old: new, lambda new, old: old, updates, state.previous)
-        spike, losses = jax.tree.map(lambda new, old: jnp.where(due, new, old), (_no_spike(), no_losses()), (spike, losses))
+        told = scheduled | (first != state.first_nonfinite)
+        spike = jnp.where(told, _no_spike(), spike)
+        losses = losses if value is None else jnp.where(told, no_losses(), losses)
         kept = MonitorState(state.step + 1, _moved(state.mean, size, momentum), spike, first, losses, previous, inner_state)
         return changes, kept if examples else kept._replace(previous=())
 
@@ -133,11 +140,11 @@ def monitor(
 
 
 def _after(looked: Array, updates: Any) -> Any:
-    """The same updates, made to wait for a number that is never negative.
+    """The same updates, made to wait for the look, whose number is never below -1.
 
     Without this, XLA may write the new parameters and the new state before the look, and for it copies the old at every step.
     """
-    return jax.tree.map(lambda leaf: jnp.where(looked >= 0, leaf, jnp.zeros_like(leaf)), updates)
+    return jax.tree.map(lambda leaf: jnp.where(looked >= -1, leaf, jnp.zeros_like(leaf)), updates)
 
 
 def _check(every: int, momentum: float, examples: int | None) -> None:
@@ -149,17 +156,18 @@ def _check(every: int, momentum: float, examples: int | None) -> None:
         raise ValueError(f"examples is {examples}, expected the size of a batch, of at least 1")
 
 
-def _no_spike() -> tuple[Array, Array, Array]:
-    return jnp.full((), -jnp.inf, jnp.float32), jnp.full((), -1, jnp.int32), jnp.full((), -1, jnp.int32)
+def _no_spike() -> Array:
+    return jnp.asarray([-jnp.inf, 0, 0], jnp.float32)
 
 
-def _larger(spike: tuple, rises: Array, step: Array) -> tuple[Array, Array, Array]:
-    """The larger of the spike so far and this step's."""
+def _larger(spike: Array, rises: Array) -> Array:
+    """The larger of the spike so far, one step older, and this step's."""
     if not rises.size:
         return spike
     rises = jnp.where(jnp.isfinite(rises), rises, -jnp.inf)
-    new = rises.max(), rises.argmax().astype(jnp.int32), step
-    return jax.tree.map(lambda a, b: jnp.where(new[0] > spike[0], a, b), new, spike)
+    new = jnp.stack([rises.max(), rises.argmax().astype(jnp.float32), jnp.zeros((), jnp.float32)])
+    older = spike + jnp.asarray([0, 0, 1], jnp.float32)
+    return jnp.where(new[0] > spike[0], new, older)
 
 
 def _moved(mean: Array, size: Array, momentum: float) -> Array:
@@ -172,12 +180,12 @@ def _teller(callback: Callable, names: Names, spike_decades: float, examples: in
     """A function on the host that makes a `Watched` of readings. It holds names and no arrays."""
     last = -1
 
-    def tell(step, first, spike, loss, read: Readings) -> None:
+    def tell(step, first, spike, losses, read: Readings) -> None:
         nonlocal last
         step = int(step)
         if step == last and not getattr(callback, "replaces", False):
             return  # MultiSteps calls its optimiser at each small batch, and keeps the last call
         last = step
-        callback(watched(names, step, int(first), spike, loss, read, spike_decades, examples))
+        callback(watched(names, step, int(first), spike, losses, read, spike_decades, examples))
 
     return tell

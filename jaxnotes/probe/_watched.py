@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from jaxnotes.probe._look import Names, Readings, grouped
+from jaxnotes.probe._loss_sums import since_largest, statistics
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -118,8 +119,8 @@ def watched(
     names: Names,
     step: int,
     first: int,
-    spike: Sequence,
-    loss: Sequence,
+    spike: Any,
+    losses: Any,
     read: Readings,
     spike_decades: float,
     examples: int | None,
@@ -127,9 +128,9 @@ def watched(
     """Returns the record of what the monitor hands to the host."""
     logs = _log10_norms(names, read.gradients)
     updates, weights = (None if found is None else _log10_norms(names, found) for found in (read.updates, read.weights))
-    rise, place, at = float(spike[0]), int(spike[1]), int(spike[2])
+    rise, place, at = float(spike[0]), int(spike[1]), step - int(spike[2])
     rose = rise > spike_decades
-    count, last, mean, deviation, alternation, largest, age = (float(entry) for entry in loss)
+    count = int(losses[0])
     record = Watched(
         step=step,
         layers=names.layers,
@@ -139,8 +140,8 @@ def watched(
         first_nonfinite=first,
         spike_step=at if rose else -1,
         spike_rise=rise if rose else math.nan,
-        update_ratios=None if updates is None or weights is None else _power(updates - weights),
-        weight_norms=None if weights is None else _power(weights),
+        update_ratios=None if updates is None or weights is None else _ratios(updates, weights),
+        weight_norms=None if weights is None else _ratios(weights, np.zeros_like(weights)),
         parameters=names.parameters,
         without_gradient=_chosen(names.parameters, read.gradients[0] == 0),
         without_update=None if read.updates is None else _chosen(names.parameters, read.updates[0] == 0),
@@ -149,9 +150,8 @@ def watched(
         activation_rms=None if read.activations is None else np.asarray(read.activations),
     )
     if count:
-        fields = ("loss", "loss_mean", "loss_deviation", "loss_alternation", "loss_largest")
-        found = dict(zip(fields, (last, mean, deviation, alternation, largest), strict=True))
-        record = dataclasses.replace(record, losses=int(count), loss_largest_step=step - int(age), **found)
+        largest_step = step - since_largest(losses)
+        record = dataclasses.replace(record, losses=count, loss_largest_step=largest_step, **statistics(losses))
     if read.pair is not None and step:
         pair = dict(zip(("gradient_square", "previous_square", "gradient_product"), map(float, read.pair), strict=True))
         record = dataclasses.replace(record, examples=examples or 0, **pair)
@@ -176,8 +176,9 @@ def _joined(logs: list[float]) -> float:
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def _power(logs: np.ndarray) -> np.ndarray:
-    return np.power(10.0, logs)
+def _ratios(logs: np.ndarray, by: np.ndarray) -> np.ndarray:
+    """Ratios by their logs; NaN for 0 by 0."""
+    return np.power(10.0, logs - by)
 
 
 def _chosen(names: Sequence[str], mask: Any) -> tuple[str, ...]:

@@ -217,3 +217,14 @@ def test_a_loss_that_is_no_number_is_refused():
     optimizer = probe.monitor(probe.History(), optax.sgd(0.1))
     with pytest.raises(ValueError, match=r"value is float32\[2\]"):
         optimizer.update(jnp.ones(2), optimizer.init(jnp.ones(2)), jnp.ones(2), value=jnp.ones(2))
+
+
+def test_parameters_that_are_0_and_stay_0_have_no_ratio():
+    history = probe.History()
+    optimizer = probe.monitor(history, optax.sgd(0.1), every=1)
+    params = {"a": {"w": jnp.zeros(2)}, "b": {"w": jnp.ones(2)}}
+    gradient = {"a": {"w": jnp.zeros(2)}, "b": {"w": jnp.ones(2)}}
+    optimizer.update(gradient, optimizer.init(params), params)
+    (record,) = history.records
+    assert np.isnan(record.update_ratios[0]) and record.update_ratios[1] == pytest.approx(0.1)
+    assert record.without_gradient == ("a/w",) == record.without_update

@@ -43,6 +43,7 @@ def test_norms_are_those_by_hand_and_updates_pass_unchanged(key):
     gradients = gradients_of([1.0, 1e-30, 1e30, 1.0, 1.0], key)
     seen, updates = run(gradients, every=2)
     assert [w.step for w in seen] == [0, 2, 4] and seen[0].layers == ("a", "b")
+    assert {w.first_nonfinite for w in seen} == {-1}  # squares of 10^30 overflow, the gradient does not
     for watched in seen:
         at = jax.tree.map(lambda g, i=watched.step: np.asarray(g[i], np.float64), gradients)
         norms = [np.sqrt(np.square(at["a"]["weight"]).sum() + np.square(at["a"]["bias"]).sum()), np.linalg.norm(at["b"])]
