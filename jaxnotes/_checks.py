@@ -47,7 +47,7 @@ def floats(name: str, value: Any, shape: str = "...", /, **sizes: int) -> jax.Ar
     """
     dtype = _dtype(name, value, "floats")
     if not jnp.issubdtype(dtype, jnp.floating):
-        advice = f"take {_variable(name)}.real" if dtype.kind == "c" else f"convert it with {_variable(name)}.astype('float32')"
+        advice = f"take {_variable(name)}.real" if jnp.issubdtype(dtype, jnp.complexfloating) else f"convert it with {_variable(name)}.astype('float32')"
         raise TypeError(f"{name} has dtype {dtype}; floats are expected: {advice}")
     return _shaped(name, value, shape, sizes)
 
@@ -102,8 +102,8 @@ def number(name: str, value: Any, span: Span = FINITE, why: str = "") -> None:
         raise ValueError(f"{name} is {value}; it {reason}must {span.words}")
 
 
-def count(name: str, value: Any, low: int = 1, high: int | None = None) -> int:
-    """Returns the value as an integer between two bounds.
+def count(name: str, value: Any, low: int | None = 1, high: int | None = None) -> int:
+    """Returns the value as an integer between two bounds, where these are given.
 
     Raises:
       TypeError: no integer, or a traced one: sizes decide which program is compiled.
@@ -117,14 +117,14 @@ def count(name: str, value: Any, low: int = 1, high: int | None = None) -> int:
         found = operator.index(value)
     except TypeError:
         raise TypeError(f"{name} is {_named(value)}; it must be an integer") from None
-    if found < low or (high is not None and found > high):
+    if low is not None and (found < low or (high is not None and found > high)):
         span = f"be at least {low}" if high is None else f"lie between {low} and {high}"
         raise ValueError(f"{name} is {found}; it must {span}")
     return found
 
 
-def counts(name: str, value: Any, low: int = 1) -> tuple[int, ...]:
-    """Returns the value, a sequence of integers of at least `low`, as a tuple."""
+def counts(name: str, value: Any, low: int | None = 1) -> tuple[int, ...]:
+    """Returns the value, a sequence of integers, as a tuple; each is at least `low`, unless that is None."""
     if not isinstance(value, Sequence | np.ndarray) or isinstance(value, str | bytes):
         raise TypeError(f"{name} is {_named(value)}; it must be a tuple of integers, such as (3, 3)")
     return tuple(count(f"{name}[{position}]", one, low) for position, one in enumerate(value))
@@ -137,8 +137,8 @@ def axes(name: str, value: Any, array: jax.Array) -> tuple[int, ...]:
       TypeError: no integer and no sequence of them.
       ValueError: none, one named twice, or one that the array lacks.
     """
-    lowest = -math.inf  # which of them exist is said below, with the shape
-    given = counts(name, value, lowest) if isinstance(value, Sequence) else (count(name, value, lowest),)
+    # Which of them exist is said below, with the shape.
+    given = counts(name, value, None) if isinstance(value, Sequence) else (count(name, value, None),)
     found = sorted(axis + array.ndim if axis < 0 else axis for axis in given)
     if not found or len(set(found)) < len(found) or not 0 <= found[0] <= found[-1] < array.ndim:
         raise ValueError(f"{name} is {value} and x has shape {array.shape}; name one or more different axes of x")

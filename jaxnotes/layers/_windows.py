@@ -1,7 +1,6 @@
 """Sliding windows over the spatial axes of channels-last arrays: their shape, their padding and their cells."""
 
 import itertools
-import math
 from collections.abc import Iterator, Sequence
 
 import jax
@@ -22,7 +21,7 @@ def per_axis(value: int | Sequence[int], axes: int, name: str) -> tuple[int, ...
       ValueError: not one or `axes` numbers, or one below 1.
     """
     # The message on a size below 1 is the one below.
-    values = counts(name, value, -math.inf) if isinstance(value, Sequence) else (count(name, value, -math.inf),) * axes
+    values = counts(name, value, None) if isinstance(value, Sequence) else (count(name, value, None),) * axes
     if len(values) != axes or min(values, default=1) < 1:
         raise ValueError(f"{name} is {value} over {axes} spatial axes; give one size or {axes}, each at least 1")
     return values

@@ -11,7 +11,7 @@ from jaxnotes import _checks
 from jaxnotes._checks import booleans, count, entries, flag, floats, function, kept
 from jaxnotes.layers.activations import Activation, gelu
 from jaxnotes.layers.initializers import Initializer, lecun_normal
-from jaxnotes.layers.linear import linear, linear_init, weight_shape
+from jaxnotes.layers.linear import linear, linear_init
 from jaxnotes.layers.normalization import layer_norm, norm_init
 
 Normalise = Callable[[dict[str, Array], Array], Array]  # ({"scale", "shift"}, [time, width]) -> [time, width]
@@ -105,9 +105,10 @@ def self_attention(
       TypeError: x is not of a floating type, known not boolean, heads no integer, or causal not True or False.
       ValueError: heads does not divide the width, shapes that do not fit, or there is no position.
     """
-    width, _ = weight_shape(entries("params", params, "query", "key", "value", "output")[0])
+    query_params = entries("params", params, "query", "key", "value", "output")[0]
+    width = floats("weight", entries("params['query']", query_params, "weight")[0], "width width_out").shape[0]
     x = floats("x", x, "time width", width=width)
-    if width % count("heads", heads):
+    if count("heads", heads, None) < 1 or width % heads:
         raise ValueError(f"heads is {heads}; it must divide the width, which is {width}")
     split = (x.shape[0], heads, width // heads)
     query, key, value = (kept(name, x, linear(params[name], x)).reshape(split) for name in ("query", "key", "value"))
@@ -136,6 +137,7 @@ def transformer_block_init(
       ValueError: a size below 1.
     """
     _checks.key("key", key)
+    width, hidden = count("width", width), count("hidden", hidden)
     key_attention, key_hidden, key_output = jax.random.split(key, 3)
     options = {"initializer": initializer, "dtype": dtype}
     return {

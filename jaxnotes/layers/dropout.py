@@ -23,6 +23,8 @@ def keep_mask(key: Key[Array, ""], keep_probability: Probability, shape: tuple[i
     """
     _checks.key("key", key)
     _check_probability(keep_probability)
+    if not jnp.issubdtype(jnp.result_type(keep_probability), jnp.floating):
+        keep_probability = jnp.asarray(keep_probability, jnp.float32)  # the draw takes no 0 or 1 without a point
     return jax.random.bernoulli(key, keep_probability, counts("shape", shape, 0))
 
 

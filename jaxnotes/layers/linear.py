@@ -89,14 +89,3 @@ def rows_times(x: Float[Array, "*batch n_in"], matrix: Float[Array, "n_in n_out"
     if x.ndim <= 2:
         return x @ matrix
     return (jax.lax.collapse(x, 0, x.ndim - 1) @ matrix).reshape(*x.shape[:-1], matrix.shape[1])
-
-
-def weight_shape(params: dict[str, Array]) -> tuple[int, int]:
-    """(n_in, n_out) of a linear layer's parameters.
-
-    Raises:
-      TypeError: the weight is not of a floating type.
-      ValueError: there is no weight, or it has not two axes.
-    """
-    n_in, n_out = floats("weight", entries("params", params, "weight")[0], "n_in n_out").shape
-    return n_in, n_out

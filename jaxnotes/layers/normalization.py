@@ -192,7 +192,7 @@ def group_norm(
     x = _checked_input(x, epsilon)
     _check_features(x, params)
     features = x.shape[-1]
-    if features % count("groups", groups):
+    if count("groups", groups, None) < 1 or features % groups:
         raise ValueError(f"groups is {groups} with {features} features; give a divisor of {features}")
     grouped = x.reshape(*x.shape[:-1], groups, features // groups)
     axes = (*range(1, x.ndim - 1), x.ndim)

@@ -14,7 +14,7 @@ from jaxnotes import _checks
 from jaxnotes._checks import FINITE, count, entries, floats, function, number
 from jaxnotes.layers.activations import sigmoid, tanh
 from jaxnotes.layers.initializers import Initializer, lecun_normal, orthogonal
-from jaxnotes.layers.linear import linear, weight_shape
+from jaxnotes.layers.linear import linear
 
 Params = dict[str, dict[str, Array]]
 ORTHOGONAL = orthogonal()
@@ -215,8 +215,8 @@ def _checked(params: Params, gates: int, x: Array, shape: str) -> Array:
     floats("recurrent weight", weight, "width gates", width=width, gates=gates * width)
     if gates == 3:
         floats("recurrent bias", entries("params['recurrent']", recurrent, "bias")[0], "width", width=width)
-    n_in = weight_shape(into)[0]
-    floats("weight", into["weight"], "n_in gates", n_in=n_in, gates=gates * width)
+    (weight,) = entries("params['input']", into, "weight")
+    n_in = floats("weight", weight, "n_in gates", gates=gates * width).shape[0]
     return floats("x", x, shape, n_in=n_in)
 
 

@@ -1,7 +1,5 @@
 """Two embedding tables whose rows' product scores a pair: words and contexts, users and items, nodes and neighbours."""
 
-import math
-
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Integer, Key
@@ -65,7 +63,7 @@ def negative_sampling_loss(
         widths.
     """
     left = integers("left", left, "batch")
-    if not 1 <= count("negatives", negatives, -math.inf) < left.shape[0]:
+    if not 1 <= count("negatives", negatives, None) < left.shape[0]:
         raise ValueError(
             f"negatives is {negatives} with a batch of {left.shape[0]} pairs; it must lie between 1 and {left.shape[0] - 1}"
         )
