@@ -47,7 +47,9 @@ def floats(name: str, value: Any, shape: str = "...", /, **sizes: int) -> jax.Ar
     """
     dtype = _dtype(name, value, "floats")
     if not jnp.issubdtype(dtype, jnp.floating):
-        advice = f"take {_variable(name)}.real" if jnp.issubdtype(dtype, jnp.complexfloating) else f"convert it with {_variable(name)}.astype('float32')"
+        one = _variable(name)
+        complex_numbers = jnp.issubdtype(dtype, jnp.complexfloating)
+        advice = f"take {one}.real" if complex_numbers else f"convert it with {one}.astype('float32')"
         raise TypeError(f"{name} has dtype {dtype}; floats are expected: {advice}")
     return _shaped(name, value, shape, sizes)
 

@@ -163,7 +163,8 @@ def wrong(door: str, parameter: inspect.Parameter, value: Any) -> dict[str, Any]
     if parameter.default is not None and name != "known":
         kinds["None"] = None
     if name == "data":
-        return {"a scalar": np.asarray(value).ravel()[0]} if function != "train_step" else {}  # a batch is the loss's own matter
+        # What a batch may be is the loss's own matter.
+        return {"a scalar": np.asarray(value).ravel()[0]} if function != "train_step" else {}
     if name in (*TREES, "initial") and not isinstance(value, jax.Array | None):
         return {} if function == "residual" else wrong_trees(function, value)  # the branch's own matter
     if name in NUMBERS and is_number(annotation):
