@@ -231,8 +231,8 @@ def leaves(name: str, value: Any) -> None:
     for path, leaf in jax.tree_util.tree_leaves_with_path(value):
         dtype = getattr(leaf, "dtype", None)
         if dtype is None or not jnp.issubdtype(dtype, jnp.floating):
-            place = f"leaf {jax.tree_util.keystr(path)} of {name}" if path else name
-            raise TypeError(f"the {place} is {_named(leaf)}; trees of floating-point arrays are expected: convert it")
+            place = f"the leaf {jax.tree_util.keystr(path)} of {name}" if path else name
+            raise TypeError(f"{place} is {_named(leaf)}; trees of floating-point arrays are expected: convert it")
 
 
 def same_shapes(name: str, value: Any, other_name: str, other: Any) -> None:

@@ -70,13 +70,15 @@ def train_on(
     Donates the state. An index is not looked at: it must lie in 0 … examples − 1, or JAX takes the nearest example.
 
     Errors as of `train_step`; the returned function also raises ValueError where the leaves differ in their number of examples
-    or the indices have not two axes, and TypeError where they are not integers.
+    or the indices have not two axes or name no example, and TypeError where they are not integers.
     """
     step = _step(loss, optimizer)
 
     def run(state: TrainState, data: Any, indices: Array) -> tuple[TrainState, Array]:
         stacked("data", data, "examples")  # a gather out of range would repeat the shorter array's last example
         indices = integers("indices", indices, "steps batch")
+        if indices.shape[1] == 0:
+            raise ValueError(f"indices has shape {indices.shape}; a step needs at least one example")
         return jax.lax.scan(lambda state, chosen: step(state, jax.tree.map(lambda a: a[chosen], data)), state, indices)
 
     return jax.jit(run, donate_argnums=0)

@@ -43,11 +43,13 @@ def lecun_uniform(key: Key[Array, ""], n_in: int, n_out: int, dtype=jnp.float32)
 
 def xavier_normal(key: Key[Array, ""], n_in: int, n_out: int, dtype=jnp.float32) -> Float[Array, "n_in n_out"]:
     """N(0, 2 / (n_in + n_out)) (Glorot and Bengio 2010, equation 12)."""
+    _check(key, n_in, n_out, dtype)  # before the sum
     return _normal(key, n_in, n_out, 2, n_in + n_out, dtype)
 
 
 def xavier_uniform(key: Key[Array, ""], n_in: int, n_out: int, dtype=jnp.float32) -> Float[Array, "n_in n_out"]:
     """Uniform of variance 2 / (n_in + n_out) (Glorot and Bengio 2010, equation 16)."""
+    _check(key, n_in, n_out, dtype)  # before the sum
     return _uniform(key, n_in, n_out, 2, n_in + n_out, dtype)
 
 

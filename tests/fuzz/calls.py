@@ -112,6 +112,8 @@ def right_arguments(door: Door, world: World, pick: Callable) -> dict[str, Any]:
         arguments[name] = values.right(door.name, parameter, world, made, pick)
     if arguments.get("train") and "keep_probability" in arguments:
         arguments["key"] = jax.random.key(world.seed)
+    if arguments.get("pool") == "polyphase":
+        arguments |= {"padding": "SAME"} if "padding" in arguments else {}  # it wants an even number of cells
     if arguments.get("causal") and "query" in arguments:  # as many queries as keys
         arguments["query"] = arguments["key"]
     return arguments
@@ -145,10 +147,10 @@ def _judged_error(call: Call, error: Exception) -> str:
 
 
 def _names(call: Call) -> set[str]:
-    """What a message may speak of: the arguments, the entries of their trees, or that a name is "unknown"."""
+    """What a message may speak of: arguments, entries of trees, the `params` that a tree is to others, an "unknown" name."""
     paths = jax.tree_util.tree_leaves_with_path(call.arguments)
     entries = {word for path, _ in paths for word in re.findall(r"\w+", jax.tree_util.keystr(path))}
-    return {"unknown", *call.arguments, *entries, *re.findall(r"\w+", call.wrong)}
+    return {"unknown", "params", *call.arguments, *entries, *re.findall(r"\w+", call.wrong)}
 
 
 def _is_raised_by_us(frame: traceback.FrameSummary) -> bool:
@@ -192,6 +194,8 @@ def _misfit(call: Call, value: Any) -> str:
     hints = [
         (name, values.array_annotation(signature.parameters[name].annotation), one) for name, one in call.arguments.items()
     ]
+    if call.wrong == values.ALIKE:
+        del hints[:]  # NumPy's arrays and raw keys are not in the signature
     if values.array_annotation(signature.return_annotation) is signature.return_annotation:
         hints.append(("return", signature.return_annotation, value))
     with jaxtyping.jaxtyped("context"):

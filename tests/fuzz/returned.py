@@ -27,11 +27,11 @@ def orthogonal(key: Key[Array, ""], n_in: int, n_out: int, dtype) -> Float[Array
     return initializers.orthogonal(0.5)(key, n_in, n_out, dtype)
 
 
-def hidden_layer(params: dict, x: Float[Array, "batch width"], activation: Callable) -> Float[Array, "batch width"]:
+def hidden_layer(params: dict, x: Float[Array, "*batch width"], activation: Callable) -> Float[Array, "*batch width"]:
     return mlp.hidden_layer(activation)(params, x)
 
 
-def residual_layer(params: dict, x: Float[Array, "batch width"], activation: Callable) -> Float[Array, "batch width"]:
+def residual_layer(params: dict, x: Float[Array, "*batch width"], activation: Callable) -> Float[Array, "*batch width"]:
     return residual_network.residual_layer(activation)(params, x)
 
 

@@ -176,6 +176,8 @@ def wrong(door: str, parameter: inspect.Parameter, value: Any) -> dict[str, Any]
             "floats": jnp.ones(2),
             ALIKE: jax.random.key_data(value),
         }
+    if door == "returned.train_on":  # it is compiled, and what is no array JAX itself refuses
+        kinds = {}
     if isinstance(value, jax.Array):
         return kinds | wrong_arrays(value) | {ALIKE: np.asarray(value)}
     if annotation is bool:
@@ -260,4 +262,6 @@ def _is_right(function: str, path: str, kind: str) -> bool:
     """Whether a leaf may have another first axis: a table its rows, a kernel its cells, a model its characters or positions."""
     free = path.endswith(("['table']", "['positions']")) or (function == "character_model" and path == "['input']['weight']")
     kernel = function in ("convolution", "block", "features") or (function == "convolutional" and "blocks" in path)
+    if function == "embedding" and "last axis" in kind:  # of any width
+        return True
     return "first axis" in kind and (free or (kernel and path.endswith("['weight']") and kind == "first axis longer"))
