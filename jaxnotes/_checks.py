@@ -77,10 +77,10 @@ def key(name: str, value: Any) -> None:
       TypeError: anything else, such as the seed itself.
       ValueError: several keys.
     """
-    dtype = getattr(value, "dtype", None)
-    if not isinstance(value, jax.Array | np.ndarray) or not (jnp.issubdtype(dtype, jax.dtypes.prng_key) or dtype == np.uint32):
+    typed = isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key)
+    if not typed and not (isinstance(value, jax.Array | np.ndarray) and value.dtype == np.uint32):
         raise TypeError(f"{name} is {_named(value)}; a random key is expected: make one with jax.random.key(0)")
-    single = () if jnp.issubdtype(dtype, jax.dtypes.prng_key) else _raw_key_shape()
+    single = () if typed else _raw_key_shape()
     if value.shape != single:
         raise ValueError(f"{name} is {_named(value)}; one key is expected: take {name}[0], or jax.vmap over several keys")
 

@@ -29,7 +29,7 @@ def _with_slope(slope: Callable[[Array, Array], Array]) -> Callable[[Activation]
     return decorate
 
 
-@_with_slope(lambda value, x: value * sigmoid(-x))
+@_with_slope(lambda value, x: _sigmoid_slope(value, x))
 def sigmoid(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """Logistic function 1 / (1 + e^(-x)); its derivative σ(x) σ(-x) does not cancel where σ rounds to 1.
 
@@ -39,6 +39,10 @@ def sigmoid(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """
     small = jnp.exp(-jnp.abs(x))  # in (0, 1]: never overflows
     return jnp.where(x >= 0, 1 / (1 + small), small / (1 + small))
+
+
+def _sigmoid_slope(value: Array, x: Array) -> Array:
+    return value * sigmoid(-x)
 
 
 @_with_slope(lambda value, x: 4 * sigmoid(2 * x) * sigmoid(-2 * x))
