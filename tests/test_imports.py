@@ -12,12 +12,12 @@ EVERYTHING = LIBRARY + sorted(p for folder in ("experiments", "tests") for p in 
 
 # What the modules of each concept may import of the library beside their own.
 ALLOWED = {
-    "layers": set(),
-    "models": {"layers"},
-    "training": set(),
+    "layers": {"_checks"},
+    "models": {"layers", "_checks"},
+    "training": {"_checks"},
     "jacobians": set(),
     "meanfield": set(),
-    "datasets": set(),
+    "datasets": {"_checks"},
     "probe": {"layers", "training"},
     "diagnosis": {"probe", "meanfield"},
     "command": {"diagnosis", "probe", "datasets"},

@@ -161,9 +161,9 @@ def test_every_form_lowers_with_its_donation_for_every_platform(problem, form):
 def test_data_of_unequal_lengths_are_refused(problem):
     params, (x, y), indices = problem
     fit, optimizer = train_on(loss, optax.sgd(0.1)), optax.sgd(0.1)
-    with pytest.raises(ValueError, match=r"shapes \[\(20, 4\), \(19,\)\]; all need the same number of examples"):
+    with pytest.raises(ValueError, match=r"the shapes \[\(20, 4\), \(19,\)\]; all need the same number of examples"):
         fit(init_state(params, optimizer), (x, y[:-1]), indices)
-    with pytest.raises(ValueError, match=r"shapes \[\]; all need"):
+    with pytest.raises(ValueError, match=r"data has arrays of the shapes \[\]; all need"):
         fit(init_state(params, optimizer), (), indices)
 
 

@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jaxnotes._checks import choice, count, counts, floats
+
 # What fills the cells outside of the array; VALID has none.
 MODES = {"VALID": None, "SAME": "constant", "CIRCULAR": "wrap", "REFLECT": "reflect"}
 
@@ -15,26 +17,27 @@ def per_axis(value: int | Sequence[int], axes: int, name: str) -> tuple[int, ...
     """Returns a size for each spatial axis, from one for all or one each.
 
     Raises:
+      TypeError: no integers.
       ValueError: not one or `axes` numbers, or one below 1.
     """
-    values = (value,) * axes if isinstance(value, int) else tuple(value)
-    if len(values) != axes or min(values) < 1:
+    # The message on a size below 1 is the one below.
+    values = counts(name, value, None) if isinstance(value, Sequence) else (count(name, value, None),) * axes
+    if len(values) != axes or min(values, default=1) < 1:
         raise ValueError(f"{name} is {value} over {axes} spatial axes; give one size or {axes}, each at least 1")
     return values
 
 
-def spatial_axes(x: Array, name: str = "x") -> int:
-    """Returns the number of spatial axes of [batch, *spatial, channels].
+def spatial(x: Array) -> tuple[Array, int]:
+    """Returns x and the number of its spatial axes, those between batch and channels.
 
     Raises:
       TypeError: x is not of a floating type.
       ValueError: x has no spatial axis, or an empty one.
     """
-    if not jnp.issubdtype(x.dtype, jnp.floating):
-        raise TypeError(f"{name} has dtype {x.dtype}; windows take floats: convert it with {name}.astype(jnp.float32)")
+    x = floats("x", x)
     if x.ndim < 3 or 0 in x.shape[1:-1]:
-        raise ValueError(f"{name} has shape {x.shape}; it must be [batch, *spatial, channels] with no empty spatial axis")
-    return x.ndim - 2
+        raise ValueError(f"x has shape {x.shape}; it must be [batch, *spatial, channels] with no empty spatial axis")
+    return x, x.ndim - 2
 
 
 def amounts(sizes: Sequence[int], window: Sequence[int], stride: Sequence[int], padding: str) -> list[tuple[int, int]]:
@@ -46,8 +49,7 @@ def amounts(sizes: Sequence[int], window: Sequence[int], stride: Sequence[int], 
     Raises:
       ValueError: an unknown padding, or windows that do not fit.
     """
-    if padding not in MODES:
-        raise ValueError(f"unknown padding {padding!r}; choose one of {', '.join(MODES)}")
+    choice("padding", padding, MODES)
     if padding == "VALID":
         if any(w > n for w, n in zip(window, sizes, strict=True)):
             raise ValueError(f"a window of {tuple(window)} does not fit into {tuple(sizes)}; take padding='SAME' or a smaller")

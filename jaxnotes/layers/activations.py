@@ -1,5 +1,9 @@
-"""Activation functions: stable at every input, with derivatives that stay exact where the textbook formula cancels."""
+"""Activation functions: stable at every input, with derivatives that stay exact where the textbook formula cancels.
 
+Each raises TypeError where x is no array of floats: integers, bool and complex numbers are not taken for them.
+"""
+
+import functools
 import math
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -7,13 +11,25 @@ from types import MappingProxyType
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.core import Tracer
 from jaxtyping import Array, Float
+
+from jaxnotes._checks import FINITE, PROPER_SHARE, choice, floats, function, kept, number
 
 Activation = Callable[[Array], Array]
 
 
-@jax.custom_jvp
+def _with_slope(slope: Callable[[Array, Array], Array]) -> Callable[[Activation], Activation]:
+    """Gives an elementwise function the derivative slope(value, x), and checks what it is called with."""
+
+    def decorate(activation: Activation) -> Activation:
+        inner = jax.custom_jvp(activation)
+        inner.defjvps(lambda tangent, value, x: tangent * slope(value, x))
+        return functools.wraps(activation)(lambda x: inner(floats("x", x)))
+
+    return decorate
+
+
+@_with_slope(lambda value, x: _sigmoid_slope(value, x))
 def sigmoid(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """Logistic function 1 / (1 + e^(-x)); its derivative σ(x) σ(-x) does not cancel where σ rounds to 1.
 
@@ -25,30 +41,33 @@ def sigmoid(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     return jnp.where(x >= 0, 1 / (1 + small), small / (1 + small))
 
 
-sigmoid.defjvps(lambda tangent, value, x: tangent * (value * sigmoid(-x)))
+def _sigmoid_slope(value: Array, x: Array) -> Array:
+    return value * sigmoid(-x)
 
 
-@jax.custom_jvp
+@_with_slope(lambda value, x: 4 * sigmoid(2 * x) * sigmoid(-2 * x))
 def tanh(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """Hyperbolic tangent; its derivative sech²(x) = 4 σ(2x) σ(-2x) does not cancel where tanh rounds to ±1."""
     return lax.tanh(x)
 
 
-tanh.defjvps(lambda tangent, value, x: tangent * (4 * sigmoid(2 * x) * sigmoid(-2 * x)))
-
-
 def relu(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """max(x, 0); its derivative at 0 is 0, the choice of Glorot et al. (2011) and of jax.nn."""
+    x = floats("x", x)
     return jnp.where(x <= 0, jnp.zeros_like(x), x)  # this way round, NaN stays NaN
 
 
 def leaky_relu(x: Float[Array, "*shape"], negative_slope: float | Float[Array, ""] = 0.01) -> Float[Array, "*shape"]:
     """x where positive, else negative_slope · x (Maas et al. 2013); its derivative at 0 is 1, as in jax.nn."""
+    x = floats("x", x)
+    number("negative_slope", negative_slope, FINITE)
     return jnp.where(x >= 0, x, negative_slope * x)
 
 
 def elu(x: Float[Array, "*shape"], alpha: float = 1.0) -> Float[Array, "*shape"]:
     """x where positive, else alpha (e^x - 1) (Clevert et al. 2016)."""
+    x = floats("x", x)
+    number("alpha", alpha, FINITE)
     # The exponential sees no positive input, so that neither it nor its derivative overflows on the branch not taken.
     return jnp.where(x > 0, x, alpha * _expm1(jnp.where(x > 0, jnp.zeros_like(x), x)))
 
@@ -61,7 +80,7 @@ def _expm1(x: Array) -> Array:
 _expm1.defjvps(lambda tangent, value, x: tangent * jnp.exp(x))  # JAX's own rule, expm1(x) + 1, cancels
 
 
-@jax.custom_jvp
+@_with_slope(lambda value, x: _gelu_slope(x))
 def gelu(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """x Φ(x) with the exact normal distribution function Φ (Hendrycks and Gimpel 2016); 0 at -∞."""
     wide = _at_least_float32(x)
@@ -84,10 +103,7 @@ def _gelu_slope(x: Array) -> Array:
     return (_normal_distribution(wide) + finite * density).astype(x.dtype)
 
 
-gelu.defjvps(lambda tangent, value, x: tangent * _gelu_slope(x))
-
-
-@jax.custom_jvp
+@_with_slope(lambda value, x: _silu_slope(x))
 def silu(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """x σ(x), also called swish (Elfwing et al. 2018); 0 at -∞."""
     return jnp.where(x == -jnp.inf, jnp.zeros_like(x), x * sigmoid(x))
@@ -98,24 +114,18 @@ def _silu_slope(x: Array) -> Array:
     return sigmoid(x) * (1 + finite * sigmoid(-x))
 
 
-silu.defjvps(lambda tangent, value, x: tangent * _silu_slope(x))
-
-
-@jax.custom_jvp
+@_with_slope(lambda value, x: sigmoid(x))
 def softplus(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """ln(1 + e^x), whose derivative is the sigmoid."""
     return jnp.maximum(x, 0) + jnp.log1p(jnp.exp(-jnp.abs(x)))
 
 
-softplus.defjvps(lambda tangent, value, x: tangent * sigmoid(x))
-
-
 def identity(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """x: the activation of a linear network."""
-    return x
+    return floats("x", x)
 
 
-@jax.custom_jvp
+@_with_slope(lambda value, x: _erf_slope(x))
 def erf(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """Error function 2/√π ∫_0^x e^(-t²) dt, the activation whose mean-field maps have closed forms (Williams 1997)."""
     return lax.erf(x)
@@ -124,9 +134,6 @@ def erf(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
 def _erf_slope(x: Array) -> Array:
     finite = jnp.clip(_at_least_float32(x), -1e3, 1e3)  # JAX's own rule has ∞ · 0 in its second derivative
     return (2 / math.sqrt(math.pi) * jnp.exp(-finite * finite)).astype(x.dtype)
-
-
-erf.defjvps(lambda tangent, value, x: tangent * _erf_slope(x))
 
 
 ACTIVATIONS: Mapping[str, Activation] = MappingProxyType(
@@ -151,14 +158,26 @@ def by_name(name: str) -> Activation:
     Raises:
       ValueError: there is none of that name; the message lists the names.
     """
-    if name not in ACTIVATIONS:
-        raise ValueError(f"unknown activation {name!r}; choose one of {', '.join(ACTIVATIONS)}")
+    choice("activation", name, ACTIVATIONS)
     return ACTIVATIONS[name]
 
 
 def derivative(activation: Activation) -> Activation:
-    """Returns the elementwise derivative of an elementwise function, by forward differentiation."""
-    return lambda x: jax.jvp(activation, (x,), (jnp.ones_like(x),))[1]
+    """Returns the elementwise derivative of an elementwise function, by forward differentiation.
+
+    Raises:
+      TypeError: the activation is no function; from the returned function, its argument is no array of floats.
+      ValueError: from the returned function, the activation changes the shape.
+    """
+    function("activation", activation)
+
+    def slope(x: Array) -> Array:
+        x = floats("x", x)
+        value, change = jax.jvp(activation, (x,), (jnp.ones_like(x),))
+        kept("activation", x, value)
+        return change
+
+    return slope
 
 
 def saturated_fraction(activation: Activation, x: Float[Array, "*shape"], threshold: float = 0.05) -> Float[Array, ""]:
@@ -175,10 +194,11 @@ def saturated_fraction(activation: Activation, x: Float[Array, "*shape"], thresh
       Fraction of the entries of x, [], in the dtype of x; 0 for an empty x.
 
     Raises:
-      ValueError: a threshold outside (0, 1).
+      TypeError: x is no array of floats, the activation no function, or the threshold no number.
+      ValueError: a threshold outside (0, 1), or an activation that changes the shape.
     """
-    if not isinstance(threshold, Tracer) and not 0 < threshold < 1:
-        raise ValueError(f"threshold is {threshold}; it is a share of the largest slope and must lie between 0 and 1")
+    x = floats("x", x)
+    number("threshold", threshold, PROPER_SHARE, "a share of the largest slope")
     slope = derivative(activation)
     steepest = jnp.abs(slope(jnp.linspace(-10.0, 10.0, 2001, dtype=x.dtype))).max()
     saturated = jnp.abs(slope(x)) < threshold * steepest

@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key
 
+from jaxnotes import _checks
+from jaxnotes._checks import booleans, count, entries, flag, floats, function, kept
 from jaxnotes.layers.activations import Activation, gelu
 from jaxnotes.layers.initializers import Initializer, lecun_normal
 from jaxnotes.layers.linear import linear, linear_init
@@ -36,12 +38,22 @@ def dot_product_attention(
         sees none of them gives NaN.
 
     Raises:
-      ValueError: causal with unequal numbers of queries and keys, or no key to attend to.
+      TypeError: query, key or value are not of a floating type, known is not boolean, or causal is not True or False.
+      ValueError: shapes that do not fit, no features, causal with unequal numbers of queries and keys, or no key to attend to.
     """
+    flag("causal", causal)
+    query = floats("query", query, "time heads features")
+    _, heads, features = query.shape
+    key = floats("key", key, "source heads features", heads=heads, features=features)
+    value = floats("value", value, "source heads outputs", source=key.shape[0], heads=heads)
+    if known is not None:
+        known = booleans("known", known, "source", source=key.shape[0])
     if causal and query.shape[0] != key.shape[0]:
         raise ValueError(f"causal attention has {query.shape[0]} queries and {key.shape[0]} keys; it needs as many of each")
     if key.shape[0] == 0:
         raise ValueError("there are 0 keys; attention needs at least 1 position to attend to")
+    if features == 0:
+        raise ValueError("query has 0 features; attention needs at least 1 to compare by")
     wide = query.dtype if query.dtype.itemsize >= 4 else jnp.float32
     scores = query.shape[-1] ** -0.5 * jnp.einsum("thf,shf->hts", query, key, preferred_element_type=wide)
     if causal:
@@ -61,8 +73,11 @@ def self_attention_init(
     The heads lie side by side in the columns of the first three and in the rows of the last.
 
     Raises:
+      TypeError: no random key, size, function or dtype where one is meant.
       ValueError: width below 1.
     """
+    count("width", width)
+    _checks.key("key", key)
     names = ("query", "key", "value", "output")
     keys = jax.random.split(key, len(names))
     layers = jax.vmap(lambda key_one: linear_init(key_one, width, width, initializer=initializer, dtype=dtype))(keys)
@@ -87,14 +102,16 @@ def self_attention(
       known: see `dot_product_attention`.
 
     Raises:
-      TypeError: x is not of a floating type.
-      ValueError: heads does not divide the width, the last dimension of x is not the width, or there is no position.
+      TypeError: x is not of a floating type, known not boolean, heads no integer, or causal not True or False.
+      ValueError: heads does not divide the width, shapes that do not fit, or there is no position.
     """
-    width = params["query"]["weight"].shape[1]
-    if heads < 1 or width % heads:
+    query_params = entries("params", params, "query", "key", "value", "output")[0]
+    width = floats("weight", entries("params['query']", query_params, "weight")[0], "width width_out").shape[0]
+    x = floats("x", x, "time width", width=width)
+    if count("heads", heads, None) < 1 or width % heads:
         raise ValueError(f"heads is {heads}; it must divide the width, which is {width}")
     split = (x.shape[0], heads, width // heads)
-    query, key, value = (linear(params[name], x).reshape(split) for name in ("query", "key", "value"))
+    query, key, value = (kept(name, x, linear(params[name], x)).reshape(split) for name in ("query", "key", "value"))
     attended = dot_product_attention(query, key, value, causal=causal, known=known)
     return linear(params["output"], attended.reshape(x.shape[0], width))
 
@@ -116,8 +133,11 @@ def transformer_block_init(
       "attention_norm" and "feed_forward_norm": of `norm_init`}.
 
     Raises:
+      TypeError: no random key, size, function or dtype where one is meant.
       ValueError: a size below 1.
     """
+    _checks.key("key", key)
+    width, hidden = count("width", width), count("hidden", hidden)
     key_attention, key_hidden, key_output = jax.random.split(key, 3)
     options = {"initializer": initializer, "dtype": dtype}
     return {
@@ -154,17 +174,24 @@ def transformer_block(
       known: which positions are there; the others only fill an example up, and no position attends to them.
 
     Raises:
-      TypeError: x is not of a floating type.
-      ValueError: heads does not divide the width, or the last dimension of x is not the width.
+      TypeError: x is not of a floating type, known not boolean, heads no integer, causal or pre_norm not True or False, or
+        normalise or activation no function.
+      ValueError: heads does not divide the width, shapes that do not fit, or a normalise or activation that changes the shape.
     """
+    entries("params", params, "attention", "hidden", "output", "attention_norm", "feed_forward_norm")
+    flag("pre_norm", pre_norm)
+    function("normalise", normalise)
+    function("activation", activation)
+    x = floats("x", x, "time width")
 
     def attend(h: Array) -> Array:
         return self_attention(params["attention"], h, heads=heads, causal=causal, known=known)
 
     def feed_forward(h: Array) -> Array:
-        return linear(params["output"], activation(linear(params["hidden"], h)))
+        hidden = linear(params["hidden"], h)
+        return kept("the feed-forward part", h, linear(params["output"], kept("activation", hidden, activation(hidden))))
 
     for branch, name in ((attend, "attention_norm"), (feed_forward, "feed_forward_norm")):
-        norm = params[name]
-        x = x + branch(normalise(norm, x)) if pre_norm else normalise(norm, x + branch(x))
+        norm = lambda h, params=params[name]: kept("normalise", h, normalise(params, h))
+        x = x + branch(norm(x)) if pre_norm else norm(x + branch(x))
     return x

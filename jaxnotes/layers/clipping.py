@@ -4,8 +4,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.core import Tracer
 from jaxtyping import Array, Float
+
+from jaxnotes._checks import LIMIT, leaves, number, same_shapes
 
 Limit = float | int | Float[Array, ""]
 
@@ -18,10 +19,11 @@ def clip_by_value(gradients: Any, limit: Limit) -> Any:
       limit: the largest magnitude of an entry, 0 or positive.
 
     Raises:
-      TypeError: a leaf that is not a floating-point array.
+      TypeError: a leaf that is not a floating-point array, or a limit that is not one real number.
       ValueError: a negative or NaN limit.
     """
-    _check(gradients, limit)
+    leaves("gradients", gradients)
+    number("limit", limit, LIMIT)
     return jax.tree.map(lambda g: jnp.clip(g, -jnp.asarray(limit, g.dtype), jnp.asarray(limit, g.dtype)), gradients)
 
 
@@ -36,10 +38,11 @@ def clip_by_global_norm(gradients: Any, limit: Limit) -> Any:
       limit: the largest global norm, 0 or positive.
 
     Raises:
-      TypeError: a leaf that is not a floating-point array.
+      TypeError: a leaf that is not a floating-point array, or a limit that is not one real number.
       ValueError: a negative or NaN limit.
     """
-    _check(gradients, limit)
+    leaves("gradients", gradients)
+    number("limit", limit, LIMIT)
     scale, norm = _scaled_norm(gradients)
     safe = jnp.where(norm == 0, jnp.ones_like(norm), norm)
     limit = jnp.asarray(limit, norm.dtype)
@@ -57,7 +60,7 @@ def global_norm(tree: Any) -> Float[Array, ""]:
     Raises:
       TypeError: a leaf that is not a floating-point array.
     """
-    _check_leaves(tree)
+    leaves("tree", tree)
     scale, norm = _scaled_norm(tree)
     return scale * norm
 
@@ -73,9 +76,11 @@ def direction_cosine(before: Any, after: Any) -> Float[Array, ""]:
 
     Raises:
       TypeError: a leaf that is not a floating-point array.
+      ValueError: trees of different structure or shapes.
     """
-    _check_leaves(before)
-    _check_leaves(after)
+    leaves("before", before)
+    leaves("after", after)
+    same_shapes("before", before, "after", after)
     (scale_before, norm_before), (scale_after, norm_after) = _scaled_norm(before), _scaled_norm(after)
     dtype = jnp.promote_types(norm_before.dtype, norm_after.dtype)
 
@@ -89,29 +94,14 @@ def direction_cosine(before: Any, after: Any) -> Float[Array, ""]:
 
 def _scaled_norm(tree: Any) -> tuple[Array, Array]:
     """Returns (scale, norm / scale), the scale near the largest magnitude; float64 where a leaf is, else float32."""
-    leaves = jax.tree.leaves(tree)
-    dtype = jnp.float64 if any(leaf.dtype == jnp.float64 for leaf in leaves) else jnp.float32
-    leaves = [leaf.astype(dtype) for leaf in leaves]
+    arrays = jax.tree.leaves(tree)
+    dtype = jnp.float64 if any(array.dtype == jnp.float64 for array in arrays) else jnp.float32
+    arrays = [array.astype(dtype) for array in arrays]
     largest = jnp.zeros((), dtype)
-    for leaf in leaves:
-        largest = jnp.maximum(largest, jnp.max(jnp.abs(leaf), initial=0.0))
+    for array in arrays:
+        largest = jnp.maximum(largest, jnp.max(jnp.abs(array), initial=0.0))
     smallest_normal = jnp.finfo(dtype).tiny  # beyond it and its inverse, 1 / scale would be flushed to 0 or overflow
     scale = jax.lax.stop_gradient(jnp.clip(largest, smallest_normal, 1 / smallest_normal))
-    squares = sum((jnp.sum((leaf / scale) ** 2) for leaf in leaves), jnp.zeros((), dtype))
+    squares = sum((jnp.sum((array / scale) ** 2) for array in arrays), jnp.zeros((), dtype))
     safe = jnp.where(squares == 0, jnp.ones_like(squares), squares)
     return scale, jnp.where(squares == 0, jnp.zeros_like(squares), jnp.sqrt(safe))
-
-
-def _check(gradients: Any, limit: Limit) -> None:
-    _check_leaves(gradients)
-    if not isinstance(limit, Tracer) and not limit >= 0:
-        raise ValueError(f"limit is {limit}; it must be 0 or positive")
-
-
-def _check_leaves(tree: Any) -> None:
-    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
-        dtype = getattr(leaf, "dtype", None)
-        if dtype is None or not jnp.issubdtype(dtype, jnp.floating):
-            found = type(leaf).__name__ if dtype is None else f"dtype {dtype}"
-            place = jax.tree_util.keystr(path) or "(the tree itself)"
-            raise TypeError(f"the leaf {place} has {found}; clipping takes trees of floating-point arrays")

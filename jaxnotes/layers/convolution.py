@@ -8,8 +8,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
+from jaxnotes import _checks
+from jaxnotes._checks import count, counts, entries, floats, function
 from jaxnotes.layers._patches import with_derivatives_by_patches
-from jaxnotes.layers._windows import padded, per_axis, spatial_axes
+from jaxnotes.layers._windows import padded, per_axis, spatial
 from jaxnotes.layers.initializers import Initializer, he_normal
 
 _DIMENSIONS = {1: ("NHC", "HIO", "NHC"), 2: ("NHWC", "HWIO", "NHWC")}
@@ -38,12 +40,19 @@ def convolution_init(
       {"weight": [*kernel_size, n_in, n_out], "bias": [n_out]}, the bias 0.
 
     Raises:
-      ValueError: neither one nor two spatial axes, or a size below 1.
+      TypeError: no random key, size, function or dtype where one is meant.
+      ValueError: neither one nor two spatial axes, a size below 1, or an initializer that draws another shape.
     """
-    kernel = tuple(kernel_size)
-    if len(kernel) not in _DIMENSIONS or min(kernel) < 1:
+    _checks.key("key", key)
+    n_in, n_out = count("n_in", n_in), count("n_out", n_out)
+    kernel = counts("kernel_size", kernel_size)
+    if len(kernel) not in _DIMENSIONS:
         raise ValueError(f"kernel_size is {kernel}; give one or two sizes, each at least 1, such as (3, 3)")
-    weight = initializer(key, math.prod(kernel) * n_in, n_out, dtype)
+    function("initializer", initializer)
+    _checks.dtype("dtype", dtype)
+    fan_in = math.prod(kernel) * n_in
+    drawn = initializer(key, fan_in, n_out, dtype)
+    weight = floats("what initializer draws", drawn, "inputs n_out", inputs=fan_in, n_out=n_out)
     return {"weight": weight.reshape(*kernel, n_in, n_out), "bias": jnp.zeros((n_out,), dtype)}
 
 
@@ -64,12 +73,14 @@ def convolution(
       [batch, *windows, n_out].
 
     Raises:
-      TypeError: x is not of a floating type.
+      TypeError: x or a parameter is not of a floating type, or the stride no integer.
       ValueError: shapes that do not fit, an unknown padding, or a stride below 1.
     """
-    weight, bias = params["weight"], params["bias"]
-    axes = spatial_axes(x)
-    if weight.ndim != x.ndim or axes not in _DIMENSIONS or x.shape[-1] != weight.shape[-2]:
+    x, axes = spatial(x)
+    weight, bias = entries("params", params, "weight", "bias")
+    weight = floats("weight", weight, "... n_in n_out")
+    bias = floats("bias", bias, "n_out", n_out=weight.shape[-1])
+    if weight.ndim != x.ndim or axes not in _DIMENSIONS or x.shape[-1] != weight.shape[-2] or 0 in weight.shape[:-2]:
         raise ValueError(
             f"x has shape {x.shape} and the weight {weight.shape}; they must be [batch, *spatial, n_in] and "
             "[*kernel, n_in, n_out] with one or two spatial axes"

@@ -8,6 +8,9 @@ import jax.numpy as jnp
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Key
 
+from jaxnotes import _checks
+from jaxnotes._checks import SHARE, counts, flag, floats, number
+
 Probability = float | int | Float[Array, ""]
 
 
@@ -15,10 +18,14 @@ def keep_mask(key: Key[Array, ""], keep_probability: Probability, shape: tuple[i
     """m ~ Bernoulli(keep_probability), independent in every entry: True where the unit stays.
 
     Raises:
-      ValueError: a probability outside [0, 1].
+      TypeError: no random key, number or tuple of sizes where one is meant.
+      ValueError: a probability outside [0, 1], or a negative size.
     """
+    _checks.key("key", key)
     _check_probability(keep_probability)
-    return jax.random.bernoulli(key, keep_probability, shape)
+    if not jnp.issubdtype(jnp.result_type(keep_probability), jnp.floating):
+        keep_probability = jnp.asarray(keep_probability, jnp.float32)  # the draw takes no 0 or 1 without a point
+    return jax.random.bernoulli(key, keep_probability, counts("shape", shape, 0))
 
 
 def dropout(
@@ -36,10 +43,10 @@ def dropout(
       Array of the shape and dtype of x. A dropped unit is 0 even where x is infinite or NaN.
 
     Raises:
-      TypeError: x is not of a floating type.
+      TypeError: x is not of a floating type, train not True or False, or the key no random key.
       ValueError: a probability outside [0, 1], or no key where one is needed.
     """
-    _check(x, keep_probability)
+    x = _checked(x, keep_probability, train, key)
     if train:
         return _masked(x, keep_probability, key)
     return x * jnp.asarray(keep_probability, x.dtype)
@@ -53,7 +60,7 @@ def inverted_dropout(
     Arguments and errors are those of `dropout`; where p = 0 the training output is 0, as in Flax. On the same key it is
     `dropout` divided by p.
     """
-    _check(x, keep_probability)
+    x = _checked(x, keep_probability, train, key)
     if not train:
         return x
     keep = jnp.asarray(keep_probability, x.dtype)
@@ -68,14 +75,13 @@ def _masked(x: Array, keep_probability: Probability, key: Array | None) -> Array
     return jnp.where(keep_mask(key, keep_probability, x.shape), x, jnp.zeros_like(x))
 
 
-def _check(x: Array, keep_probability: Probability) -> None:
-    if not jnp.issubdtype(x.dtype, jnp.floating):
-        raise TypeError(f"x has dtype {x.dtype}; dropout takes floats: convert it with x.astype(float32)")
+def _checked(x: Array, keep_probability: Probability, train: bool, key: Array | None) -> Array:
     _check_probability(keep_probability)
+    flag("train", train)
+    if key is not None:
+        _checks.key("key", key)
+    return floats("x", x)
 
 
 def _check_probability(keep_probability: Probability) -> None:
-    if not isinstance(keep_probability, Tracer) and not 0 <= keep_probability <= 1:
-        raise ValueError(
-            f"keep_probability is {keep_probability}; it is the probability to keep a unit and must lie between 0 and 1"
-        )
+    number("keep_probability", keep_probability, SHARE, "the probability to keep a unit")

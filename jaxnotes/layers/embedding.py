@@ -2,8 +2,10 @@
 
 import jax
 import jax.numpy as jnp
-from jax.core import Tracer
 from jaxtyping import Array, Float, Integer, Key
+
+from jaxnotes import _checks
+from jaxnotes._checks import NOT_NEGATIVE, count, entries, floats, integers, number
 
 
 def embedding_init(
@@ -22,13 +24,14 @@ def embedding_init(
       {"table": [n_symbols, width]}.
 
     Raises:
+      TypeError: no random key, size, number or dtype where one is meant.
       ValueError: a size below 1, or a negative, infinite or NaN variance.
     """
-    if n_symbols < 1 or width < 1:
-        raise ValueError(f"a table of {n_symbols} symbols and width {width} is empty; both must be at least 1")
+    _checks.key("key", key)
+    n_symbols, width = count("n_symbols", n_symbols), count("width", width)
     variance = 1 / width if variance is None else variance
-    if not isinstance(variance, Tracer) and not 0 <= variance < float("inf"):
-        raise ValueError(f"variance is {variance}; it must be finite, and 0 or positive")
+    number("variance", variance, NOT_NEGATIVE)
+    _checks.dtype("dtype", dtype)
     deviation = jnp.sqrt(jnp.asarray(variance, dtype))
     return {"table": deviation * jax.random.normal(key, (n_symbols, width), dtype)}
 
@@ -48,8 +51,11 @@ def embedding(params: dict[str, Array], indices: Integer[Array, "*shape"]) -> Fl
       [..., width].
 
     Raises:
-      TypeError: indices are not integers.
+      TypeError: indices are not integers, or the table not of a floating type.
+      ValueError: the table has not two axes, or no row.
     """
-    if not jnp.issubdtype(indices.dtype, jnp.integer):
-        raise TypeError(f"indices have dtype {indices.dtype}; symbols are integers: convert them with indices.astype('int32')")
-    return params["table"].at[indices].get(mode="fill", fill_value=jnp.nan, wrap_negative_indices=False)
+    indices = integers("indices", indices)
+    table = floats("table", entries("params", params, "table")[0], "n_symbols width")
+    if table.shape[0] == 0:
+        raise ValueError("table has 0 rows; give at least one symbol")
+    return table.at[indices].get(mode="fill", fill_value=jnp.nan, wrap_negative_indices=False)

@@ -1,12 +1,17 @@
-"""Weight initialisations: `(key, n_in, n_out, dtype) -> [n_in, n_out]`, named after who proposed them."""
+"""Weight initialisations: `(key, n_in, n_out, dtype) -> [n_in, n_out]`, named after who proposed them.
+
+Each raises TypeError where no random key, size or floating dtype is given, and ValueError for a size below 1.
+"""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 import jax
 import jax.numpy as jnp
-from jax.core import Tracer
 from jaxtyping import Array, Float, Key
+
+from jaxnotes import _checks
+from jaxnotes._checks import FINITE, NOT_NEGATIVE, choice, count, number
 
 Initializer = Callable[..., Array]
 
@@ -15,10 +20,10 @@ def weight_variance(value: float | Float[Array, ""]) -> Initializer:
     """N(0, value / n_in): the mean-field parametrisation, σ_w² = value (Poole et al. 2016).
 
     Raises:
+      TypeError: the value is not one real number.
       ValueError: a negative, infinite or NaN value.
     """
-    if not isinstance(value, Tracer) and not 0 <= value < float("inf"):
-        raise ValueError(f"the weight variance is {value}; it must be finite, and 0 or positive")
+    number("value", value, NOT_NEGATIVE, "a weight variance")
 
     def initializer(key: Key[Array, ""], n_in: int, n_out: int, dtype=jnp.float32) -> Float[Array, "n_in n_out"]:
         return _normal(key, n_in, n_out, value, n_in, dtype)
@@ -38,11 +43,13 @@ def lecun_uniform(key: Key[Array, ""], n_in: int, n_out: int, dtype=jnp.float32)
 
 def xavier_normal(key: Key[Array, ""], n_in: int, n_out: int, dtype=jnp.float32) -> Float[Array, "n_in n_out"]:
     """N(0, 2 / (n_in + n_out)) (Glorot and Bengio 2010, equation 12)."""
+    _check(key, n_in, n_out, dtype)  # before the sum
     return _normal(key, n_in, n_out, 2, n_in + n_out, dtype)
 
 
 def xavier_uniform(key: Key[Array, ""], n_in: int, n_out: int, dtype=jnp.float32) -> Float[Array, "n_in n_out"]:
     """Uniform of variance 2 / (n_in + n_out) (Glorot and Bengio 2010, equation 16)."""
+    _check(key, n_in, n_out, dtype)  # before the sum
     return _uniform(key, n_in, n_out, 2, n_in + n_out, dtype)
 
 
@@ -57,10 +64,16 @@ def he_uniform(key: Key[Array, ""], n_in: int, n_out: int, dtype=jnp.float32) ->
 
 
 def orthogonal(gain: float = 1.0) -> Initializer:
-    """gain · Q, Q uniform over the matrices with orthonormal columns, or rows where n_in < n_out (Saxe et al. 2014)."""
+    """gain · Q, Q uniform over the matrices with orthonormal columns, or rows where n_in < n_out (Saxe et al. 2014).
+
+    Raises:
+      TypeError: the gain is not one real number.
+      ValueError: an infinite or NaN gain.
+    """
+    number("gain", gain, FINITE)
 
     def initializer(key: Key[Array, ""], n_in: int, n_out: int, dtype=jnp.float32) -> Float[Array, "n_in n_out"]:
-        _check_sizes(n_in, n_out)
+        _check(key, n_in, n_out, dtype)
         tall = (max(n_in, n_out), min(n_in, n_out))
         q, r = jnp.linalg.qr(jax.random.normal(key, tall, dtype if jnp.dtype(dtype).itemsize >= 4 else jnp.float32))
         # QR leaves each column's sign to the algorithm; that of a Gaussian matrix's diagonal makes Q uniform (Mezzadri 2007).
@@ -89,22 +102,23 @@ def by_name(name: str) -> Initializer:
     Raises:
       ValueError: there is none of that name; the message lists the names.
     """
-    if name not in INITIALIZERS:
-        raise ValueError(f"unknown initializer {name!r}; choose one of {', '.join(INITIALIZERS)}")
+    choice("initializer", name, INITIALIZERS)
     return INITIALIZERS[name]
 
 
 def _normal(key: Array, n_in: int, n_out: int, numerator, fan: int, dtype) -> Array:
-    _check_sizes(n_in, n_out)
+    _check(key, n_in, n_out, dtype)
     return jax.random.normal(key, (n_in, n_out), dtype) * jnp.sqrt(jnp.asarray(numerator / fan, dtype))
 
 
 def _uniform(key: Array, n_in: int, n_out: int, numerator, fan: int, dtype) -> Array:
-    _check_sizes(n_in, n_out)
+    _check(key, n_in, n_out, dtype)
     bound = (3 * numerator / fan) ** 0.5
     return jax.random.uniform(key, (n_in, n_out), dtype, -bound, bound)
 
 
-def _check_sizes(n_in: int, n_out: int) -> None:
-    if n_in < 1 or n_out < 1:
-        raise ValueError(f"a weight matrix of {n_in} inputs and {n_out} outputs is empty; both must be at least 1")
+def _check(key: Array, n_in: int, n_out: int, dtype) -> None:
+    _checks.key("key", key)
+    count("n_in", n_in)
+    count("n_out", n_out)
+    _checks.dtype("dtype", dtype)

@@ -9,8 +9,10 @@ from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
-from jax.core import Tracer
 from jaxtyping import Array, Float
+
+from jaxnotes import _checks
+from jaxnotes._checks import POSITIVE, SHARE, choice, count, counts, entries, flag, floats, not_negative, number
 
 EPSILON = 1e-5
 MOMENTUM = 0.9
@@ -21,12 +23,25 @@ def norm_init(shape: int | Sequence[int], dtype=jnp.float32) -> dict[str, Array]
     """{"scale": ones, "shift": zeros} of a shape, [features] for `batch_norm` and `group_norm`.
 
     Every norm here also takes params without "shift", without "scale" or without either, and then leaves that step out.
+
+    Raises:
+      TypeError: no size, or no dtype of floats.
+      ValueError: a size below 1.
     """
+    shape = counts("shape", shape) if isinstance(shape, Sequence) else count("shape", shape)
+    _checks.dtype("dtype", dtype)
     return {"scale": jnp.ones(shape, dtype), "shift": jnp.zeros(shape, dtype)}
 
 
 def batch_norm_state(features: int, dtype=jnp.float32) -> dict[str, Array]:
-    """{"mean": zeros, "variance": ones}: running statistics before the first update, with which inference is x / √(1 + ε)."""
+    """{"mean": zeros, "variance": ones}: running statistics before the first update, with which inference is x / √(1 + ε).
+
+    Raises:
+      TypeError: no size, or no dtype of floats.
+      ValueError: a size below 1.
+    """
+    features = count("features", features)
+    _checks.dtype("dtype", dtype)
     return {"mean": jnp.zeros(features, dtype), "variance": jnp.ones(features, dtype)}
 
 
@@ -34,7 +49,13 @@ def mean_and_variance(x: Float[Array, "*shape"], axes: int | Sequence[int]) -> t
     """Returns the mean and biased variance over axes, which stay with size 1; in two passes; float32 for 16-bit x.
 
     Squares leave float32 where |x − μ| passes 1.8e19.
+
+    Raises:
+      TypeError: x is not of a floating type, or the axes no integers.
+      ValueError: an axis that x lacks, that is named twice, or that is empty: there is no mean of no numbers.
     """
+    x = floats("x", x)
+    axes = _checked_axes(x, axes)
     x = x.astype(_statistics_dtype(x))
     mean = x.mean(axes, keepdims=True)
     return mean, jnp.mean((x - mean) ** 2, axes, keepdims=True)
@@ -67,14 +88,20 @@ def batch_norm(
       passes no gradient.
 
     Raises:
-      ValueError: shapes that do not fit; in training an empty batch, or "unbiased" from a single value per feature; momentum
-        outside [0, 1], epsilon not positive, or another running_variance.
-      TypeError: x is not of a floating type.
+      ValueError: shapes that do not fit; in training an empty batch, or "unbiased" from a single value per feature; at
+        inference a negative variance, where it is concrete; momentum outside [0, 1], epsilon not positive, or another
+        running_variance.
+      TypeError: x, a parameter or the state is not of a floating type, train not True or False, or momentum or epsilon not one
+        real number.
     """
-    _check_input(x, epsilon)
-    _check_features(x, params | {f"running {name}": value for name, value in state.items()})
-    _check_running(momentum, running_variance)
+    flag("train", train)
+    x = _checked_input(x, epsilon)
+    _check_features(x, params)
+    _check_state(x, state)
+    number("momentum", momentum, SHARE, "the weight of the old value")
+    choice("running_variance", running_variance, RUNNING_VARIANCES)
     if not train:
+        not_negative("running variance", state["variance"])
         mean, variance = (_along(state[name], x, (x.ndim - 1,)) for name in ("mean", "variance"))
         return _finish(params, x, mean, variance, epsilon, (x.ndim - 1,)), state
     mean, variance = _batch_statistics(x)
@@ -99,13 +126,13 @@ def normalise_by_batch(
 
     Raises:
       ValueError: shapes that do not fit, an empty batch, or epsilon not positive.
-      TypeError: x is not of a floating type.
+      TypeError: x or a parameter is not of a floating type, or epsilon no number.
 
     Example:
       >>> normalise_by_batch({}, jnp.asarray([[1.0], [3.0]])).round(3).tolist()
       [[-1.0], [1.0]]
     """
-    _check_input(x, epsilon)
+    x = _checked_input(x, epsilon)
     _check_features(x, params)
     return _finish(params, x, *_batch_statistics(x), epsilon, (x.ndim - 1,))
 
@@ -122,11 +149,12 @@ def layer_norm(
       epsilon: ε, added to the variance.
 
     Raises:
-      ValueError: an axis that x lacks or that is named twice, params that do not fit, or epsilon not positive.
-      TypeError: x is not of a floating type.
+      ValueError: an axis that x lacks, that is named twice or that is empty, params that do not fit, or epsilon not positive.
+      TypeError: x or a parameter is not of a floating type, the axes no integers, or epsilon no number.
     """
-    _check_input(x, epsilon)
-    axes = _check_axes(params, x, axes)
+    x = _checked_input(x, epsilon)
+    axes = _checked_axes(x, axes)
+    _check_params(params, tuple(x.shape[axis] for axis in axes))
     return _finish(params, x, *mean_and_variance(x, axes), epsilon, axes)
 
 
@@ -137,8 +165,9 @@ def rms_norm(
 
     Arguments and errors as `layer_norm`; params usually hold a scale alone.
     """
-    _check_input(x, epsilon)
-    axes = _check_axes(params, x, axes)
+    x = _checked_input(x, epsilon)
+    axes = _checked_axes(x, axes)
+    _check_params(params, tuple(x.shape[axis] for axis in axes))
     wide = x.astype(_statistics_dtype(x))
     square = jnp.mean(wide**2, axes, keepdims=True)
     return _finish(params, x, jnp.zeros_like(square), square, epsilon, axes)
@@ -156,13 +185,14 @@ def group_norm(
       epsilon: ε, added to the variance.
 
     Raises:
-      ValueError: groups below 1 or not a divisor of the features, params that do not fit, or epsilon not positive.
-      TypeError: x is not of a floating type.
+      ValueError: groups below 1 or not a divisor of the features, an empty axis other than the batch, params that do not fit,
+        or epsilon not positive.
+      TypeError: x or a parameter is not of a floating type, groups no integer, or epsilon no number.
     """
-    _check_input(x, epsilon)
+    x = _checked_input(x, epsilon)
     _check_features(x, params)
     features = x.shape[-1]
-    if groups < 1 or features % groups:
+    if count("groups", groups, None) < 1 or features % groups:
         raise ValueError(f"groups is {groups} with {features} features; give a divisor of {features}")
     grouped = x.reshape(*x.shape[:-1], groups, features // groups)
     axes = (*range(1, x.ndim - 1), x.ndim)
@@ -206,36 +236,35 @@ def _statistics_dtype(x: Array):
     return x.dtype if jnp.finfo(x.dtype).bits >= 32 else jnp.dtype(jnp.float32)
 
 
-def _check_input(x: Array, epsilon: float) -> None:
-    if not jnp.issubdtype(x.dtype, jnp.floating):
-        raise TypeError(f"x has dtype {x.dtype}; a norm takes floats: convert it with x.astype(float32)")
-    if not isinstance(epsilon, Tracer) and not 0 < epsilon < float("inf"):
-        raise ValueError(f"epsilon is {epsilon}; it must be positive and finite, or a constant input divides 0 by 0")
+def _checked_input(x: Array, epsilon: float) -> Array:
+    number("epsilon", epsilon, POSITIVE, "added to the variance, which may be 0,")
+    return floats("x", x)
 
 
 def _check_features(x: Array, params: dict[str, Array]) -> None:
     if x.ndim < 2:
         raise ValueError(f"x has shape {x.shape}; it must be [batch, ..., features]")
+    _check_params(params, x.shape[-1:])
+
+
+def _check_params(params: dict[str, Array], sizes: tuple[int, ...]) -> None:
+    entries("params", params)
     for name, value in params.items():
-        if value.shape != x.shape[-1:]:
-            raise ValueError(f"{name} has shape {value.shape} and x {x.shape}; {name} must have shape {x.shape[-1:]}")
+        choice("entry of params", name, ("scale", "shift"))
+        if floats(name, value).shape != sizes:
+            raise ValueError(f"{name} has shape {value.shape}; it must have the sizes of x that are normalised: {sizes}")
 
 
-def _check_axes(params: dict[str, Array], x: Array, axes: int | Sequence[int]) -> tuple[int, ...]:
+def _check_state(x: Array, state: dict[str, Array]) -> None:
+    entries("state", state, "mean", "variance")
+    for name, value in state.items():
+        choice("entry of state", name, ("mean", "variance"))
+        floats(f"running {name}", value, "features", features=x.shape[-1])
+
+
+def _checked_axes(x: Array, axes: int | Sequence[int]) -> tuple[int, ...]:
     """Returns the axes as positive numbers in order."""
-    given = (axes,) if isinstance(axes, int) else tuple(axes)
-    positive = sorted(axis + x.ndim if axis < 0 else axis for axis in given)
-    if not positive or len(set(positive)) < len(positive) or not 0 <= positive[0] <= positive[-1] < x.ndim:
-        raise ValueError(f"axes is {axes} and x has shape {x.shape}; name one or more different axes of x")
-    sizes = tuple(x.shape[axis] for axis in positive)
-    for name, value in params.items():
-        if value.shape != sizes:
-            raise ValueError(f"{name} has shape {value.shape}; it must have x's sizes along axes {axes}: {sizes}")
-    return tuple(positive)
-
-
-def _check_running(momentum: float | Array, running_variance: str) -> None:
-    if not isinstance(momentum, Tracer) and not 0 <= momentum <= 1:
-        raise ValueError(f"momentum is {momentum}; it is the weight of the old value, between 0 and 1")
-    if running_variance not in RUNNING_VARIANCES:
-        raise ValueError(f"running_variance is {running_variance!r}; choose one of {', '.join(RUNNING_VARIANCES)}")
+    found = _checks.axes("axes", axes, x)
+    if any(x.shape[axis] == 0 for axis in found):
+        raise ValueError(f"x has shape {x.shape} and axes is {axes}; an empty axis has no mean: leave such a call out")
+    return found

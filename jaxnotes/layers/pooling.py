@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxnotes.layers._windows import cells, padded, per_axis, spatial_axes
+from jaxnotes._checks import count, flag
+from jaxnotes.layers._windows import cells, padded, per_axis, spatial
 
 Size = int | Sequence[int]
 
@@ -35,7 +36,7 @@ def max_pool(
       >>> max_pool(x, 2)[0, :, :, 0].tolist()
       [[5.0, 7.0], [13.0, 15.0]]
     """
-    window, stride = _sizes(x, window, stride)
+    x, window, stride = _sizes(x, window, stride)
     seen = cells(padded(x, window, stride, padding, -jnp.inf), window, stride)
     largest = next(seen)
     for cell in seen:
@@ -75,7 +76,8 @@ def average_pool(
       >>> average_pool(x, 2, stride=1, padding="SAME", count_padding=False).ravel().tolist()
       [1.5, 2.0]
     """
-    window, stride = _sizes(x, window, stride)
+    x, window, stride = _sizes(x, window, stride)
+    flag("count_padding", count_padding)
     total = functools.reduce(operator.add, cells(padded(x, window, stride, padding), window, stride))
     if padding != "SAME" or count_padding:
         return total / math.prod(window)
@@ -91,7 +93,8 @@ def global_max_pool(x: Float[Array, "batch *spatial channels"]) -> Float[Array, 
       TypeError: x is not of a floating type.
       ValueError: x has no spatial axis, or an empty one.
     """
-    return x.max(axis=tuple(range(1, 1 + spatial_axes(x))))
+    x, axes = spatial(x)
+    return x.max(axis=tuple(range(1, 1 + axes)))
 
 
 def global_average_pool(x: Float[Array, "batch *spatial channels"]) -> Float[Array, "batch channels"]:
@@ -101,7 +104,8 @@ def global_average_pool(x: Float[Array, "batch *spatial channels"]) -> Float[Arr
       TypeError: x is not of a floating type.
       ValueError: x has no spatial axis, or an empty one.
     """
-    return x.mean(axis=tuple(range(1, 1 + spatial_axes(x))))
+    x, axes = spatial(x)
+    return x.mean(axis=tuple(range(1, 1 + axes)))
 
 
 def blur_pool(
@@ -119,8 +123,8 @@ def blur_pool(
       TypeError: x is not of a floating type.
       ValueError: shapes that do not fit, an unknown padding, or a size below 1.
     """
-    axes = spatial_axes(x)
-    (size,) = per_axis(filter_size, 1, "filter_size")
+    x, axes = spatial(x)
+    size = count("filter_size", filter_size)
     stride = per_axis(stride, axes, "stride")
     weights = np.asarray([math.comb(size - 1, i) for i in range(size)]) / 2.0 ** (size - 1)
     for axis in range(axes):  # the filter is a product: one axis after the other costs size * axes, not size ** axes
@@ -153,7 +157,7 @@ def max_blur_pool(
       TypeError: x is not of a floating type.
       ValueError: shapes that do not fit, an unknown padding, or a size below 1.
     """
-    window, stride = _sizes(x, window, stride)
+    x, window, stride = _sizes(x, window, stride)
     return blur_pool(max_pool(x, window, stride=1, padding=padding), stride=stride, filter_size=filter_size, padding=padding)
 
 
@@ -175,7 +179,7 @@ def polyphase_pool(
       TypeError: x is not of a floating type.
       ValueError: shapes that do not fit, or spatial axes that are no multiples of the stride.
     """
-    window, stride = _sizes(x, window, stride)
+    x, window, stride = _sizes(x, window, stride)
     if any(n % step for n, step in zip(x.shape[1:-1], stride, strict=True)):
         raise ValueError(f"x has the spatial axes {x.shape[1:-1]}; they must be multiples of the stride {stride}")
     dense = max_pool(x, window, stride=1, padding="CIRCULAR")
@@ -189,7 +193,7 @@ def polyphase_pool(
     return jnp.take_along_axis(phases, chosen, axis=1)[:, 0]
 
 
-def _sizes(x: Array, window: Size, stride: Size | None) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    axes = spatial_axes(x)
+def _sizes(x: Array, window: Size, stride: Size | None) -> tuple[Array, tuple[int, ...], tuple[int, ...]]:
+    x, axes = spatial(x)
     window = per_axis(window, axes, "window")
-    return window, window if stride is None else per_axis(stride, axes, "stride")
+    return x, window, window if stride is None else per_axis(stride, axes, "stride")

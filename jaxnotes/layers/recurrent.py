@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
+from jaxnotes import _checks
+from jaxnotes._checks import FINITE, count, entries, floats, function, number
 from jaxnotes.layers.activations import sigmoid, tanh
 from jaxnotes.layers.initializers import Initializer, lecun_normal, orthogonal
 from jaxnotes.layers.linear import linear
@@ -40,7 +42,8 @@ def rnn_init(
       {"input": {"weight": [n_in, width], "bias": [width]}, "recurrent": {"weight": [width, width]}}.
 
     Raises:
-      ValueError: a size below 1.
+      TypeError: no random key, size, function, number or dtype where one is meant.
+      ValueError: a size below 1, or an initializer that draws another shape.
     """
     return _gates_init(key, 1, n_in, width, initializer, recurrent_initializer, dtype)
 
@@ -49,10 +52,11 @@ def rnn_cell(params: Params, state: Float[Array, "width"], x: Float[Array, "n_in
     """One step of the simple RNN (Elman 1990): h' = tanh(x W + b + h U).
 
     Raises:
-      TypeError: x is not of a floating type.
-      ValueError: x is not of n_in features.
+      TypeError: x, the state or a parameter is not of a floating type.
+      ValueError: x is not of n_in features, or a state or parameters that do not fit.
     """
-    return _rnn_step(params["recurrent"], state, linear(params["input"], x))
+    x = _checked(params, 1, x, "n_in")
+    return _rnn_step(params["recurrent"], _state("state", params, state), linear(params["input"], x))
 
 
 def rnn(
@@ -69,10 +73,11 @@ def rnn(
       (final state, hidden state after every step).
 
     Raises:
-      TypeError: x is not of a floating type.
-      ValueError: the last dimension of x is not n_in.
+      TypeError: x, the initial state or a parameter is not of a floating type.
+      ValueError: the last dimension of x is not n_in, or a state or parameters that do not fit.
     """
-    state = _zeros(params, x) if initial is None else initial
+    x = _checked(params, 1, x, "time n_in")
+    state = _zeros(params, x) if initial is None else _state("initial", params, initial)
     return _over_time(_rnn_step, lambda state: state, params, state, x)
 
 
@@ -101,8 +106,10 @@ def lstm_init(
       {"input": {"weight": [n_in, 4 width], "bias": [4 width]}, "recurrent": {"weight": [width, 4 width]}}.
 
     Raises:
-      ValueError: a size below 1.
+      TypeError: no random key, size, function, number or dtype where one is meant.
+      ValueError: a size below 1, or an initializer that draws another shape.
     """
+    number("forget_bias", forget_bias, FINITE)
     params = _gates_init(key, 4, n_in, width, initializer, recurrent_initializer, dtype)
     bias = params["input"]["bias"].at[width : 2 * width].set(forget_bias)
     return {**params, "input": {**params["input"], "bias": bias}}
@@ -114,17 +121,19 @@ def lstm_cell(params: Params, state: LSTMState, x: Float[Array, "n_in"]) -> LSTM
     [i, f, g, o] = x W + b + h U; c' = σ(f) c + σ(i) tanh(g); h' = σ(o) tanh(c').
 
     Raises:
-      TypeError: x is not of a floating type.
-      ValueError: x is not of n_in features.
+      TypeError: x, the state or a parameter is not of a floating type.
+      ValueError: x is not of n_in features, or a state or parameters that do not fit.
     """
-    return _lstm_step(params["recurrent"], state, linear(params["input"], x))
+    x = _checked(params, 4, x, "n_in")
+    return _lstm_step(params["recurrent"], _lstm_state("state", params, state), linear(params["input"], x))
 
 
 def lstm(
     params: Params, x: Float[Array, "time n_in"], initial: LSTMState | None = None
 ) -> tuple[LSTMState, Float[Array, "time width"]]:
     """The LSTM over a sequence: (final state, hidden state after every step); arguments and errors as of `rnn`."""
-    state = LSTMState(_zeros(params, x), _zeros(params, x)) if initial is None else initial
+    x = _checked(params, 4, x, "time n_in")
+    state = LSTMState(_zeros(params, x), _zeros(params, x)) if initial is None else _lstm_state("initial", params, initial)
     return _over_time(_lstm_step, lambda state: state.hidden, params, state, x)
 
 
@@ -144,7 +153,8 @@ def gru_init(
       recurrent bias is the candidate's, inside the reset gate.
 
     Raises:
-      ValueError: a size below 1.
+      TypeError: no random key, size, function, number or dtype where one is meant.
+      ValueError: a size below 1, or an initializer that draws another shape.
     """
     params = _gates_init(key, 3, n_in, width, initializer, recurrent_initializer, dtype)
     return {**params, "recurrent": {**params["recurrent"], "bias": jnp.zeros((width,), dtype)}}
@@ -156,17 +166,19 @@ def gru_cell(params: Params, state: Float[Array, "width"], x: Float[Array, "n_in
     r = σ(x W_r + b_r + h U_r), z = σ(x W_z + b_z + h U_z), n = tanh(x W_n + b_n + r (h U_n + c)); h' = (1 − z) n + z h.
 
     Raises:
-      TypeError: x is not of a floating type.
-      ValueError: x is not of n_in features.
+      TypeError: x, the state or a parameter is not of a floating type.
+      ValueError: x is not of n_in features, or a state or parameters that do not fit.
     """
-    return _gru_step(params["recurrent"], state, linear(params["input"], x))
+    x = _checked(params, 3, x, "n_in")
+    return _gru_step(params["recurrent"], _state("state", params, state), linear(params["input"], x))
 
 
 def gru(
     params: Params, x: Float[Array, "time n_in"], initial: Float[Array, "width"] | None = None
 ) -> tuple[Float[Array, "width"], Float[Array, "time width"]]:
     """The GRU over a sequence: (final state, hidden state after every step); arguments and errors as of `rnn`."""
-    state = _zeros(params, x) if initial is None else initial
+    x = _checked(params, 3, x, "time n_in")
+    state = _zeros(params, x) if initial is None else _state("initial", params, initial)
     return _over_time(_gru_step, lambda state: state, params, state, x)
 
 
@@ -195,6 +207,29 @@ def _over_time(step: Callable, hidden: Callable, params: Params, state: Any, x: 
     return jax.lax.scan(one, state, linear(params["input"], x))
 
 
+def _checked(params: Params, gates: int, x: Array, shape: str) -> Array:
+    """Returns x, after checks of it and of the parameters of a layer with so many gates."""
+    into, recurrent = entries("params", params, "input", "recurrent")
+    weight = floats("recurrent weight", entries("params['recurrent']", recurrent, "weight")[0], "width gates")
+    width = weight.shape[0]
+    floats("recurrent weight", weight, "width gates", width=width, gates=gates * width)
+    if gates == 3:
+        floats("recurrent bias", entries("params['recurrent']", recurrent, "bias")[0], "width", width=width)
+    (weight,) = entries("params['input']", into, "weight")
+    n_in = floats("weight", weight, "n_in gates", gates=gates * width).shape[0]
+    return floats("x", x, shape, n_in=n_in)
+
+
+def _state(name: str, params: Params, state: Array) -> Array:
+    return floats(name, state, "width", width=params["recurrent"]["weight"].shape[0])
+
+
+def _lstm_state(name: str, params: Params, state: LSTMState) -> LSTMState:
+    if not isinstance(state, LSTMState):
+        raise TypeError(f"{name} is of type {type(state).__name__}; it must be an LSTMState(memory, hidden)")
+    return LSTMState(*(_state(f"{name}.{part}", params, value) for part, value in state._asdict().items()))
+
+
 def _zeros(params: Params, x: Array) -> Array:
     weight = params["recurrent"]["weight"]
     return jnp.zeros(weight.shape[:1], jnp.result_type(x.dtype, weight.dtype))
@@ -202,13 +237,20 @@ def _zeros(params: Params, x: Array) -> Array:
 
 def _gates_init(key, gates: int, n_in: int, width: int, initializer, recurrent_initializer, dtype) -> Params:
     """Draws every gate's matrices apart, so that each has the initializer's own variance or orthogonality."""
+    _checks.key("key", key)
+    n_in, width = count("n_in", n_in), count("width", width)
+    function("initializer", initializer)
+    function("recurrent_initializer", recurrent_initializer)
+    _checks.dtype("dtype", dtype)
 
-    def side_by_side(draw: Initializer, key: Array, n_in: int) -> Array:
+    def side_by_side(name: str, draw: Initializer, key: Array, n_in: int) -> Array:
         drawn = jax.vmap(lambda key_gate: draw(key_gate, n_in, width, dtype))(jax.random.split(key, gates))
+        drawn = floats(f"what {name} draws", drawn, "gates n_in width", gates=gates, n_in=n_in, width=width)
         return jnp.moveaxis(drawn, 0, 1).reshape(n_in, gates * width)
 
     key_input, key_recurrent = jax.random.split(key)
+    into = side_by_side("initializer", initializer, key_input, n_in)
     return {
-        "input": {"weight": side_by_side(initializer, key_input, n_in), "bias": jnp.zeros((gates * width,), dtype)},
-        "recurrent": {"weight": side_by_side(recurrent_initializer, key_recurrent, width)},
+        "input": {"weight": into, "bias": jnp.zeros((gates * width,), dtype)},
+        "recurrent": {"weight": side_by_side("recurrent_initializer", recurrent_initializer, key_recurrent, width)},
     }

@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jaxnotes._checks import FINITE, count, floats, function, kept, leaves, number
+
 
 def residual(
     branch: Callable[[Any, Array], Array],
@@ -27,16 +29,19 @@ def residual(
       shortcut_scale: λ (He et al. 2016b, section 3.1); 1 is the identity, 0 leaves the plain branch.
 
     Raises:
-      ValueError: the branch changes the shape, so that there is nothing to add x to.
+      TypeError: x or the branch's output is not of a floating type, the branch no function, or a scale not one real number.
+      ValueError: the branch changes the shape, so that there is nothing to add x to, or a scale is infinite or NaN.
 
     Example:
       >>> import jax.numpy as jnp
       >>> residual(lambda scale, x: scale * x, 0.5, jnp.asarray([2.0])).tolist()
       [3.0]
     """
-    added = branch(params, x)
-    if added.shape != x.shape:
-        raise ValueError(f"the branch maps shape {x.shape} to {added.shape}; a residual connection needs them equal")
+    x = floats("x", x)
+    function("branch", branch)
+    number("branch_scale", branch_scale, FINITE)
+    number("shortcut_scale", shortcut_scale, FINITE)
+    added = kept("branch", x, branch(params, x))
     return shortcut_scale * x + branch_scale * added
 
 
@@ -44,17 +49,21 @@ def depth_scale(depth: int) -> float:
     """1/√depth, the branch scale that keeps (1 + s² χ)^depth below e^χ at any depth.
 
     Raises:
+      TypeError: depth is no integer.
       ValueError: depth below 1.
 
     Example:
       >>> depth_scale(100)
       0.1
     """
-    if depth < 1:
-        raise ValueError(f"depth is {depth}; it must be at least 1")
-    return 1 / math.sqrt(depth)
+    return 1 / math.sqrt(count("depth", depth))
 
 
 def zero_initialised(params: Any) -> Any:
-    """Returns the same parameters with every entry 0: the block starts as the identity (Zhang et al. 2019, Fixup)."""
+    """Returns the same parameters with every entry 0: the block starts as the identity (Zhang et al. 2019, Fixup).
+
+    Raises:
+      TypeError: a leaf that is not a floating-point array.
+    """
+    leaves("params", params)
     return jax.tree.map(jnp.zeros_like, params)

@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
+from jaxnotes import _checks
+from jaxnotes._checks import choice, count, counts, entries, function, kept
 from jaxnotes.layers.activations import Activation
 from jaxnotes.layers.convolution import convolution, convolution_init
 from jaxnotes.layers.initializers import Initializer, he_normal
@@ -69,11 +71,17 @@ def convolutional_init(
       dtype: of all parameters.
 
     Raises:
-      ValueError: an unknown pool or head, no block, or a size below 1.
+      TypeError: no random key, size, function or dtype where one is meant.
+      ValueError: an unknown pool or head, no block, a size below 1, or neither one nor two spatial axes.
     """
+    _checks.key("key", key)
+    image_shape, channels = counts("image_shape", image_shape), counts("channels", channels)
+    if len(image_shape) not in (2, 3):
+        raise ValueError(f"image_shape is {image_shape}; it must be (height, width, channels) or (length, channels)")
     if not channels:
         raise ValueError("channels is empty; give the output channels of at least one block, such as (8, 16)")
-    kernel = (kernel_size,) * (len(image_shape) - 1)
+    count("n_out", n_out)
+    kernel = (count("kernel_size", kernel_size),) * (len(image_shape) - 1)
     *key_blocks, key_output = jax.random.split(key, len(channels) + 1)
     sizes = zip(key_blocks, (image_shape[-1], *channels), channels, strict=False)
     blocks = [convolution_init(k, n_in, n, kernel, initializer=initializer, dtype=dtype) for k, n_in, n in sizes]
@@ -94,12 +102,13 @@ def block(
     """One block: pool(activation(convolution(x))).
 
     Raises:
-      TypeError: x is not of a floating type.
-      ValueError: shapes that do not fit, an unknown pool or padding.
+      TypeError: x or a parameter is not of a floating type, or activation is no function.
+      ValueError: shapes that do not fit, an unknown pool or padding, or an activation that changes the shape.
     """
-    if pool not in POOLS:
-        raise ValueError(f"unknown pool {pool!r}; choose one of {', '.join(POOLS)}")
-    return POOLS[pool](activation(convolution(params, x, stride=2 if pool == "stride" else 1, padding=padding)))
+    choice("pool", pool, POOLS)
+    function("activation", activation)
+    maps = convolution(params, x, stride=2 if pool == "stride" else 1, padding=padding)
+    return POOLS[pool](kept("activation", maps, activation(maps)))
 
 
 def features(
@@ -114,11 +123,12 @@ def features(
     """What the output layer reads: all blocks, then the head.
 
     Raises:
-      TypeError: x is not of a floating type.
-      ValueError: shapes that do not fit, an unknown pool, head or padding.
+      TypeError: x or a parameter is not of a floating type, blocks is no sequence, or activation no function.
+      ValueError: shapes that do not fit, no block, an unknown pool, head or padding, or an activation that changes the shape.
     """
-    if head not in HEADS:
-        raise ValueError(f"unknown head {head!r}; choose one of {', '.join(HEADS)}")
+    choice("head", head, HEADS)
+    if not isinstance(blocks, Sequence) or not blocks:
+        raise TypeError(f"blocks is of type {type(blocks).__name__}; it must be a list of at least one block's parameters")
     for params in blocks:  # blocks differ in shape, so that they cannot be stacked for a scan
         x = block(params, x, activation=activation, pool=pool, padding=padding)
     return HEADS[head](x)
@@ -144,8 +154,9 @@ def convolutional(
       padding: of the convolutions.
 
     Raises:
-      TypeError: x is not of a floating type.
-      ValueError: shapes that do not fit, an unknown pool, head or padding.
+      TypeError: x or a parameter is not of a floating type, or activation is no function.
+      ValueError: shapes that do not fit, an unknown pool, head or padding, or an activation that changes the shape.
     """
-    seen = features(params["blocks"], x, activation=activation, pool=pool, head=head, padding=padding)
-    return linear(params["output"], seen)
+    blocks, output = entries("params", params, "blocks", "output")
+    seen = features(blocks, x, activation=activation, pool=pool, head=head, padding=padding)
+    return linear(output, seen)

@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
+from jaxnotes import _checks
+from jaxnotes._checks import count, entries, floats, function, kept, stacked
 from jaxnotes.layers.activations import Activation
 from jaxnotes.layers.initializers import Initializer, he_normal, lecun_normal
 from jaxnotes.layers.linear import linear, linear_init
@@ -23,10 +25,11 @@ def stack_init(
     """Parameters of `depth` linear layers of equal width: {"weight": [depth, width, width], "bias": [depth, width]}.
 
     Raises:
-      ValueError: width or depth below 1, or a negative variance.
+      TypeError: no random key, size, function, number or dtype where one is meant.
+      ValueError: width or depth below 1, a negative variance, or an initializer that draws another shape.
     """
-    if depth < 1:
-        raise ValueError(f"depth is {depth}; a stack needs at least 1 layer")
+    _checks.key("key", key)
+    width, depth = count("width", width), count("depth", depth)
     options = {"initializer": initializer, "bias_variance": bias_variance, "dtype": dtype}
     return jax.vmap(lambda key_layer: linear_init(key_layer, width, width, **options))(jax.random.split(key, depth))
 
@@ -55,8 +58,12 @@ def mlp_init(
       dtype: of all parameters.
 
     Raises:
-      ValueError: a size below 1 or a negative variance.
+      TypeError: no random key, size, function, number or dtype where one is meant.
+      ValueError: a size below 1, a negative variance, or an initializer that draws another shape.
     """
+    _checks.key("key", key)
+    for name, size in (("n_in", n_in), ("width", width), ("depth", depth), ("n_out", n_out)):
+        count(name, size)
     key_input, key_hidden, key_output = jax.random.split(key, 3)
     return {
         "input": linear_init(key_input, n_in, width, initializer=initializer, dtype=dtype),
@@ -66,8 +73,18 @@ def mlp_init(
 
 
 def hidden_layer(activation: Activation) -> Callable[[dict[str, Array], Array], Array]:
-    """One hidden layer f(layer_params, h) = φ(h W + b)."""
-    return lambda layer_params, h: activation(linear(layer_params, h))
+    """One hidden layer f(layer_params, h) = φ(h W + b).
+
+    Raises:
+      TypeError: the activation is no function.
+    """
+    function("activation", activation)
+
+    def layer(layer_params: dict[str, Array], h: Array) -> Array:
+        h = linear(layer_params, h)
+        return kept("activation", h, activation(h))
+
+    return layer
 
 
 def mlp(
@@ -76,10 +93,12 @@ def mlp(
     """Returns the output of the MLP, before any softmax.
 
     Raises:
-      TypeError: x is not of a floating type.
-      ValueError: the last dimension of x is not n_in.
+      TypeError: x or a parameter is not of a floating type, or the activation is no function.
+      ValueError: the last dimension of x is not n_in, parameters that do not fit, or an activation that changes the shape.
     """
+    into, hidden, output = entries("params", params, "input", "hidden", "output")
+    stacked("params['hidden']", hidden, "layers")
     layer = hidden_layer(activation)
-    h = layer(params["input"], x)
-    h, _ = jax.lax.scan(lambda h, layer_params: (layer(layer_params, h), None), h, params["hidden"])
-    return linear(params["output"], h)
+    h = layer(into, floats("x", x, "batch n_in"))
+    h, _ = jax.lax.scan(lambda h, layer_params: (kept("a hidden layer", h, layer(layer_params, h)), None), h, hidden)
+    return linear(output, h)

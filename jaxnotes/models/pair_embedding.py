@@ -4,6 +4,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Integer, Key
 
+from jaxnotes import _checks
+from jaxnotes._checks import count, entries, integers, kept
 from jaxnotes.layers.embedding import embedding, embedding_init
 
 
@@ -13,8 +15,12 @@ def pair_embedding_init(
     """Parameters {"left", "right"}: two tables whose entries have variance 1 / width. So has a score, before training.
 
     Raises:
+      TypeError: no random key, size or dtype where one is meant.
       ValueError: a size below 1.
     """
+    _checks.key("key", key)
+    for name, size in (("n_left", n_left), ("n_right", n_right), ("width", width)):
+        count(name, size)
     key_left, key_right = jax.random.split(key)
     return {
         "left": embedding_init(key_left, n_left, width, dtype=dtype),
@@ -31,9 +37,11 @@ def pair_embedding(
     An index outside its table gives NaN.
 
     Raises:
-      TypeError: indices are not integers.
+      TypeError: indices are not integers, or a table is not of a floating type.
+      ValueError: indices of different shapes, or tables of different widths.
     """
-    return jnp.sum(embedding(params["left"], left) * embedding(params["right"], right), axis=-1)
+    rows, columns = _rows(params, left, right)
+    return jnp.sum(rows * columns, axis=-1)
 
 
 def negative_sampling_loss(
@@ -50,14 +58,27 @@ def negative_sampling_loss(
     information ln p(i, j) / (p(i) p(j)) - ln negatives (Levy and Goldberg 2014).
 
     Raises:
-      ValueError: negatives is not between 1 and the batch size less 1.
+      TypeError: indices or negatives are not integers, or a table is not of a floating type.
+      ValueError: negatives is not between 1 and the batch size less 1, indices of different shapes, or tables of different
+        widths.
     """
-    if not 1 <= negatives < left.shape[0]:
+    left = integers("left", left, "batch")
+    if not 1 <= count("negatives", negatives, None) < left.shape[0]:
         raise ValueError(
             f"negatives is {negatives} with a batch of {left.shape[0]} pairs; it must lie between 1 and {left.shape[0] - 1}"
         )
-    rows, columns = embedding(params["left"], left), embedding(params["right"], right)
+    rows, columns = _rows(params, left, right)
     loss = jax.nn.softplus(-jnp.sum(rows * columns, axis=-1))
     for shift in range(1, negatives + 1):
         loss = loss + jax.nn.softplus(jnp.sum(rows * jnp.roll(columns, shift, axis=0), axis=-1))
     return jnp.mean(loss)
+
+
+def _rows(params: dict[str, dict[str, Array]], left: Array, right: Array) -> tuple[Array, Array]:
+    """Returns the rows of both tables, after checks that they go together."""
+    of_left, of_right = entries("params", params, "left", "right")
+    left, right = integers("left", left), integers("right", right)
+    if left.shape != right.shape:
+        raise ValueError(f"left has shape {left.shape} and right {right.shape}; a pair has an index in each: give equal shapes")
+    rows = embedding(of_left, left)
+    return rows, kept("params['right']", rows, embedding(of_right, right))

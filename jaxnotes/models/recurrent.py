@@ -1,5 +1,6 @@
 """Recurrent sequence classifier: an RNN, LSTM or GRU whose last hidden state a linear layer reads."""
 
+import inspect
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
@@ -8,6 +9,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
+from jaxnotes import _checks
+from jaxnotes._checks import choice, count, entries, floats
 from jaxnotes.layers.linear import linear, linear_init
 from jaxnotes.layers.recurrent import LSTMState, gru, gru_init, lstm, lstm_init, rnn, rnn_init
 
@@ -29,9 +32,15 @@ def recurrent_classifier_init(
       **options: of the cell's own initialisation, such as `forget_bias`.
 
     Raises:
-      ValueError: an unknown cell, or a size below 1.
+      TypeError: no random key, size or dtype where one is meant.
+      ValueError: an unknown cell, an option that it has not, or a size below 1.
     """
+    _checks.key("key", key)
+    for name, size in (("n_in", n_in), ("width", width), ("n_out", n_out)):
+        count(name, size)
     initialise, _ = _named(cell)
+    for option in options:
+        choice("option", option, tuple(inspect.signature(initialise).parameters)[3:])
     key_recurrent, key_output = jax.random.split(key)
     return {
         "recurrent": initialise(key_recurrent, n_in, width, dtype=dtype, **options),
@@ -45,19 +54,20 @@ def recurrent_classifier(
     """Returns the logits, before any softmax, from the hidden state after the last step.
 
     Raises:
-      TypeError: x is not of a floating type.
-      ValueError: an unknown cell, or the last dimension of x is not n_in.
+      TypeError: x or a parameter is not of a floating type.
+      ValueError: an unknown cell, the last dimension of x is not n_in, or parameters that do not fit.
     """
     _, run = _named(cell)
+    recurrent, output = entries("params", params, "recurrent", "output")
+    x = floats("x", x, "batch time n_in")
 
     def last_hidden(sequence: Array) -> Array:
-        state, _ = run(params["recurrent"], sequence)
+        state, _ = run(recurrent, sequence)
         return state.hidden if isinstance(state, LSTMState) else state
 
-    return linear(params["output"], jax.vmap(last_hidden)(x))
+    return linear(output, jax.vmap(last_hidden)(x))
 
 
 def _named(cell: str) -> tuple:
-    if cell not in CELLS:
-        raise ValueError(f"unknown cell {cell!r}; choose one of {', '.join(CELLS)}")
+    choice("cell", cell, CELLS)
     return CELLS[cell]

@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
+from jaxnotes import _checks
+from jaxnotes._checks import count, entries, flag, floats, function, integers, kept, stacked
 from jaxnotes.layers.attention import Normalise, transformer_block, transformer_block_init
 from jaxnotes.layers.linear import linear, linear_init
 from jaxnotes.layers.normalization import layer_norm, norm_init
@@ -42,10 +44,14 @@ def transformer_init(
       "norm": of the last block's output in a pre-norm stack, "output": a linear layer}.
 
     Raises:
+      TypeError: no random key, size or dtype where one is meant.
       ValueError: a size below 1.
     """
-    if depth < 1 or time < 1:
-        raise ValueError(f"depth is {depth} and time is {time}; both must be at least 1")
+    _checks.key("key", key)
+    sizes = {"n_in": n_in, "width": width, "depth": depth, "n_out": n_out, "time": time}
+    for name, size in (sizes if hidden is None else sizes | {"hidden": hidden}).items():
+        count(name, size)
+    _checks.dtype("dtype", dtype)
     key_input, key_positions, key_blocks, key_output = jax.random.split(key, 4)
     hidden = 4 * width if hidden is None else hidden
     blocks = jax.vmap(lambda key_block: transformer_block_init(key_block, width, hidden, dtype=dtype))(
@@ -75,12 +81,17 @@ def transformer_classifier(
         which a normalisation across them can sum.
 
     Raises:
-      TypeError: x is not of a floating type.
-      ValueError: heads does not divide the width, x is not of n_in features, or its time is 0 or beyond the positions.
+      TypeError: x or a parameter is not of a floating type, heads no integer, pre_norm not True or False, or normalise no
+        function.
+      ValueError: heads does not divide the width, x is not of n_in features, its time is 0 or beyond the positions, or
+        parameters that do not fit.
     """
+    flag("pre_norm", pre_norm)
+    into, output = entries("params", params, "input", "output")
+    x = floats("x", x, "batch time n_in")
     _check_time(params, x.shape[1])
     run = partial(_blocks, params, heads=heads, causal=False, pre_norm=pre_norm, normalise=normalise)
-    return linear(params["output"], jax.vmap(run, axis_name="batch")(linear(params["input"], x)).mean(axis=1))
+    return linear(output, jax.vmap(run, axis_name="batch")(linear(into, x)).mean(axis=1))
 
 
 def character_model(
@@ -96,29 +107,36 @@ def character_model(
     A character's features are its row of the input weights, plus the bias; arguments as of `transformer_classifier`.
 
     Raises:
-      TypeError: the characters are not integers.
-      ValueError: heads does not divide the width, or the time is 0 or beyond the positions. A character outside the alphabet
-        makes its example NaN, since a traced value cannot raise.
+      TypeError: the characters are not integers, a parameter not of a floating type, heads no integer, pre_norm not True or
+        False, or normalise no function.
+      ValueError: heads does not divide the width, the time is 0 or beyond the positions, or parameters that do not fit. A
+        character outside the alphabet makes its example NaN, since a traced value cannot raise.
     """
-    if not jnp.issubdtype(characters.dtype, jnp.integer):
-        raise TypeError(f"characters have dtype {characters.dtype}; give their integer codes")
+    flag("pre_norm", pre_norm)
+    into, output = entries("params", params, "input", "output")
+    table, bias = entries("params['input']", into, "weight", "bias")
+    table = floats("weight", table, "characters width")
+    bias = floats("bias", bias, "width", width=table.shape[1])
+    characters = integers("characters", characters, "batch time")
     _check_time(params, characters.shape[1])
-    table = params["input"]["weight"]
     known = (characters >= 0) & (characters < table.shape[0])
     rows = jnp.where(known[..., None], table[jnp.where(known, characters, 0)], jnp.nan)
     run = partial(_blocks, params, heads=heads, causal=True, pre_norm=pre_norm, normalise=normalise)
-    return linear(params["output"], jax.vmap(run, axis_name="batch")(rows + params["input"]["bias"][None, None]))
+    return linear(output, jax.vmap(run, axis_name="batch")(rows + bias[None, None]))
 
 
 def _blocks(params: dict[str, Any], h: Array, *, pre_norm: bool, normalise: Normalise, **options: Any) -> Array:
     """One example through positions and blocks; the last normalisation is the pre-norm stack's (Xiong et al. 2020)."""
+    (blocks,) = entries("params", params, "blocks")
+    stacked("params['blocks']", blocks, "blocks")
+    function("normalise", normalise)
     block = partial(transformer_block, pre_norm=pre_norm, normalise=normalise, **options)
-    h = h + params["positions"][: h.shape[0]]
-    h, _ = jax.lax.scan(lambda h, block_params: (block(block_params, h), None), h, params["blocks"])
-    return normalise(params["norm"], h) if pre_norm else h
+    h = h + floats("positions", params["positions"], "time width", width=h.shape[1])[: h.shape[0]]
+    h, _ = jax.lax.scan(lambda h, block_params: (block(block_params, h), None), h, blocks)
+    return kept("normalise", h, normalise(entries("params", params, "norm")[0], h)) if pre_norm else h
 
 
 def _check_time(params: dict[str, Any], time: int) -> None:
-    longest = params["positions"].shape[0]
+    longest = floats("positions", entries("params", params, "positions")[0], "time width").shape[0]
     if not 1 <= time <= longest:
         raise ValueError(f"the sequences have {time} positions; the model takes 1 to {longest}")

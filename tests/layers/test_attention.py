@@ -184,7 +184,7 @@ def test_doors(key, unchecked):
     for heads in (0, 3):
         with pytest.raises(ValueError, match=f"heads is {heads}; it must divide the width, which is 8"):
             self_attention(params, jnp.ones((TIME, WIDTH)), heads=heads, causal=False)
-    with pytest.raises(ValueError, match=r"x has shape \(6, 7\) and the weight \(8, 8\)"):
+    with pytest.raises(ValueError, match=r"x has shape \(6, 7\); it must be \[time, width\] with width = 8"):
         self_attention(params, jnp.ones((TIME, 7)), heads=2, causal=False)
     with pytest.raises(ValueError, match="causal attention has 2 queries and 3 keys"):
         dot_product_attention(jnp.ones((2, 1, 4)), jnp.ones((3, 1, 4)), jnp.ones((3, 1, 4)), causal=True)

@@ -88,7 +88,7 @@ def test_doors(key, unchecked, form):
     for keep in (-0.1, 1.1, float("nan")):
         with pytest.raises(ValueError, match=f"keep_probability is {keep}; it is the probability to keep"):
             form(x, keep, train=False)
-    with pytest.raises(TypeError, match="x has dtype int32; dropout takes floats"):
+    with pytest.raises(TypeError, match="x has dtype int32; floats are expected"):
         form(jnp.ones(3, jnp.int32), 0.5, train=True, key=key)
     with pytest.raises(TypeError, match="train"):
         form(x, 0.5, key=key)

@@ -54,10 +54,10 @@ def test_dtype_is_kept(key, name):
 def test_doors(key):
     with pytest.raises(ValueError, match="unknown initializer 'kaiming'; choose one of xavier_normal"):
         by_name("kaiming")
-    with pytest.raises(ValueError, match="the weight variance is -1.0"):
+    with pytest.raises(ValueError, match="value is -1.0; it is a weight variance"):
         weight_variance(-1.0)
     for value in (float("nan"), float("inf")):
-        with pytest.raises(ValueError, match=f"the weight variance is {value}; it must be finite"):
+        with pytest.raises(ValueError, match=f"value is {value}; it is a weight variance and must be finite"):
             weight_variance(value)
-    with pytest.raises(ValueError, match="0 inputs and 3 outputs"):
+    with pytest.raises(ValueError, match="n_in is 0; it must be at least 1"):
         by_name("he_normal")(key, 0, 3)

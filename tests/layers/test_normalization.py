@@ -173,7 +173,7 @@ def test_gradients_equal_finite_differences(key):
 
 def test_doors(unchecked):
     x, state = jnp.ones((4, 6)), norms.batch_norm_state(6)
-    with pytest.raises(ValueError, match=r"scale has shape \(5,\) and x \(4, 6\); scale must have shape \(6,\)"):
+    with pytest.raises(ValueError, match=r"scale has shape \(5,\); it must have the sizes of x that are normalised: \(6,\)"):
         norms.batch_norm(norms.norm_init(5), state, x, train=True)
     with pytest.raises(ValueError, match=r"running mean has shape \(5,\)"):
         norms.batch_norm({}, norms.batch_norm_state(5), x, train=True)
@@ -181,13 +181,13 @@ def test_doors(unchecked):
         norms.batch_norm({}, state, x[:0], train=True)
     with pytest.raises(ValueError, match="unbiased variance of a single value per feature is 0/0"):
         norms.batch_norm({}, state, x[:1], train=True, running_variance="unbiased")
-    with pytest.raises(ValueError, match="running_variance is 'sample'; choose one of biased, unbiased"):
+    with pytest.raises(ValueError, match="unknown running_variance 'sample'; choose one of biased, unbiased"):
         norms.batch_norm({}, state, x, train=True, running_variance="sample")
     with pytest.raises(ValueError, match="momentum is 1.1; it is the weight of the old value"):
         norms.batch_norm({}, state, x, train=True, momentum=1.1)
-    with pytest.raises(ValueError, match="epsilon is 0.0; it must be positive"):
+    with pytest.raises(ValueError, match="epsilon is 0.0; it is added to the variance, which may be 0, and must be positive"):
         norms.layer_norm({}, x, epsilon=0.0)
-    with pytest.raises(TypeError, match="x has dtype int32; a norm takes floats"):
+    with pytest.raises(TypeError, match="x has dtype int32; floats are expected"):
         norms.rms_norm({}, x.astype(jnp.int32))
     with pytest.raises(ValueError, match=r"x has shape \(6,\); it must be \[batch, ..., features\]"):
         norms.group_norm({}, x[0], groups=2)
@@ -196,5 +196,5 @@ def test_doors(unchecked):
     for axes in (2, (0, -2), ()):
         with pytest.raises(ValueError, match="name one or more different axes of x"):
             norms.layer_norm({}, x, axes=axes)
-    with pytest.raises(ValueError, match=r"scale has shape \(4,\); it must have x's sizes along axes -1: \(6,\)"):
+    with pytest.raises(ValueError, match=r"scale has shape \(4,\); it must have the sizes of x that are normalised: \(6,\)"):
         norms.layer_norm(norms.norm_init(4), x)

@@ -131,7 +131,7 @@ def test_edges(key, kind):
 
 def test_doors(key, unchecked):
     for init, _, run in OURS.values():
-        with pytest.raises(ValueError, match=r"x has shape \(7, 4\) and the weight \(3, "):
+        with pytest.raises(ValueError, match=r"x has shape \(7, 4\); it must be \[time, n_in\] with n_in = 3"):
             run(init(key, N_IN, WIDTH), jnp.ones((TIME, 4)))
-        with pytest.raises(ValueError, match="a weight matrix of 0 inputs and 5 outputs is empty"):
+        with pytest.raises(ValueError, match="n_in is 0; it must be at least 1"):
             init(key, 0, WIDTH)

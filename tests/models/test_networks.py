@@ -103,7 +103,7 @@ def test_depth_is_data_not_program():
 
 
 def test_doors(key, unchecked):
-    with pytest.raises(ValueError, match="depth is 0; a stack needs at least 1 layer"):
+    with pytest.raises(ValueError, match="depth is 0; it must be at least 1"):
         mlp_init(key, 5, 7, 0, 3)
-    with pytest.raises(ValueError, match=r"x has shape \(2, 4\) and the weight \(5, 7\)"):
+    with pytest.raises(ValueError, match=r"x has shape \(2, 4\); it must be \[..., n_in\] with n_in = 5"):
         mlp(mlp_init(key, **SIZES), jnp.ones((2, 4)), activation=relu)

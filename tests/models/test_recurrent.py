@@ -45,5 +45,5 @@ def test_doors(key, unchecked):
     with pytest.raises(ValueError, match="unknown cell 'mgu'; choose one of rnn, lstm, gru"):
         recurrent_classifier_init(key, N_IN, WIDTH, CLASSES, cell="mgu")
     params = recurrent_classifier_init(key, N_IN, WIDTH, CLASSES, cell="gru")
-    with pytest.raises(ValueError, match=r"x has shape \(6, 4\) and the weight \(3, 15\)"):
+    with pytest.raises(ValueError, match=r"x has shape \(6, 4\); it must be \[time, n_in\] with n_in = 3"):
         recurrent_classifier(params, jnp.ones((BATCH, TIME, 4)), cell="gru")

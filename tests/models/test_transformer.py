@@ -135,7 +135,7 @@ def test_doors(key, unchecked):
             transformer_classifier(params, jnp.ones((1, time, N_IN)), **options())
         with pytest.raises(ValueError, match=f"the sequences have {time} positions"):
             character_model(params, jnp.ones((1, time), jnp.int32), **options())
-    with pytest.raises(TypeError, match="characters have dtype float32; give their integer codes"):
+    with pytest.raises(TypeError, match="characters has dtype float32; integers are expected"):
         character_model(params, jnp.ones((1, TIME)), **options())
-    with pytest.raises(ValueError, match="depth is 0 and time is 6"):
+    with pytest.raises(ValueError, match="depth is 0; it must be at least 1"):
         transformer_init(key, N_IN, WIDTH, 0, CLASSES, time=TIME)

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from experiments.remedies import adaptive, clipping, gains, initialisation, network, reach, sequences, training
@@ -313,3 +314,21 @@ def test_clipping_below_the_limit_is_no_clipping(key):
     assert none.shape == (2, 20)
     np.testing.assert_allclose(value, none, rtol=1e-6)
     np.testing.assert_allclose(norm, none, rtol=1e-6)
+
+
+@pytest.mark.parametrize("form, clip", [(1, optax.clip), (2, optax.clip_by_global_norm)])
+def test_the_gradient_is_clipped_before_the_momentum_and_the_rate(key, form, clip):
+    """As Optax's own chain does it: behind them the limit would bound the step and not the gradient."""
+    settings = Remedies.preset("quick", clip_step_limit=0.01, clip_steps=10, clip_width=4, clip_time=3)
+    found = clipping.losses("rnn", form, jnp.float32(0.5), key[None], settings=settings)[0]
+    key_params, key_batches = jax.random.split(key)
+    optimizer = optax.chain(clip(0.01), optax.sgd(0.5, momentum=0.9))
+    params = clipping.network_init("rnn", key_params, 4, clipping.KINDS["rnn"].trained)
+    state, expected = optimizer.init(params), []
+    for key_step in jax.random.split(key_batches, 10):
+        batch = clipping.adding_problem(key_step, settings.clip_batch, 3)
+        value, gradient = jax.value_and_grad(lambda p, batch=batch: clipping.loss("rnn", p, batch))(params)
+        updates, state = optimizer.update(gradient, state)
+        params = optax.apply_updates(params, updates)
+        expected.append(value)
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
