@@ -13,8 +13,9 @@ OPTIONS = (
 HOW = "no browser: install Chromium (Debian: apt-get install chromium) to run the tests of the site's scripts and looks"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
+    """Closed after its file: its driver's greenlets and threads must not stand under the programs of the files that follow."""
     if BROWSER is None:
         if os.environ.get("JAXNOTES_BROWSER") == "required":
             pytest.fail(HOW)
