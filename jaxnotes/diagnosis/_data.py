@@ -37,12 +37,12 @@ def inputs(report: Report, _: Thresholds) -> list[Finding]:
 def _first_reader(report: Report) -> Layer | None:
     """Returns the first layer with a weight matrix, where no normalisation stands before the second and takes the scale off."""
     for layer in report.layers:
-        if "Norm" in layer.kind:
+        if layer.normalises:
             return None
         if layer.weight_variance > 0:
             place = next(i for i, other in enumerate(report.layers) if other is layer)
             following = report.layers[place + 1 : place + 2]
-            return None if any("Norm" in other.kind for other in following) else layer
+            return None if any(other.normalises for other in following) else layer
     return None
 
 
@@ -142,6 +142,23 @@ def labels(report: Report, _: Thresholds) -> list[Finding]:
         remedy = Remedy("pass labels[..., 0]", "each example is compared with its own label")
         return [Finding("labels", (), evidence, (), (remedy,), source="shapes of the batch")]
     return []
+
+
+def labels_apart(report: Report, thresholds: Thresholds) -> list[Finding]:
+    """Labels that neither a linear probe nor the nearest neighbour predicts; a hint, for both may miss what is there."""
+    found = report.dependence
+    if found is None or found.standard_errors >= thresholds.labels_standard_errors:
+        return []
+    evidence = (
+        f"of {found.examples} labels a linear probe predicts {found.linear_probe:.1%} from the other examples (chance "
+        f"{found.linear_chance:.1%}), the nearest example's label {found.neighbour:.1%} (chance {found.neighbour_chance:.1%})"
+    )
+    remedies = (
+        Remedy("look at some examples beside their labels", "inputs and labels that were shuffled apart show at once"),
+        Remedy("leave it so where the rule is fine, as parity, or the data are made up", "nothing changes"),
+    )
+    source = "Karpathy 2019, A Recipe for Training Neural Networks: become one with the data"
+    return [Finding("labels", (), evidence, (), remedies, hint=True, source=source)]
 
 
 def _outside_classes(found: TargetReading, outside: float, classes: int) -> Finding:

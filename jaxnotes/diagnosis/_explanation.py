@@ -11,6 +11,7 @@ from jaxnotes.diagnosis import (
     _loss,
     _no_gradient,
     _outputs,
+    _representation,
     _running,
     _step,
     _structure,
@@ -24,13 +25,14 @@ from jaxnotes.diagnosis._thresholds import Thresholds, thresholds_of
 from jaxnotes.probe import History, Report
 
 # What can make a loss that is not finite, and is then reported in its place.
-CAUSES_OF_NONFINITE = (_data.labels, _outputs.output_activation)
+CAUSES_OF_NONFINITE = (_data.labels, _outputs.output_activation, _running.dropout_of_all)
 
 CHECKS = (
     # the data
     _data.inputs,
     _data.targets,
     _data.labels,
+    _data.labels_apart,
     # the outputs, the loss and the targets
     _outputs.shapes,
     _outputs.output_activation,
@@ -53,7 +55,10 @@ CHECKS = (
     _gradients.exploding,
     _gradients.through_time,
     # the representation
-    _units.constant,
+    _representation.constant,
+    _representation.low_rank,
+    _representation.residual_growth,
+    _representation.outlier_channels,
     # number formats
     _formats.number_format,
     _formats.cancellation,

@@ -6,7 +6,8 @@ from jaxnotes.diagnosis._thresholds import Thresholds
 from jaxnotes.probe import LossResponse, OutputReading, Report
 
 AWAY = -0.9  # mean sign, or cosine, of the pull at the targets; 32 healthy programs have 0.2 to 1, and a flipped sign -1
-CHANCE = 6.0  # times the loss of equal logits; 20 residual blocks without a last normalisation, called healthy, make 5
+CHANCE = 6.0  # times the loss of equal logits
+RESIDUAL_CHANCE = 20.0  # the same behind residual sums without a last normalisation: healthy ones make 2 to 8, by the seed
 NORMALISED_CHANCE = 3.0  # the same where the last layer reads normalised values, so that only its weights can be too large
 VALUES_CHANCE = 100.0  # times the variance of the targets: healthy programs make about 4, a linear output on dark pixels 15
 SUM = 0.02  # distance from 2 of the doubled batch's loss
@@ -82,9 +83,7 @@ def loss_at_start(report: Report, _: Thresholds) -> list[Finding]:
     answer = report.loss_response
     if answer is None or not answer.chance > 0:
         return []
-    # A normalisation at the end of a branch leaves the sum that the last layer reads as large as the branches make it.
-    normalised = any("Norm" in layer.kind for layer in report.layers[-2:]) and not report.residuals.chained
-    limit = VALUES_CHANCE if answer.takes == "values" else NORMALISED_CHANCE if normalised else CHANCE
+    limit = VALUES_CHANCE if answer.takes == "values" else _limit_of_logits(report)
     if not answer.start > limit * answer.chance:
         return []
     knowing = "predicting the targets' mean" if answer.takes == "values" else "giving all classes the same probability"
@@ -96,3 +95,12 @@ def loss_at_start(report: Report, _: Thresholds) -> list[Finding]:
     )
     source = "Karpathy 2019, A Recipe for Training Neural Networks: verify the loss at initialisation"
     return [Finding("loss-at-start", (), evidence + size, (), remedies, source=source)]
+
+
+def _limit_of_logits(report: Report) -> float:
+    """By what the last layer reads: a residual stream is as large as the branches make it, unless a normalisation follows."""
+    if report.residuals.chained and report.residuals.sums:
+        following = report.residuals.sums[-1].name
+        normalised = any(layer.normalises for layer in report.layers if layer.name == following)
+        return NORMALISED_CHANCE if normalised else RESIDUAL_CHANCE
+    return NORMALISED_CHANCE if any(layer.normalises for layer in report.layers[-2:]) else CHANCE

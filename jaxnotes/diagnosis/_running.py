@@ -4,7 +4,7 @@ import math
 
 from jaxnotes.diagnosis._finding import Finding, Remedy
 from jaxnotes.diagnosis._thresholds import STANDARD, Thresholds
-from jaxnotes.probe import Report
+from jaxnotes.probe import Layer, Report
 
 CARRY = {
     "linen": "mutable=['batch_stats'], and keep what apply returns",
@@ -70,20 +70,53 @@ def stale_statistics(report: Report, thresholds: Thresholds = STANDARD) -> list[
     return [Finding("stale-statistics", layers, evidence, ("norms.running",), remedies, hint=chosen)]
 
 
-def dropout(report: Report, _: Thresholds) -> list[Finding]:
-    """Dropout that acts at inference, or has no key."""
+def dropout(report: Report, thresholds: Thresholds = STANDARD) -> list[Finding]:
+    """Dropout that acts at inference or on the outputs, has no key, or leaves few units."""
     if report.missing_key:
         evidence = "the model draws random numbers and was given no key"
         remedy = Remedy(GIVE_KEY.get(report.framework, "give a key: read(…, key=…)"), "every step drops other units")
         return [Finding("dropout", (), evidence, ("dropout.subnetworks",), (remedy,))]
-    left_on = (
-        tuple(x.label for x in report.layers if "Dropout" in x.kind and x.mode == "training") if report.train is False else ()
-    )
-    if not left_on:
+    acting = [layer for layer in report.layers if "Dropout" in layer.kind and layer.mode == "training"]
+    if acting and report.train is False:
+        evidence = "the model was told not to train, and units are dropped all the same"
+        remedy = Remedy("pass the switch on: deterministic=not train", "outputs no longer random, and their mean unchanged")
+        return [Finding("dropout", tuple(layer.label for layer in acting), evidence, ("dropout.scale",), (remedy,))]
+    return [*_on_outputs(acting), *_too_many(acting, thresholds)]
+
+
+def dropout_of_all(report: Report, thresholds: Thresholds = STANDARD) -> list[Finding]:
+    """Layers that drop everything: Equinox then divides 0 by 0."""
+    everything = [layer for layer in report.layers if layer.mode == "training" and layer.dropout_rate == 1]
+    return _too_many(everything, thresholds)
+
+
+def _on_outputs(acting: list[Layer]) -> list[Finding]:
+    found = [layer for layer in acting if layer.is_output and layer.dropout_rate > 0]
+    if not found:
         return []
-    evidence = "the model was told not to train, and units are dropped all the same"
-    remedy = Remedy("pass the switch on: deterministic=not train", "outputs no longer random, and their mean unchanged")
-    return [Finding("dropout", left_on, evidence, ("dropout.scale",), (remedy,))]
+    evidence = f"{found[0].label} sets {found[0].dropout_rate:.0%} of the model's outputs to 0 in training"
+    remedy = Remedy("put dropout before the last layer, not behind it", "each output is trained at every step")
+    return [Finding("dropout", (found[0].label,), evidence, ("dropout.scale",), (remedy,))]
+
+
+def _too_many(acting: list[Layer], thresholds: Thresholds) -> list[Finding]:
+    """Certain where next to no unit of an example is left; a high rate of a wide layer may be meant, or be the rate to keep."""
+    kept = lambda layer: (1 - layer.dropout_rate) * layer.units
+    few = [layer for layer in acting if layer.dropout_rate > 0.5 and kept(layer) < thresholds.dropout_kept_units]
+    high = [layer for layer in acting if layer.dropout_rate > thresholds.dropout_rate]
+    if not few and not high:
+        return []
+    first = min(few or high, key=kept)
+    evidence = f"{first.label} drops {first.dropout_rate:.0%} of {first.units} units and leaves {kept(first):.3g} on average"
+    remedies = (
+        Remedy("drop less: 0.5 of hidden units, 0.2 of inputs", "the rates of Srivastava et al. 2014, section 3"),
+        Remedy(
+            f"pass {1 - first.dropout_rate:.2g} where {first.dropout_rate:.2g} was meant as the share to keep",
+            "Flax's and Equinox's argument is the share to drop",
+        ),
+    )
+    labels = tuple(layer.label for layer in few or high)
+    return [Finding("dropout", labels, evidence, ("dropout.subnetworks",), remedies, hint=not few)]
 
 
 def clipping(report: Report, thresholds: Thresholds = STANDARD) -> list[Finding]:

@@ -30,12 +30,20 @@ class Thresholds:
         65,536 times.
       constant_representation_share: spread of a layer over the examples as a share of its size. Healthy stacks of 20
         layers keep 0.3 (ReLU) and 0.7 (tanh).
+      labels_standard_errors: that the better of a linear probe and the nearest neighbour lies above chance.
+      low_rank_representation_directions: effective rank of a layer of 16 units or more on 32 examples or more, where the inputs
+        or a layer before have four times as many. What ReLU layers make of one number has 2.
+      residual_growth_decades: log10 of what the last half of the residual sums makes of the stream's RMS. Branches of one size
+        make √2 of it, 0.15 decades, whatever the depth.
+      outlier_channels_factor: RMS of the largest channel over the median one's; up to 4 in healthy programs.
       small_batch_examples: examples at which batch normalisation is no longer called short of them: at 8 the variance of a
         feature is estimated to within √(2 / 7) = 53%.
       stale_statistics_standard_deviations: between a running mean and the batch's, in standard deviations of the batch.
       stale_statistics_variance_factor: between a running variance and the batch's.
       stale_statistics_least_examples: examples of the batch: with 16 its own mean is uncertain by a quarter of a standard
         deviation.
+      dropout_kept_units: units per example that dropout leaves of a layer, on average, where it drops over half of them.
+      dropout_rate: share of units dropped.
       large_update_share: RMS of the first step over the RMS of the parameters; 0.001 to 0.01 is usual.
       clipping_always_factor: the batch's gradient norm over the limit, beyond which every step has the same length.
       clipping_never_factor: the batch's gradient norm over the limit, below which clipping never acts.
@@ -51,10 +59,16 @@ class Thresholds:
     dead_units_share: float = 0.75
     dead_units_least_examples: float = 16.0
     constant_representation_share: float = 1e-3
+    labels_standard_errors: float = 2.0
+    low_rank_representation_directions: float = 1.5
+    residual_growth_decades: float = 0.75
+    outlier_channels_factor: float = 20.0
     small_batch_examples: float = 8.0
     stale_statistics_standard_deviations: float = 1.0
     stale_statistics_variance_factor: float = 4.0
     stale_statistics_least_examples: float = 16.0
+    dropout_kept_units: float = 4.0
+    dropout_rate: float = 0.7
     large_update_share: float = 0.3
     clipping_always_factor: float = 10.0
     clipping_never_factor: float = 0.01

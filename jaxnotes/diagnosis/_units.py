@@ -1,9 +1,8 @@
-"""Findings about a layer's values: saturated, dead, constant, not finite."""
+"""Findings about a layer's values: saturated, dead, not finite."""
 
 import math
 
 from jaxnotes.diagnosis._finding import Finding, Remedy
-from jaxnotes.diagnosis._profile import depth_profile
 from jaxnotes.diagnosis._thresholds import STANDARD, Thresholds
 from jaxnotes.probe import Layer, Report
 
@@ -88,33 +87,6 @@ def _held_down_by_bias(layer: Layer) -> bool:
     bias = math.sqrt(layer.bias_variance) if layer.bias_variance > 0 else 0.0
     spread = math.sqrt(max(layer.activation_rms**2 - layer.activation_mean**2, 0.0))
     return bias > 0 and abs(layer.activation_mean + bias) < spread
-
-
-def constant(report: Report, thresholds: Thresholds = STANDARD) -> list[Finding]:
-    """Layers whose output hardly depends on the example."""
-    if report.examples < 2:
-        return []
-    # Of a recurrent network only layers that are constant at every step: the first rows of a picture are often blank.
-    places = [place.layers for place in depth_profile(report)]
-    found = [max(calls, key=lambda layer: layer.spread) for calls in places]
-    share = thresholds.constant_representation_share
-    found = [layer for layer in found if layer.spread < share and layer.activation_rms > 0]
-    if not found:
-        return []
-    first = found[0]
-    evidence = f"{first.label}'s output varies over the examples by {first.spread:.2g} of its size, no more"
-    remedies = (
-        Remedy(
-            "centre the activations: batch or layer normalisation, or tanh in place of sigmoid",
-            "differences between examples survive",
-        ),
-        Remedy(
-            "look at the inputs",
-            "examples that hardly differ, or features of very different sizes, give this from the first layer on",
-        ),
-        Remedy("use fewer layers or residual connections", "correlations of two inputs approach 1 exponentially in depth"),
-    )
-    return [Finding("constant-representation", _labels(found), evidence, ("causes.depth", "normalization.drift"), remedies)]
 
 
 def nonfinite(report: Report, _: Thresholds) -> list[Finding]:

@@ -4,6 +4,7 @@ from jaxnotes.probe._adapted import ModelError
 from jaxnotes.probe._attention import Attention
 from jaxnotes.probe._curvature import Curvature
 from jaxnotes.probe._data import InputReading, TargetReading
+from jaxnotes.probe._dependence import Dependence
 from jaxnotes.probe._each_parameter import Parameter
 from jaxnotes.probe._frameworks import with_parameters
 from jaxnotes.probe._history import History
@@ -15,7 +16,7 @@ from jaxnotes.probe._noise import noise_scale
 from jaxnotes.probe._outputs import OutputReading
 from jaxnotes.probe._reading import read
 from jaxnotes.probe._report import Layer, Report, RunningStatistics
-from jaxnotes.probe._residuals import Residuals
+from jaxnotes.probe._residuals import Residuals, ResidualSum
 from jaxnotes.probe._seen_activation import Activation
 from jaxnotes.probe._squares import Cancellation, Square
 from jaxnotes.probe._step import FirstStep
@@ -41,9 +42,11 @@ __all__ = [
     "OutputReading",
     "Parameter",
     "Report",
+    "ResidualSum",
     "Residuals",
     "RunningStatistics",
     "Square",
+    "Dependence",
     "TargetReading",
     "TensorBoardWriter",
     "Watched",

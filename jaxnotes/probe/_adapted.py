@@ -53,6 +53,12 @@ def mode(module: Any, keywords: Mapping[str, Any], switches: Mapping[type, str])
     return "inference" if off or drops == 0 else "training"
 
 
+def drop_rate(module: Any) -> float | None:
+    """Returns the share of units that a dropout layer sets to 0; None for any other layer."""
+    rate = getattr(module, "rate", getattr(module, "p", None)) if "Dropout" in type(module).__name__ else None
+    return float(rate) if isinstance(rate, int | float) else None
+
+
 def training_switch(function: Callable, train: bool | None) -> dict[str, bool]:
     """Returns the keyword, with its value, by which a model is told to train; where it must be said and is not, to train."""
     for name, parameter in inspect.signature(function).parameters.items():

@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxnotes.probe._statistics import effective_rank, vectors_of
+
 LARGEST = 2**22  # entries that are looked at: a larger batch is read by its first examples
 
 
@@ -26,6 +28,7 @@ class InputReading:
       largest_typical_feature: largest median over the batch of the absolute values of a feature; a few outliers do not move it.
       largest_feature_rms, median_feature_rms, smallest_feature_rms: over the features that are not constant.
       constant_features: share of the features that are the same at every example and position.
+      effective_rank: as `Layer.effective_rank` of a layer that returns them.
     """
 
     name: str
@@ -41,6 +44,7 @@ class InputReading:
     median_feature_rms: float = math.nan
     smallest_feature_rms: float = math.nan
     constant_features: float = math.nan
+    effective_rank: float = math.nan
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,7 +115,14 @@ def _input(name: str, array: Any) -> InputReading:
         median_feature_rms=float(np.median(sizes)),
         smallest_feature_rms=float(sizes.min()),
         constant_features=float(1 - varies.mean()),
+        effective_rank=math.nan if is_integer or array.ndim < 2 else _rank(values),
     )
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def _rank(values: np.ndarray) -> float:
+    size = max(np.abs(values).max(), np.finfo(np.float64).tiny)
+    return float(effective_rank(vectors_of(jnp.asarray(np.nan_to_num(values / size), jnp.float32), 0)))
 
 
 def read_targets(targets: Any) -> TargetReading | None:

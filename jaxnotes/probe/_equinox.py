@@ -9,7 +9,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from jaxnotes.probe._adapted import Adapted, ModelError, mode, trailing_axes
+from jaxnotes.probe._adapted import Adapted, ModelError, drop_rate, mode, trailing_axes
 from jaxnotes.probe._tapping import Mark, bind, bind_outputs
 
 AXIS = "batch"  # the name that Equinox's batch normalisation is usually given
@@ -138,7 +138,8 @@ def _tapping_class(plain: type) -> type:
     """Returns a class like `plain` whose call taps; `plain` itself is left alone."""
 
     def tapped(self: Any, *arguments, **keywords):
-        mark = Mark("/".join(self.probe_path), plain.__name__, self.probe_path, mode=mode(self, keywords, SWITCHES))
+        found = {"mode": mode(self, keywords, SWITCHES), "detail": drop_rate(self)}
+        mark = Mark("/".join(self.probe_path), plain.__name__, self.probe_path, **found)
         if isinstance(self, eqx.nn.BatchNorm):
             _bind_statistics(self, arguments[0], arguments[1], mark)
         outputs = plain.__call__(self, *arguments, **keywords)

@@ -14,6 +14,7 @@ from jaxnotes.probe._adapted import (
     TRAINING,
     Adapted,
     ModelError,
+    drop_rate,
     leading_axes,
     mode,
     switched,
@@ -89,7 +90,8 @@ def _intercept(next_function, arguments, keywords, context):
     module = context.module
     if context.method_name != "__call__" or not module.path:
         return next_function(*arguments, **keywords)
-    mark = Mark("/".join(module.path), type(module).__name__, tuple(module.path), mode=mode(module, keywords, SWITCHES))
+    found = {"mode": mode(module, keywords, SWITCHES), "detail": drop_rate(module)}
+    mark = Mark("/".join(module.path), type(module).__name__, tuple(module.path), **found)
     if isinstance(module, nn.BatchNorm):
         arguments = (bind(arguments[0], mark.as_role("input")), *arguments[1:])
         for name, role in (("mean", "running-mean"), ("var", "running-variance")):

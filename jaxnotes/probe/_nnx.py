@@ -6,7 +6,7 @@ from typing import Any
 import jax
 from flax import nnx
 
-from jaxnotes.probe._adapted import Adapted, leading_axes, mode, told, training_switch
+from jaxnotes.probe._adapted import Adapted, drop_rate, leading_axes, mode, told, training_switch
 from jaxnotes.probe._tapping import Mark, bind, bind_outputs
 
 SWITCHES = {nnx.BatchNorm: "use_running_average", nnx.Dropout: "deterministic"}
@@ -55,7 +55,7 @@ def _wrap(module: nnx.Module, path: tuple[Any, ...]) -> None:
     names = tuple(map(str, path))
 
     def tapped(self, *arguments, **keywords):
-        mark = Mark("/".join(names), plain.__name__, names, mode=mode(self, keywords, SWITCHES))
+        mark = Mark("/".join(names), plain.__name__, names, mode=mode(self, keywords, SWITCHES), detail=drop_rate(self))
         if isinstance(self, nnx.BatchNorm):
             arguments = (bind(arguments[0], mark.as_role("input")), *arguments[1:])
             bind(self.mean[...], mark.as_role("running-mean"))

@@ -22,6 +22,7 @@ from jaxnotes.probe._linearity import linearity
 from jaxnotes.probe._losses import LOSSES
 from jaxnotes.probe._report import Report
 from jaxnotes.probe._request import Request, program_of
+from jaxnotes.probe._residuals import residual_sums
 from jaxnotes.probe._sizes import norm
 from jaxnotes.probe._squares import numbers
 from jaxnotes.probe._step import read_step
@@ -122,7 +123,7 @@ def read(
         attention=attention(program.sites, passed.values),
         linearity=linearity(program.structure),
         curvature=measure_curvature(program, arguments, passed, updates) if curvature else None,
-        residuals=program.structure.residuals,
+        residuals=dataclasses.replace(program.structure.residuals, sums=residual_sums(program.sites, passed.values)),
         batch_softmax=program.structure.batch_softmax,
         **numbers(program.sites, passed.values)._asdict(),
     )

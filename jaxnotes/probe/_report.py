@@ -9,6 +9,7 @@ from typing import Any
 from jaxnotes.probe._attention import Attention
 from jaxnotes.probe._curvature import Curvature
 from jaxnotes.probe._data import InputReading, TargetReading
+from jaxnotes.probe._dependence import Dependence
 from jaxnotes.probe._each_parameter import Parameter
 from jaxnotes.probe._linearity import Linearity
 from jaxnotes.probe._loss_response import LossResponse
@@ -54,6 +55,11 @@ class Layer:
         mean over examples; () unless asked for.
       over_time: whether the call is a step of a scan whose steps share their parameters, as those of a recurrent network do.
       is_output: whether the model's output is this layer's, or a function of it entry by entry.
+      dropout_rate: share of units that a dropout layer sets to 0, where its mode is training.
+      effective_rank: how many directions the outputs spread over: exp of the entropy of the singular values over their sum
+        (Roy and Vetterli 2007), of centred vectors, one per position of [examples, positions, units] and one per example
+        otherwise, of 128 of them at most.
+      largest_channel: RMS of the largest channel over the median one's, for outputs [examples, (positions,) channels].
     """
 
     name: str
@@ -85,12 +91,20 @@ class Layer:
     log10_singular_values: tuple[float, ...] = ()
     over_time: bool = False
     is_output: bool = False
+    dropout_rate: float = math.nan
+    effective_rank: float = math.nan
+    largest_channel: float = math.nan
     activation_function: Activation | None = dataclasses.field(default=None, repr=False, compare=False)
 
     @property
     def label(self) -> str:
         """The name, with the call where it is not the first."""
         return self.name if self.call == 0 else f"{self.name} (call {self.call})"
+
+    @property
+    def normalises(self) -> bool:
+        """Whether it is a normalisation, by the class of the module or by the name of a tap."""
+        return "Norm" in self.kind or self.kind == "tap" and "norm" in self.name.lower()
 
     @property
     def units(self) -> int:
@@ -138,6 +152,7 @@ class Report:
       notes: what could not be read, and why.
       inputs: one reading per array of the inputs.
       targets: None where they are not one array.
+      dependence: of labels on inputs; None where they are not one label and one floating array, or fewer than 256 examples.
       outputs: None where they are not one floating array.
       loss_response: how the loss answers to made-up outputs; None where the outputs are not one array.
       first_step: one step of the optimiser, where one was given.
@@ -165,6 +180,7 @@ class Report:
     notes: tuple[str, ...] = ()
     inputs: tuple[InputReading, ...] = ()
     targets: TargetReading | None = None
+    dependence: Dependence | None = None
     outputs: OutputReading | None = None
     loss_response: LossResponse | None = None
     first_step: FirstStep | None = None

@@ -1,14 +1,38 @@
 """Residual connections in a traced program: sums in which one operand goes on beside what is made of it."""
 
 import dataclasses
+import math
 from collections import Counter
+from collections.abc import Sequence
 
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Var
 
+from jaxnotes.probe._inner_taps import Watchlist
 from jaxnotes.probe._seen_activation import aval
-from jaxnotes.probe._survey import bodies_of
+from jaxnotes.probe._survey import Site, bodies_of
+from jaxnotes.probe._tapping import Mark
+from jaxnotes.probe._walk import Path
 
 PASS = ("convert_element_type", "copy", "tap")
+
+
+@dataclasses.dataclass(frozen=True)
+class ResidualSum:
+    """One sum of a stream and a branch.
+
+    Attributes:
+      name: of the layer whose output is the next behind the sum, "" where none is.
+      stream_rms: of the operand that goes on beside the branch.
+      branch_rms: of the branch.
+    """
+
+    name: str
+    stream_rms: float
+    branch_rms: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,39 +42,91 @@ class Residuals:
     Attributes:
       additions: how many there are; of a loop's body once.
       chained: how many of them add to the sum that another has made, with nothing between: before a norm and not behind one.
+      sums: one entry per sum, of a loop's body per step, in order of computation.
     """
 
     additions: int = 0
     chained: int = 0
+    sums: tuple[ResidualSum, ...] = ()
 
 
-def residuals(traced: ClosedJaxpr) -> Residuals:
-    """Counts the sums of two values of one shape, one of which is used elsewhere too and leads to the other."""
-    additions = chained = 0
-    waiting = [traced.jaxpr]
-    while waiting:
-        jaxpr = waiting.pop()
-        found = _additions(jaxpr)
-        additions += len(found)
-        chained += sum(kept in found for kept in found.values())
-        waiting += [body for equation in jaxpr.eqns for body in bodies_of(equation)]
-    return Residuals(additions, chained)
+@dataclasses.dataclass(frozen=True)
+class Addition:
+    """A residual sum in a jaxpr.
+
+    Attributes:
+      kept: the operand that goes on beside the branch.
+      branch: the other.
+      origin: the first before any tap.
+    """
+
+    kept: Var
+    branch: Var
+    origin: Var
 
 
-def _additions(jaxpr: Jaxpr) -> dict[Var, Var]:
-    """Returns for each residual sum in a jaxpr the operand that goes on beside the branch, before any tap."""
+class Additions:
+    """The sums of two values of one shape, one of which is used elsewhere too and leads to the other."""
+
+    def __init__(self, traced: ClosedJaxpr, watchlist: Watchlist):
+        self.watchlist = watchlist
+        self._found: dict[Var, Addition] = {}
+        waiting = [traced.jaxpr]
+        while waiting:
+            jaxpr = waiting.pop()
+            self._found.update(_additions(jaxpr))
+            waiting += [body for equation in jaxpr.eqns for body in bodies_of(equation)]
+
+    def meet(self, equation: JaxprEqn, path: Path) -> None:
+        """Has both operands of a residual sum read."""
+        found = self._found.get(equation.outvars[0])
+        if found is not None:
+            self.watchlist.add(path, Mark("", "residual", role="residual"), found.kept, found.branch)
+
+    def counted(self) -> Residuals:
+        """Returns how many there are."""
+        return Residuals(len(self._found), sum(found.origin in self._found for found in self._found.values()))
+
+
+def _additions(jaxpr: Jaxpr) -> dict[Var, Addition]:
+    """Returns the residual sums of a jaxpr, without those of its equations' own, by what they make."""
     uses = Counter(v for equation in jaxpr.eqns for v in equation.invars if not isinstance(v, Literal))
     made = {out: equation for equation in jaxpr.eqns for out in equation.outvars}
-    found: dict[Var, Var] = {}
+    found: dict[Var, Addition] = {}
     for equation in jaxpr.eqns:
         operands = [v for v in equation.invars if not isinstance(v, Literal)]
         if equation.primitive.name != "add" or not _alike(operands):
             continue
         for kept, branch in (operands, operands[::-1]):
-            if (uses[kept] > 1 or _origin(kept, made) in found) and _leads(kept, branch, made):
-                found[equation.outvars[0]] = _origin(kept, made)
+            origin = _origin(kept, made)
+            if (uses[kept] > 1 or origin in found) and _leads(kept, branch, made):
+                found[equation.outvars[0]] = Addition(kept, branch, origin)
                 break
     return found
+
+
+def residual_sums(sites: Sequence[Site], values: Sequence[Array]) -> tuple[ResidualSum, ...]:
+    """Returns the sizes at the sums that were found, in order of computation."""
+    found, streams = [], None
+    for number, (site, value) in enumerate(zip(sites, values, strict=True)):
+        if site.mark.role != "residual":
+            continue
+        sizes = np.ravel(jax.device_get(_rms_by_step(value, len(site.steps))))
+        if site.mark.output == 0:
+            streams = sizes
+        elif streams is not None:
+            for step, (stream, branch) in enumerate(zip(streams, sizes, strict=True)):
+                place = (number if site.scan is None else site.scan, step, number)
+                found.append((place, ResidualSum(site.mark.name, float(stream), float(branch))))
+    return tuple(one for _, one in sorted(found, key=lambda entry: entry[0]))
+
+
+def _rms_by_step(value: Array, steps: int) -> Array:
+    """[steps] RMS of each step's entries, whose squares neither overflow nor vanish."""
+    size = jnp.abs(value).astype(jnp.float32).reshape(math.prod(value.shape[:steps]), -1)
+    largest = jnp.max(size, axis=1, keepdims=True, initial=0)
+    scale = jnp.where((largest > 0) & jnp.isfinite(largest), largest, 1)
+    return scale[:, 0] * jnp.sqrt(jnp.mean(jnp.square(size / scale), axis=1))
 
 
 def _alike(operands: list[Var]) -> bool:

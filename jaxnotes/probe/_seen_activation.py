@@ -157,6 +157,7 @@ def _evaluate(equations: list[JaxprEqn], values: dict, like: Array) -> dict:
     return values
 
 
+@np.errstate(over="ignore", invalid="ignore")  # of functions with values that are not finite
 def recognise(function: Callable[[Array], Array], precision: float = 1e-3) -> Activation | None:
     """Names an elementwise function, whatever factor it is times, by its values on [-10, 10]; None for a linear one."""
     with jax.ensure_compile_time_eval():

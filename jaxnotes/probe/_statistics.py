@@ -10,6 +10,8 @@ from jax import Array
 from jaxnotes.layers.activations import derivative, saturated_fraction
 from jaxnotes.probe._seen_activation import Activation
 
+MOST_VECTORS = 128  # of which an effective rank is taken
+
 
 class Statistics(NamedTuple):
     """Of one layer call; all float32 or wider, over the finite entries."""
@@ -22,6 +24,8 @@ class Statistics(NamedTuple):
     spread: Array  # RMS over units of the standard deviation over examples, as a share of `rms`; NaN without examples
     saturated: Array  # share of the entries; NaN without an activation function
     dead: Array  # share of the units
+    effective_rank: Array
+    largest_channel: Array
     gradient_norms: Array  # [examples]
     gradient_nonfinite: Array
 
@@ -76,9 +80,44 @@ def _describe(value: Array, gradient: Array, *, axis: int | None, activation: Ac
         spread=share,
         saturated=saturated,
         dead=dead,
+        effective_rank=effective_rank(vectors_of(unit, axis)),
+        largest_channel=_largest_channel(unit),
         gradient_norms=example_norms(gradient, axis),
         gradient_nonfinite=jnp.count_nonzero(~jnp.isfinite(gradient)),
     )
+
+
+def vectors_of(value: Array, axis: int | None) -> Array:
+    """[vectors, entries] one vector per position of a sequence of vectors, else one per example; evenly chosen where many."""
+    flat = value.reshape(-1, value.shape[-1]) if value.ndim == 3 else by_example(value, axis)
+    return flat[:: -(-flat.shape[0] // MOST_VECTORS)]
+
+
+def effective_rank(vectors: Array) -> Array:
+    """Exp of the entropy of the singular values over their sum, of centred vectors; 0 where all are equal.
+
+    Source: Roy and Vetterli 2007, definition 1. The singular values come from the vectors' scalar products, so that what is
+    below 1e-3 of the largest is rounding, and left out.
+    """
+    if min(vectors.shape) == 0:
+        return jnp.full((), jnp.nan, jnp.float32)
+    centred = vectors - vectors.mean(axis=0, keepdims=True)
+    squares = jnp.linalg.eigvalsh(jnp.matmul(centred, centred.T, precision="highest"))
+    largest = jnp.max(squares)
+    kept = squares > 10 * jnp.finfo(squares.dtype).eps * largest
+    values = jnp.sqrt(jnp.where(kept, squares, 0))
+    share = values / jnp.where(largest > 0, values.sum(), 1)
+    entropy = -jnp.sum(jnp.where(kept, share * jnp.log(jnp.where(kept, share, 1)), 0))
+    return jnp.where(largest > 0, jnp.exp(entropy), 0)
+
+
+def _largest_channel(value: Array) -> Array:
+    """RMS of the largest channel, an entry of the last axis, over the median channel's; NaN where that is 0."""
+    if value.ndim not in (2, 3) or value.size == 0:
+        return jnp.full((), jnp.nan, jnp.float32)
+    sizes = jnp.sqrt(jnp.mean(jnp.square(value.reshape(-1, value.shape[-1])), axis=0))
+    middle = jnp.median(sizes)
+    return jnp.where(middle > 0, sizes.max() / jnp.where(middle > 0, middle, 1), jnp.nan)
 
 
 def _activity(value: Array, activation: Activation | None, after: bool) -> tuple[Array, Array]:

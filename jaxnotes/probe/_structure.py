@@ -8,7 +8,7 @@ from jax.extend.core import ClosedJaxpr, JaxprEqn
 
 from jaxnotes.probe._inner_taps import InnerTap, Watchlist
 from jaxnotes.probe._reach import unreached
-from jaxnotes.probe._residuals import Residuals, residuals
+from jaxnotes.probe._residuals import Additions, Residuals
 from jaxnotes.probe._seen_activation import aval
 from jaxnotes.probe._softmaxes import Softmaxes
 from jaxnotes.probe._squares import Squares
@@ -47,12 +47,13 @@ def structure_of(traced: ClosedJaxpr, parameters: int, data: Container[int], exa
       examples: size of the batch.
     """
     layers, watchlist = WeightLayers(), Watchlist()
-    softmaxes, squares = Softmaxes(watchlist, examples), Squares(watchlist)
+    softmaxes, squares, additions = Softmaxes(watchlist, examples), Squares(watchlist), Additions(traced, watchlist)
 
     def rule(equation: JaxprEqn, inputs: list[Known], path: Path) -> list[Known]:
         watchlist.meet(equation)
         softmaxes.meet(equation, inputs, path)
         squares.meet(equation, path)
+        additions.meet(equation, path)
         return layers.rule(equation, inputs, path)
 
     known = [Known(fixed=i not in data, parameters=1 << i if i < parameters else 0) for i in range(len(traced.jaxpr.invars))]
@@ -64,4 +65,4 @@ def structure_of(traced: ClosedJaxpr, parameters: int, data: Container[int], exa
     floating = [found for found, v in pairs if jnp.issubdtype(aval(v).dtype, jnp.inexact)]
     affine = bool(floating) and all(found.affine and not found.fixed for found in floating)
     cut = unreached(traced, parameters)
-    return Structure(layers.products, affine, watchlist.entries, tuple(softmaxes.over_examples), cut, residuals(traced))
+    return Structure(layers.products, affine, watchlist.entries, tuple(softmaxes.over_examples), cut, additions.counted())

@@ -11,7 +11,7 @@ from jaxnotes.probe._tapping import MODEL_OUTPUT, Mark, tap_primitive
 
 SHAPES = ("reshape", "squeeze", "transpose", "broadcast_in_dim", "slice", "concatenate")  # operations that keep every entry
 
-WATCHED = ("scores", "squared", "cancels")  # roles of values that no layer returns
+WATCHED = ("scores", "squared", "cancels", "residual")  # roles of values that no layer returns
 
 
 @dataclasses.dataclass(frozen=True)

@@ -22,9 +22,10 @@ class Mark:
       owner: path of the layer in the tree of parameters.
       output: which of several arrays the layer returns.
       role: "output"; of batch normalisation also "input", "running-mean" and "running-variance"; "model-output" of what
-        the loss gets; of what no layer returns "scores" (into a softmax), "squared" and "cancels" (in a difference).
+        the loss gets; of what no layer returns "scores" (into a softmax), "squared", "cancels" (in a difference) and
+        "residual" (the stream, then the branch of a residual sum).
       mode: "training" or "inference" of a layer that differs between the two.
-      detail: what else is known of a value of that role, hashable.
+      detail: what else is known of a value of that role, hashable; of a dropout layer's output the share dropped.
     """
 
     name: str

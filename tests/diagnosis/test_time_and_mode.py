@@ -190,3 +190,51 @@ def test_what_is_so_on_purpose_has_no_finding(batch):
     for model in (Zeros(head=False), Zeros(head=True), Placed()):
         assert findings(initialised(model, batch[0]), batch) == ()
     assert "equal-units" in {f.kind for f in findings(initialised(Zeros(head=True, body=False), batch[0]), batch)}
+
+
+class Drops(nn.Module):
+    """Dropout of a width at a rate, before the last layer or behind it."""
+
+    width: int
+    rate: float
+    behind: bool = False
+
+    @nn.compact
+    def __call__(self, x, train=True):
+        drop = nn.Dropout(self.rate, deterministic=not train)
+        x = nn.relu(nn.Dense(self.width)(x))
+        return drop(nn.Dense(3)(x)) if self.behind else nn.Dense(3)(drop(x))
+
+
+@pytest.mark.parametrize(
+    "module, hints",
+    [
+        (Drops(64, 0.95), [False]),  # 3.2 units are left
+        (Drops(128, 0.8), [True]),  # 26 are: a rate to keep, or one that is meant
+        (Drops(6, 0.5), []),  # Srivastava's rate, whatever the width
+        (Drops(64, 0.2, behind=True), [False]),
+        (Drops(64, 0.5), []),
+    ],
+)
+def test_dropout_that_leaves_few_units_or_acts_on_the_outputs_is_found(batch, key, module, hints):
+    variables = module.init({"params": key, "dropout": key}, batch[0])
+    for train, expected in ((True, hints), (False, [])):
+        report = probe.read((module, variables), batch, "cross_entropy", train=train, key=key)
+        found = [f for f in diagnosis.explain(report) if f.kind == "dropout"]
+        assert [f.hint for f in found] == expected, (train, found)
+
+
+def test_equinox_dropout_of_everything_is_named_and_not_the_nan_that_it_makes(batch, key):
+    model = eqx.nn.Sequential([eqx.nn.Linear(4, 64, key=key), eqx.nn.Dropout(1.0), eqx.nn.Linear(64, 3, key=key)])
+    (found,) = findings(model, batch, key=key)
+    assert found.kind == "dropout" and not found.hint and "drops 100% of 64 units" in found.evidence
+
+
+@pytest.mark.parametrize("form", ["nnx", "equinox"])
+def test_the_rate_is_known_in_every_framework(batch, key, form):
+    if form == "nnx":
+        model = nnx.Sequential(nnx.Linear(4, 64, rngs=nnx.Rngs(0)), nnx.Dropout(0.95, rngs=nnx.Rngs(1)))
+    else:
+        model = eqx.nn.Sequential([eqx.nn.Linear(4, 64, key=key), eqx.nn.Dropout(0.95)])
+    rates = [row.dropout_rate for row in probe.read(model, batch, "cross_entropy", key=key).layers if "Dropout" in row.kind]
+    assert rates == [0.95]
