@@ -220,4 +220,4 @@ def _compared(params: Params, gradient: Params, masks: np.ndarray, x: np.ndarray
     return float(np.abs(logits - h).max()), float(stray)
 
 
-TOPIC = Topic("dropout", Dropout, (mask, scale, subnetworks, ensemble, generalisation))
+TOPIC = Topic("dropout", Dropout, (mask, scale, subnetworks, ensemble, generalisation), edition=4)

@@ -35,11 +35,11 @@ class Dropout(TrainingSettings):
     )
     digits: int = setting(1000, "Size of the training set of digits, at most 6,000.", quick=300, minimum=1)
     digits_steps: int = setting(1500, "Adam steps of every run on digits.", quick=150, minimum=1)
-    train_steps: int = setting(5000, "Adam steps of every run on MNIST-1D.", quick=150, minimum=1)
+    train_steps: int = setting(6000, "Adam steps of every run on MNIST-1D.", quick=150, minimum=1)
     short_steps: int = setting(300, "Adam steps of the run that is too short for dropout.", quick=50, minimum=1)
     train_batch: int = setting(64, "Examples per step, drawn with replacement.", quick=32, minimum=1)
     train_seeds: int = setting(12, "Seeds trained at the tuned learning rate.", quick=3, minimum=2)
-    digits_seeds: int = setting(16, "Those of the networks for digits.", quick=3, minimum=2)
+    digits_seeds: int = setting(64, "Those of the networks for digits.", quick=3, minimum=2)
     control_seeds: int = setting(48, "Those of the narrow networks and of the short runs.", quick=4, minimum=2)
     learning_rates: tuple[float, ...] = setting(
         (3e-3, 1e-2), "Learning rates tried at first for each arm.", quick=(3e-3, 1e-2), minimum=1e-12

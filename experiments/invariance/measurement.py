@@ -145,4 +145,4 @@ def maxima(settings: Invariance, key: Array) -> Evidence:
     return Evidence(measurements, {"shifts": np.arange(4)} | curve("share", found["share"]))
 
 
-TOPIC = Topic("invariance", Invariance, (definition, equivariance, trained, generalisation))
+TOPIC = Topic("invariance", Invariance, (definition, equivariance, trained, generalisation), edition=4)

@@ -25,7 +25,7 @@ class Invariance(TrainingSettings):
     sequence_batch: int = setting(64, "Sequences per step.", minimum=1)
     examples: tuple[int, ...] = setting((250, 500, 1000), "Training sequences, rising.", quick=(250, 1000), minimum=64)
     target: float = setting(0.7, "Test accuracy for which the examples needed are counted.", minimum=0)
-    tuning_seeds: int = setting(2, "Seeds on which each learning rate is chosen, and nothing else.", quick=1, minimum=1)
+    tuning_seeds: int = setting(6, "Seeds on which each learning rate is chosen, and nothing else.", quick=1, minimum=1)
     learning_rates: tuple[float, ...] = setting(
         (3e-3, 1e-2, 3e-2), "Learning rates to begin with, rising.", quick=(1e-2, 3e-2), minimum=1e-12
     )

@@ -267,4 +267,4 @@ def bottleneck(settings: Neurons, key: Array) -> Measurement:
     return interval("rank-bottleneck", rank, unit="rank", prediction=narrow, source=source)
 
 
-TOPIC = Topic("neurons", Neurons, (unit, kinds, collapse, expressive))
+TOPIC = Topic("neurons", Neurons, (unit, kinds, collapse, expressive), edition=4)

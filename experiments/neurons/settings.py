@@ -27,7 +27,8 @@ class Neurons(TrainingSettings):
     )
     toy_steps: int = setting(500, "Full-batch Adam steps on XOR and two moons.", quick=100, minimum=10)
     mnist1d_width: int = setting(100, "Units of either hidden layer on MNIST-1D.", quick=32, minimum=2)
-    mnist1d_steps: int = setting(5000, "Adam steps on MNIST-1D.", quick=300, minimum=10)
+    train_seeds: int = setting(16, "Seeds trained at the tuned learning rate.", quick=2, minimum=2)
+    mnist1d_steps: int = setting(7000, "Adam steps on MNIST-1D.", quick=300, minimum=10)
     mnist1d_batch: int = setting(100, "Sequences of MNIST-1D per step.", quick=50, minimum=1)
     learning_rates: tuple[float, ...] = setting(
         (3e-3, 1e-2), "Learning rates tried at first for each task and arm.", minimum=1e-12

@@ -43,7 +43,7 @@ class Normalization(TrainingSettings):
     )
     large_variance: float = setting(100.0, "σ_w² of the sigmoid networks of normalization.range.", minimum=1e-6)
     rate_depth: int = setting(2, "Hidden layers after the first of the sigmoid MLP of normalization.learning-rate.", minimum=1)
-    rate_seeds: int = setting(20, "Seeds that count there.", quick=2, minimum=2)
+    rate_seeds: int = setting(40, "Seeds that count there.", quick=2, minimum=2)
     rate_steps: int = setting(400, "SGD steps of the MLPs at each rate of its grid.", quick=24, minimum=20)
     rate_grid: tuple[float, ...] = setting(
         tuple(float(10 ** (k / 3)) for k in range(-4, 3)),

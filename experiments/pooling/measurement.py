@@ -131,4 +131,4 @@ def _in_rule_order(measurements: list[Measurement]) -> tuple[Measurement, ...]:
     return tuple(measurements[i + offset] for i in range(3) for offset in (0, 3))
 
 
-TOPIC = Topic("pooling", Pooling, (cost, parameters, speed, definitions, overfitting, learned))
+TOPIC = Topic("pooling", Pooling, (cost, parameters, speed, definitions, overfitting, learned), edition=4)

@@ -28,7 +28,7 @@ class Pooling(TrainingSettings):
     train_examples: int = setting(6000, "Digits trained on.", quick=200, minimum=100)
     train_steps: int = setting(1200, "Adam steps of every classifier of digits.", quick=40, minimum=10)
     train_batch: int = setting(32, "Digits, or sequences, per step.", minimum=1)
-    train_seeds: int = setting(16, "Seeds trained at the tuned learning rate.", quick=2, minimum=2)
+    train_seeds: int = setting(40, "Seeds trained at the tuned learning rate.", quick=2, minimum=2)
     learning_rates: tuple[float, ...] = setting(
         (3e-3, 1e-2, 3e-2), "Learning rates tried first for each network.", quick=(1e-2, 3e-2), minimum=1e-12
     )

@@ -15,7 +15,7 @@ class Remedies(TrainingSettings):
     seeds: int = setting(10, "Independent seeds of the grid.", quick=2, minimum=2)
     he_width: int = setting(128, "Units per layer where He initialisation is measured.", quick=64, minimum=2)
     he_depth: int = setting(50, "Layers where He initialisation is measured.", quick=20, minimum=2)
-    he_seeds: int = setting(256, "Independent seeds where He initialisation is measured.", quick=16, minimum=2)
+    he_seeds: int = setting(512, "Independent seeds where He initialisation is measured.", quick=16, minimum=2)
     spread_widths: tuple[int, ...] = setting((32, 64), "Two widths at which the log-norm's variance is measured.", minimum=2)
     spread_depth: int = setting(20, "Layers where the log-norm's variance is measured.", minimum=2)
     spread_groups: int = setting(32, "Groups of networks, one estimate of the variance each.", quick=8, minimum=2)
@@ -33,7 +33,7 @@ class Remedies(TrainingSettings):
     train_width: int = setting(32, "Units per layer of the networks that are trained.", minimum=2)
     train_steps: int = setting(3500, "Steps of every run on the digits.", quick=40, minimum=10)
     train_batch: int = setting(32, "Examples per step.", minimum=3)
-    train_seeds: int = setting(10, "Seeds trained at the tuned learning rate.", quick=2, minimum=2)
+    train_seeds: int = setting(16, "Seeds trained at the tuned learning rate.", quick=2, minimum=2)
     learning_rates: tuple[float, ...] = setting(
         (1e-3, 3e-3, 1e-2), "Learning rates to begin with for each network.", quick=(3e-3, 1e-2), minimum=1e-12
     )
@@ -59,7 +59,7 @@ class Remedies(TrainingSettings):
     sgd_rates: tuple[float, ...] = setting(
         (0.3, 1.0, 3.0), "Learning rates to begin with for SGD on sigmoid networks.", quick=(0.3, 1.0), minimum=1e-12
     )
-    adaptive_train_steps: int = setting(5000, "Steps of these runs.", quick=40, minimum=10)
+    adaptive_train_steps: int = setting(10_000, "Steps of these runs.", quick=40, minimum=10)
     adaptive_layers: int = setting(5, "Sigmoid layers whose first updates are compared.", minimum=2)
     adaptive_steps: int = setting(100, "Steps at each gradient scale.", quick=30, minimum=10)
     adaptive_seeds: int = setting(6, "Seeds of the optimisers.", quick=2, minimum=2)
