@@ -8,6 +8,7 @@ import numpy as np
 import optax
 import pytest
 
+from experiments.diagnosis import measurement, programs
 from experiments.diagnosis.losses import binary_of_logits as binary_logits
 from experiments.diagnosis.losses import binary_unguarded as binary_probabilities
 from experiments.diagnosis.losses import broadcast_squares as squares
@@ -173,3 +174,20 @@ def test_effects_are_left_out_and_hints_explain_nothing():
     assert without_effects([inputs, first, later, saturated], report) == [inputs, later]
     hint = make("inputs", hint=True)
     assert without_effects([hint, first, saturated], report) == [hint, first, saturated]
+
+
+@pytest.mark.parametrize(
+    "family, design, form, kinds",
+    [
+        ("language", "tied embedding of 1", "linen", {"loss-at-start"}),
+        ("language", "tied embedding of 1", "function", {"loss-at-start"}),
+        ("language", "pre-norm language model", "function", set()),
+        ("normalisation", "residual batch normalisation, twenty layers", "linen", set()),
+    ],
+)
+def test_large_logits_are_judged_by_what_stands_behind_the_residual_stream(family, design, form, kinds):
+    """A stream of twenty blocks is large and trains; one that a last normalisation brings to 1 leaves the weights to blame."""
+    (program,) = (p for p in (*programs.faulty()[family], *programs.healthy()[family]) if (p.design, p.form) == (design, form))
+    for seed in (777, 880):
+        key = jax.random.key(seed)
+        assert set(measurement.read(program, program.model(jax.random.fold_in(key, 0)), key).kinds) == kinds
