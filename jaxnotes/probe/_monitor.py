@@ -6,10 +6,11 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax import Array
 
-from jaxnotes.probe._look import Names, Readings, all_finite, by_layer, by_parameter, readings, sizes
+from jaxnotes.probe._look import Names, all_finite, by_layer, by_parameter, readings, sizes
 from jaxnotes.probe._loss_sums import add_loss, no_losses
 from jaxnotes.probe._watched import Watched, watched
 
@@ -180,8 +181,11 @@ def _teller(callback: Callable, names: Names, spike_decades: float, examples: in
     """A function on the host that makes a `Watched` of readings. It holds names and no arrays."""
     last = -1
 
-    def tell(step, first, spike, losses, read: Readings) -> None:
+    def tell(*told: Any) -> None:
         nonlocal last
+        # JAX hands over its own arrays. To index one is a computation, which waits for ever where a loop has already sent off
+        # as many as the CPU client takes at a time, 32, and all of these wait for this callback.
+        step, first, spike, losses, read = jax.tree.map(np.asarray, told)
         step = int(step)
         if step == last and not getattr(callback, "replaces", False):
             return  # MultiSteps calls its optimiser at each small batch, and keeps the last call

@@ -1,6 +1,8 @@
 """The monitor against norms by hand, on a run that spikes and then breaks, under jit and in a scan."""
 
 import csv
+import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -79,3 +81,34 @@ def test_bad_arguments_are_named():
         probe.monitor(print, every=0)
     with pytest.raises(ValueError, match="momentum is 1.0"):
         probe.monitor(print, momentum=1.0)
+
+
+RACE = """
+import time
+import jax, jax.numpy as jnp, optax
+from jaxnotes import probe
+
+told = []
+optimizer = probe.monitor(lambda record: (time.sleep(0.2), told.append(record.step)), optax.adam(1e-3), every=4)
+
+
+@jax.jit
+def step(params, state, x):
+    loss, gradient = jax.value_and_grad(lambda p: jnp.mean((x @ p["w"] - 1) ** 2))(params)
+    updates, state = optimizer.update(gradient, state, params, value=loss)
+    return optax.apply_updates(params, updates), state
+
+
+params = {"w": jnp.zeros(3)}
+state = optimizer.init(params)
+for number in range(101):
+    params, state = step(params, state, jax.random.normal(jax.random.key(number), (64, 3)))
+jax.block_until_ready(params)
+jax.effects_barrier()
+assert told == list(range(0, 101, 4)), told
+"""
+
+
+def test_a_loop_far_ahead_of_a_slow_callback_does_not_stand_still():
+    """XLA's CPU client takes 32 computations at a time; where all of them wait for a callback, that one may start none."""
+    subprocess.run([sys.executable, "-c", RACE], check=True, timeout=120)
