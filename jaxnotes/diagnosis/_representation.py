@@ -111,8 +111,8 @@ def residual_growth(report: Report, thresholds: Thresholds = STANDARD) -> list[F
 def outlier_channels(report: Report, thresholds: Thresholds = STANDARD) -> list[Finding]:
     """Single channels that are far larger than the median one; a hint, since large trained Transformers have them and work."""
     limit = thresholds.outlier_channels_factor
-    wide = [layer for layer in report.layers if layer.output_shape[-1:] >= (LEAST_UNITS,) and not layer.over_time]
-    found = [layer for layer in wide if layer.largest_channel > limit]
+    found = [layer for layer in report.layers if layer.largest_channel > limit and not layer.over_time]
+    found = [layer for layer in found if layer.output_shape[-1] >= LEAST_UNITS]
     if not found:
         return []
     worst = max(found, key=lambda layer: layer.largest_channel)

@@ -6,13 +6,13 @@ from collections import Counter
 from collections.abc import Sequence
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Var
 
 from jaxnotes.probe._inner_taps import Watchlist
 from jaxnotes.probe._seen_activation import aval
+from jaxnotes.probe._statistics import example_norms
 from jaxnotes.probe._survey import Site, bodies_of
 from jaxnotes.probe._tapping import Mark
 from jaxnotes.probe._walk import Path
@@ -123,10 +123,8 @@ def residual_sums(sites: Sequence[Site], values: Sequence[Array]) -> tuple[Resid
 
 def _rms_by_step(value: Array, steps: int) -> Array:
     """[steps] RMS of each step's entries, whose squares neither overflow nor vanish."""
-    size = jnp.abs(value).astype(jnp.float32).reshape(math.prod(value.shape[:steps]), -1)
-    largest = jnp.max(size, axis=1, keepdims=True, initial=0)
-    scale = jnp.where((largest > 0) & jnp.isfinite(largest), largest, 1)
-    return scale[:, 0] * jnp.sqrt(jnp.mean(jnp.square(size / scale), axis=1))
+    rows = value.reshape(math.prod(value.shape[:steps]), -1)
+    return example_norms(rows, 0) / math.sqrt(max(rows.shape[1], 1))
 
 
 def _alike(operands: list[Var]) -> bool:
