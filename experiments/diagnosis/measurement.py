@@ -54,24 +54,6 @@ class Outcome:
     score: float
     loss: float
 
-    @property
-    def kinds(self) -> set[str]:
-        """All kinds found at either moment."""
-        return {*self.start.kinds, *self.trained.kinds}
-
-    def detected(self, moment: str | None = None) -> bool:
-        """Whether anything was found at the moment, or at either."""
-        return bool(getattr(self, moment).kinds if moment else self.kinds)
-
-    def named(self, moment: str | None = None) -> bool:
-        """Whether one of the expected kinds was."""
-        return bool({*(getattr(self, moment).kinds if moment else self.kinds)} & {*self.program.kinds})
-
-    def hinted(self) -> bool:
-        """Whether one of the expected kinds was found, be it as a hint."""
-        hints = {*self.start.hints, *self.trained.hints}
-        return bool((self.kinds | hints) & {*self.program.kinds})
-
 
 class Made(NamedTuple):
     """A program's model before and after training, with what trains it; the latter are None where it does not run."""

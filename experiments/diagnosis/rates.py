@@ -1,4 +1,7 @@
-"""How often the diagnosis is right: faults found and named, healthy programs left alone, remedies that help."""
+"""How often the diagnosis is right: faults found and named, healthy programs left alone, remedies that help.
+
+An interrupted run of the same code and flags goes on where it was.
+"""
 
 import datetime
 import sys
@@ -12,8 +15,9 @@ from rich.console import Console
 from rich.progress import Progress
 
 from experiments.diagnosis import programs, remedies, tables
-from experiments.diagnosis.measurement import Outcome, measured
+from experiments.diagnosis.measurement import measured
 from experiments.diagnosis.program import Program
+from experiments.diagnosis.record import Journal, Record, record
 from experiments.study import fingerprint
 from jaxnotes import diagnosis
 from jaxnotes.command import files, start
@@ -36,19 +40,22 @@ def chosen(families: dict[str, tuple[Program, ...]], every_form: bool) -> list[t
 
 
 def measure(
-    wanted: Sequence[tuple[str, Program]], keys: Sequence[jax.Array], with_remedies: bool, done: Callable[[], Any]
-) -> tuple[list[tuple[str, int, Outcome]], list[remedies.Tried]]:
-    """Returns (family, number of the seed, outcome) of every program with every key, and the remedies of the faulty ones."""
-    outcomes, tried = [], []
+    wanted: Sequence[tuple[str, Program]],
+    keys: Sequence[jax.Array],
+    with_remedies: bool,
+    journal: Journal,
+    done: Callable[[], Any],
+) -> list[Record]:
+    """Returns the records of every program with every key; what the journal has is not measured again."""
     for family, program in wanted:
         for seed, key in enumerate(keys):
-            outcome, made = measured(program, key)
-            if with_remedies and program.kinds:
-                tried += remedies.tried(outcome, made, key)
-            outcomes.append((family, seed, outcome))
-        jax.clear_caches()  # programs of hundreds of models would stay in memory
+            if not journal.has(program.name, seed):
+                outcome, made = measured(program, key)
+                tried = remedies.tried(outcome, made, key) if with_remedies and program.kinds else []
+                journal.add(record(family, seed, outcome, tried))
+                jax.clear_caches()  # programs of hundreds of models would stay in memory
         done()
-    return outcomes, tried
+    return journal.records
 
 
 def main(argv: Sequence[str]) -> None:
@@ -57,8 +64,8 @@ def main(argv: Sequence[str]) -> None:
     if unknown:
         raise InputError(f"--kinds has {', '.join(sorted(unknown))}; the kinds are {', '.join(diagnosis.KINDS)}")
     start.use_compilation_cache()
-    files.check_writable(Path(FLAGS.out_dir))
-    begun = datetime.datetime.now(datetime.UTC)
+    out_dir = Path(FLAGS.out_dir)
+    files.check_writable(out_dir)
     strange = {*FLAGS.families} - {*programs.FAMILIES}
     if strange:
         raise InputError(f"--families has {', '.join(sorted(strange))}; the families are {', '.join(programs.FAMILIES)}")
@@ -68,20 +75,23 @@ def main(argv: Sequence[str]) -> None:
     wanted = [(family, p) for family, p in wanted if not FLAGS.families or family in FLAGS.families]
     keys = jax.random.split(jax.random.key(FLAGS.seed), FLAGS.seeds)
     console = Console()
+    command = " ".join(["python -m experiments.diagnosis.rates", *_given()])
+    code = fingerprint.of_code("experiments.diagnosis.rates")
+    journal = Journal(out_dir / "rates.jsonl", {"command": command, "code": code, "versions": fingerprint.versions()})
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task("programs", total=len(wanted))
-        outcomes, tried = measure(wanted, keys, FLAGS.remedies, lambda: progress.advance(task))
+        records = measure(wanted, keys, FLAGS.remedies, journal, lambda: progress.advance(task))
     found = {
-        "command": " ".join(["python -m experiments.diagnosis.rates", *_given()]),
-        "date": begun.date().isoformat(),
-        "seconds": round((datetime.datetime.now(datetime.UTC) - begun).total_seconds()),
+        "command": command,
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "seed": FLAGS.seed,
         "seeds": FLAGS.seeds,
         "versions": fingerprint.versions(),
-        **tables.summary(outcomes, tried),
+        **tables.summary(records),
     }
-    path = Path(FLAGS.out_dir) / "rates.json"
+    path = out_dir / "rates.json"
     files.write_text(path, tables.text(found))
+    journal.path.unlink()
     tables.show(found, console)
     console.print(f"written to {path}", highlight=False)
     sys.exit(not tables.met(found))
@@ -102,5 +112,5 @@ if __name__ == "__main__":
     flags.DEFINE_list("families", [], "Only programs of these families.", **here)
     flags.DEFINE_bool("every_form", False, "Every design in all of its forms, not in one by turns.", **here)
     flags.DEFINE_bool("remedies", True, "Try each remedy that code can apply, and train on.", **here)
-    flags.DEFINE_string("out_dir", "out", "Folder for rates.json.", **here)
+    flags.DEFINE_string("out_dir", "out", "Folder for rates.json, and for rates.jsonl while it is made.", **here)
     start.start(main, usage=__doc__)

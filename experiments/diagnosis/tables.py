@@ -1,7 +1,6 @@
 """Rates with their intervals out of the outcomes, as data and as tables on the terminal."""
 
 import json
-import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -9,12 +8,11 @@ from rich.console import Console
 from rich.table import Table
 from scipy import stats
 
-from experiments.diagnosis.measurement import MOMENTS, Outcome
+from experiments.diagnosis.measurement import MOMENTS
+from experiments.diagnosis.record import Record, rounded
 from experiments.diagnosis.remedies import Tried
 
 LEAST_NAMED, MOST_ALARMS = 0.90, 0.02  # wanted
-
-Entry = tuple[str, int, Outcome]  # family, number of the seed, outcome
 
 
 def rate(hits: Iterable[bool]) -> dict[str, float]:
@@ -26,31 +24,28 @@ def rate(hits: Iterable[bool]) -> dict[str, float]:
     return {"hits": sum(counted), "of": len(counted), "low": round(interval.low, 3), "high": round(interval.high, 3)}
 
 
-def summary(entries: Sequence[Entry], tried: Sequence[Tried]) -> dict[str, Any]:
+def summary(records: Sequence[Record]) -> dict[str, Any]:
     """Returns the rates of all, by kind, form and family; the misses and false alarms by name; the remedies by kind."""
-    faulty = [e for e in entries if e[2].program.kinds]
-    healthy = [e for e in entries if not e[2].program.kinds]
-    form = lambda entry: entry[2].program.form
+    faulty = [r for r in records if r.expected]
+    healthy = [r for r in records if not r.expected]
+    tried = [(r.program, one) for r in faulty for one in r.tried]
+    form = lambda record: record.form
     return {
-        "designs": {name: len({o.program.design for _, _, o in some}) for name, some in _both(faulty, healthy)},
+        "designs": {"faulty": len({r.design for r in faulty}), "healthy": len({r.design for r in healthy})},
         "faults": _faults(faulty),
-        "faults by kind": _grouped(faulty, lambda entry: entry[2].program.kinds[0], _faults),
+        "faults by kind": _grouped(faulty, lambda record: record.expected[0], _faults),
         "faults by form": _grouped(faulty, form, _faults),
-        "faults by family": _grouped(faulty, lambda entry: entry[0], _faults),
+        "faults by family": _grouped(faulty, lambda record: record.family, _faults),
         "healthy": _alarms(healthy),
         "healthy by form": _grouped(healthy, form, _alarms),
         "alarms by kind": _alarms_by_kind(healthy),
-        "remedies": _grouped(tried, lambda one: one.kind, _remedies),
-        "not named": [_line(e) for e in faulty if not e[2].named()],
-        "false alarms": [_line(e) for e in healthy if e[2].detected()],
-        "crashes": [_line(e) for e in entries if _crashed(e[2])],
-        "other finding by a remedy": sorted({f"{t.program}: {t.kind} → {', '.join(t.another)}" for t in tried if t.another}),
-        "learnt": {"healthy": rate(o.score >= o.program.task.learnt for _, _, o in healthy), "faulty": _worse(faulty, healthy)},
+        "remedies": _grouped([one for _, one in tried], lambda one: one.kind, _remedies),
+        "not named": [_line(r) for r in faulty if not r.named()],
+        "false alarms": [_line(r) for r in healthy if r.detected()],
+        "crashes": [_line(r) for r in records if r.crashed],
+        "other finding by a remedy": sorted({f"{name}: {t.kind} → {', '.join(t.another)}" for name, t in tried if t.another}),
+        "learnt": {"healthy": rate(r.score >= r.learnt for r in healthy), "faulty": _worse(faulty, healthy)},
     }
-
-
-def _both(faulty: Sequence[Entry], healthy: Sequence[Entry]) -> tuple[tuple[str, Sequence[Entry]], ...]:
-    return ("faulty", faulty), ("healthy", healthy)
 
 
 def _grouped(entries: Sequence[Any], by: Callable[[Any], str], measure: Callable[[Sequence[Any]], Any]) -> dict[str, Any]:
@@ -60,23 +55,21 @@ def _grouped(entries: Sequence[Any], by: Callable[[Any], str], measure: Callable
     return {name: measure(groups[name]) for name in sorted(groups)}
 
 
-def _faults(entries: Sequence[Entry]) -> dict[str, dict]:
-    outcomes = [outcome for _, _, outcome in entries]
-    found = {"detected": rate(o.detected() for o in outcomes), "named": rate(o.named() for o in outcomes)}
-    found |= {f"named, {moment}": rate(o.named(moment) for o in outcomes) for moment in MOMENTS}
-    return found | {"named or hinted": rate(o.hinted() for o in outcomes)}
+def _faults(records: Sequence[Record]) -> dict[str, dict]:
+    found = {"detected": rate(r.detected() for r in records), "named": rate(r.named() for r in records)}
+    found |= {f"named, {moment}": rate(r.named(moment) for r in records) for moment in MOMENTS}
+    return found | {"named or hinted": rate(r.hinted() for r in records)}
 
 
-def _alarms(entries: Sequence[Entry]) -> dict[str, dict]:
-    outcomes = [outcome for _, _, outcome in entries]
-    found = {"alarm": rate(o.detected() for o in outcomes)}
-    found |= {f"alarm, {moment}": rate(o.detected(moment) for o in outcomes) for moment in MOMENTS}
-    return found | {"hint": rate(bool(o.start.hints or o.trained.hints) for o in outcomes)}
+def _alarms(records: Sequence[Record]) -> dict[str, dict]:
+    found = {"alarm": rate(r.detected() for r in records)}
+    found |= {f"alarm, {moment}": rate(r.detected(moment) for r in records) for moment in MOMENTS}
+    return found | {"hint": rate(bool(r.hints) for r in records)}
 
 
-def _alarms_by_kind(entries: Sequence[Entry]) -> dict[str, int]:
-    kinds = sorted({kind for _, _, outcome in entries for kind in outcome.kinds})
-    return {kind: sum(kind in outcome.kinds for _, _, outcome in entries) for kind in kinds}
+def _alarms_by_kind(records: Sequence[Record]) -> dict[str, int]:
+    kinds = sorted({kind for record in records for kind in record.kinds})
+    return {kind: sum(kind in record.kinds for record in records) for kind in kinds}
 
 
 def _remedies(tried: Sequence[Tried]) -> dict[str, Any]:
@@ -88,28 +81,21 @@ def _remedies(tried: Sequence[Tried]) -> dict[str, Any]:
     }
 
 
-def _worse(faulty: Sequence[Entry], healthy: Sequence[Entry]) -> dict[str, float]:
+def _worse(faulty: Sequence[Record], healthy: Sequence[Record]) -> dict[str, float]:
     """Returns the share of faulty programs whose score is below their twin's; of those whose twin was measured."""
     scores: dict[str, list[float]] = {}
-    for _, _, outcome in healthy:
-        scores.setdefault(outcome.program.design, []).append(outcome.score)
-    known = [o for _, _, o in faulty if o.program.twin in scores]
-    return rate(not o.score >= min(scores[o.program.twin]) - 0.02 for o in known)
+    for record in healthy:
+        scores.setdefault(record.design, []).append(record.score)
+    known = [r for r in faulty if r.twin in scores]
+    return rate(not r.score >= min(scores[r.twin]) - 0.02 for r in known)
 
 
-def _crashed(outcome: Outcome) -> bool:
-    return any(reading.error and not reading.kinds for reading in (outcome.start, outcome.trained))
-
-
-def _line(entry: Entry) -> dict[str, Any]:
-    _, seed, outcome = entry
-    program = outcome.program
-    line = {"program": program.name, "seed": seed, "score": None if math.isnan(outcome.score) else round(outcome.score, 3)}
-    line |= {"expected": list(program.kinds)} if program.kinds else {}
-    line |= {moment: list(getattr(outcome, moment).kinds) for moment in MOMENTS}
-    hints = sorted({*outcome.start.hints, *outcome.trained.hints})
-    errors = sorted({reading.error for reading in (outcome.start, outcome.trained) if reading.error})
-    return line | ({"hints": hints} if hints else {}) | ({"errors": errors} if errors else {})
+def _line(record: Record) -> dict[str, Any]:
+    line = {"program": record.program, "seed": record.seed, "score": rounded(record.score)}
+    line |= {"expected": list(record.expected)} if record.expected else {}
+    line |= {moment: list(getattr(record, moment).kinds) for moment in MOMENTS}
+    errors = sorted({said.error for said in (record.start, record.trained) if said.error})
+    return line | ({"hints": sorted(record.hints)} if record.hints else {}) | ({"errors": errors} if errors else {})
 
 
 def met(found: dict[str, Any]) -> bool:

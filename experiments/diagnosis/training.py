@@ -12,7 +12,6 @@ from experiments.diagnosis.program import Program, positional
 from jaxnotes import probe
 
 STEPS = 200
-QUICK = {"xla_backend_optimization_level": 0}  # to compile such small programs well takes longer than to run them
 
 
 class Trained(NamedTuple):
@@ -40,7 +39,7 @@ class Training:
 
     def __init__(self, program: Program, model: Any, steps: int = STEPS):
         self.form, self.steps = program.form, steps
-        self._run = jax.jit(_training(program, trainable(program.form, model)), compiler_options=QUICK)
+        self._run = jax.jit(_training(program, trainable(program.form, model)))
 
     def __call__(self, model: Any, key: Array) -> Trained:
         """Trains a model, which itself stays as it is."""

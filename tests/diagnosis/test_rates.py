@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 from scipy import stats
 
-from experiments.diagnosis import measurement, peers, programs, rates, remedies, tables
+from experiments.diagnosis import measurement, peers, programs, rates, record, remedies, tables
 from experiments.diagnosis.forms import FORMS
 from jaxnotes import diagnosis
 
@@ -49,11 +49,13 @@ def test_every_kind_of_finding_has_a_fault_and_no_fault_another_kind():
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_healthy_program_learns_and_a_faulty_one_is_named(form, key):
-    outcome, _ = measurement.measured(HEALTHY[f"two hidden layers/{form}"], key)
-    assert not outcome.detected() and outcome.score >= 0.6
-    faulty, _ = measurement.measured(FAULTY[f"biases of -10/{form}"], key)
+    sound, _ = measurement.measured(HEALTHY[f"two hidden layers/{form}"], key)
+    sound = record.record("family", 0, sound, ())
+    assert not sound.detected() and sound.score >= sound.learnt
+    outcome, _ = measurement.measured(FAULTY[f"biases of -10/{form}"], key)
+    faulty = record.record("family", 0, outcome, ())
     assert faulty.detected("start") and faulty.named("start") and faulty.named() and faulty.hinted()
-    assert faulty.score < outcome.score - 0.3
+    assert faulty.score < sound.score - 0.3
 
 
 def test_a_remedy_is_tried_where_its_finding_was_made(key):
@@ -74,25 +76,41 @@ def test_a_refusal_is_a_finding_and_a_crash_is_none(key):
         assert refused(error).kinds == () and refused(error).error
 
 
-def outcome(program, start=(), trained=(), hints=(), score=0.5):
+def outcome(program, start=(), trained=(), hints=(), score=0.5, tried=()):
     first, second = measurement.Reading(kinds=start, hints=hints), measurement.Reading(kinds=trained)
-    return "family", 0, measurement.Outcome(program, first, second, score, 0.0)
+    return record.record("family", 0, measurement.Outcome(program, first, second, score, 0.0), tried)
+
+
+def test_an_interrupted_run_goes_on(tmp_path):
+    fault, path = FAULTY["biases of -10/linen"], tmp_path / "rates.jsonl"
+    tried = [remedies.Tried("p", "dead-units", "a", "start", 0.2, 0.9, True, ("inputs",))]
+    whole = [outcome(fault, start=("dead-units",), tried=tried), outcome(HEALTHY["two layers, He/function"], hints=("inputs",))]
+    journal = record.Journal(path, {"code": "1"})
+    for entry in whole:
+        journal.add(entry)
+    with path.open("a") as file:
+        file.write('{"family": "cut off')
+    again = record.Journal(path, {"code": "1"})
+    assert again.records == whole and again.has(fault.name, 0) and not again.has(fault.name, 1)
+    done = []
+    assert rates.measure([("family", fault)], [None], True, again, lambda: done.append(1)) == whole and done == [1]
+    assert record.Journal(path, {"code": "2"}).records == []
 
 
 def test_rates_count_what_was_found_with_exact_intervals():
     fault, sound = FAULTY["biases of -10/linen"], HEALTHY["two layers, He/function"]
+    tried = [
+        remedies.Tried("p", "dead-units", "a", "start", 0.2, after, True, another)
+        for after, another in ((0.9, ()), (0.1, ("inputs",)))
+    ]
     entries = [
-        outcome(fault, start=("dead-units",), score=0.2),
+        outcome(fault, start=("dead-units",), score=0.2, tried=tried),
         outcome(fault, trained=("large-update",), score=0.2),
         outcome(fault, hints=("dead-units",), score=math.nan),
         outcome(sound, score=0.9),
         outcome(sound, trained=("inputs",), score=0.9),
     ]
-    tried = [
-        remedies.Tried("p", "dead-units", "a", "start", 0.2, after, True, another)
-        for after, another in ((0.9, ()), (0.1, ("inputs",)))
-    ]
-    found = tables.summary(entries, tried)
+    found = tables.summary(entries)
     counts = {name: (rate["hits"], rate["of"]) for name, rate in found["faults"].items()}
     assert counts == {
         "detected": (2, 3),
@@ -129,6 +147,6 @@ def test_our_own_rates_stand_beside_theirs(tmp_path):
     assert peers.ours(tmp_path / "none.json") == ()
     entries = [outcome(FAULTY["biases of -10/linen"], start=("dead-units",)), outcome(HEALTHY["two layers, He/function"])]
     path = tmp_path / "rates.json"
-    path.write_text(tables.text({"date": "2026-11-28", **tables.summary(entries, [])}))
+    path.write_text(tables.text({"date": "2026-11-28", **tables.summary(entries)}))
     named = {rate.what: (rate.hits, rate.of) for rate in peers.ours(path)}
     assert named == {"detected": (1, 1), "named": (1, 1), "alarm": (0, 1)}
