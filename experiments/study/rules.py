@@ -48,7 +48,7 @@ WIDTH = 2.0
 VERDICTS = ("holds", "holds-if", "fails", "undecided")
 LANGUAGES = ("en", "zh")
 CHANGES = ("rule", "settings", "sample")
-CHECKED = ("against the paper's text", "not checked")
+CHECKED = ("against the paper's text", "against the authors' tables", "not checked")
 _CRITERION = re.compile(
     r"(?P<name>[a-z0-9-]+) (?:(?P<relation>above|below|equals) |within (?P<tolerance>\S+) of )(?P<value>\S+)"
 )
@@ -73,7 +73,7 @@ class Published(NamedTuple):
       source: a key of the bibliography, or the citation itself.
       where: the equation, table or figure.
       setting: what was measured there, and how it differs from here.
-      checked: whether the paper's own text was read, "against the paper's text" or "not checked".
+      checked: whether the paper's own text or tables were read; one of `CHECKED`.
       theirs: their number or trend in words, where it is not the number in the criterion.
     """
 
