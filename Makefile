@@ -2,6 +2,7 @@
 # make test      [TESTS=tests/jacobians]   all tests, or some
 # make test-fast                           the library, the rules and the formats
 # make fuzz                                10,000 calls of public functions, right and wrong
+# make precision                           rounding errors of functions, layers and theory
 # make stability | benchmark | lint | lock | messages | clean
 PYTHON ?= python3
 OUT    ?= out
@@ -13,7 +14,7 @@ python = .venv/bin/python
 # QR factorisations of small matrices are slower with threads, and far slower on a busy machine.
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: figures test test-fast fuzz stability benchmark lint lock clean install messages
+.PHONY: figures test test-fast fuzz precision stability benchmark lint lock clean install messages
 
 figures: .venv/installed
 	$(python) -m experiments.reproduce --scale=$(SCALE) --out_dir=$(OUT) $(if $(TOPICS),--topics="$(TOPICS)") $(FLAGS)
@@ -27,6 +28,10 @@ FAST = tests/jacobians tests/layers tests/meanfield tests/models tests/probe tes
 SLOW = tests/test_readme.py tests/test_install.py tests/experiments/study/test_script.py
 test-fast: .venv/installed
 	$(python) -m pytest -n auto --dist loadfile $(filter-out $(SLOW),$(FAST))
+
+# Writes the site's page on rounding, experiments/writeup/source/api/precision.md.
+precision: .venv/installed
+	$(python) -m tests.precision
 
 # Writes tests/fuzz/result.md; `make test` makes 150 of the calls.
 fuzz: .venv/installed

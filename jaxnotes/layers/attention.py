@@ -27,7 +27,7 @@ def dot_product_attention(
 ) -> Float[Array, "time heads outputs"]:
     """softmax(q kᵀ / √features) v in every head (Vaswani et al. 2017, equation 1).
 
-    The softmax is taken in float32 where the inputs are of a 16-bit type.
+    The softmax is taken in float32 where the inputs are of a 16-bit type. Scores beyond 3.4e38 give NaN.
 
     Args:
       query: what each position looks for.

@@ -198,3 +198,12 @@ def test_doors(unchecked):
             norms.layer_norm({}, x, axes=axes)
     with pytest.raises(ValueError, match=r"scale has shape \(4,\); it must have the sizes of x that are normalised: \(6,\)"):
         norms.layer_norm(norms.norm_init(4), x)
+
+
+def test_gradient_at_the_stated_limit(key):
+    """Normalisation does not see the scale, so that its gradient at s x is that at x over s; s x deviates by up to 4e12."""
+    x = jax.random.normal(key, (4, 6))
+    weights = jnp.arange(24.0).reshape(4, 6)
+    for norm in (norms.layer_norm, norms.rms_norm, norms.normalise_by_batch):
+        gradient = jax.grad(lambda x, norm=norm: (weights * norm({}, x, epsilon=1e-12)).sum())
+        np.testing.assert_allclose(1e12 * gradient(1e12 * x), gradient(x), rtol=1e-3, atol=1e-4)
