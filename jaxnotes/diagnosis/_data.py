@@ -14,6 +14,7 @@ UNEQUAL = 100.0  # largest over median feature
 CONSUMED = 0.1  # of what the first weights make of the inputs: below it the model scales them by itself
 LEARNT = 0.5  # share of the chance loss
 ONE_CLASS_EXAMPLES = 16  # drawn evenly from 3 classes or more, one class has a probability below 1e-7
+TWO_CLASSES = ("binary logits", "binary probabilities", "margins")
 ONE_OF_TWO_EXAMPLES = 64  # of two with 95 to 5 it has one of 4%
 SCALING = "LeCun, Bottou, Orr and Müller 1998, Efficient BackProp, section 4.3: inputs of mean 0 and variance 1"
 RULES = "a rule of UMLAUT (Schoop, Huang and Hartmann 2021) and of TheDeepChecker (Ben Braiek and Khomh 2023)"
@@ -85,8 +86,9 @@ def targets(report: Report, _: Thresholds) -> list[Finding]:
     if found is None or report.examples < 2:
         return []
     if _one_class(report):
-        few = report.outputs is not None and report.outputs.shape[-1] == 2
-        return [_constant(report, found, hint=few and report.examples < ONE_OF_TWO_EXAMPLES)]
+        binary = answer is not None and answer.takes in TWO_CLASSES  # a critic sees batches of real examples alone
+        few = report.outputs is not None and report.outputs.shape[-1] == 2 and report.examples < ONE_OF_TWO_EXAMPLES
+        return [_constant(report, found, hint=binary or few)]
     if answer is None or answer.takes != "values" or report.outputs is None or found.rms == 0:
         return []
     reached = report.outputs.rms > 0.3 * found.rms or answer.start < LEARNT * answer.chance
@@ -109,7 +111,9 @@ def _one_class(report: Report) -> bool:
     found, answer = report.targets, report.loss_response
     if found is None or answer is None or found.classes_present != 1 or report.examples < ONE_CLASS_EXAMPLES:
         return False
-    return answer.takes in ("logits", "probabilities", "log-probabilities") or answer.takes == "values" and found.rms > 0
+    if answer.takes == "values":
+        return found.rms > 0
+    return answer.takes in ("logits", "probabilities", "log-probabilities", *TWO_CLASSES)
 
 
 def _constant(report: Report, found: TargetReading, hint: bool) -> Finding:

@@ -19,7 +19,7 @@ def loss(report: Report, _: Thresholds) -> list[Finding]:
     answer = report.loss_response
     if answer is None:
         return []
-    found = _sign(answer) or _bound(report.outputs, answer)
+    found = _flat(report.outputs, answer) or _sign(answer) or _bound(report.outputs, answer) or _falling(answer)
     return (found or _not_for_these_targets(report, answer)) + _sum(answer, report.examples)
 
 
@@ -27,7 +27,40 @@ def _finding(evidence: str, *remedies: Remedy, hint: bool = False) -> list[Findi
     return [Finding("loss", (), evidence, (), remedies, hint=hint, source=SOURCE)]
 
 
+def _flat(outputs: OutputReading | None, answer: LossResponse) -> list[Finding]:
+    if not answer.flat:
+        return []
+    evidence = f"the loss is {answer.start:.3g} whatever the outputs are, and has no gradient"
+    if outputs is not None and outputs.shape[-1] == 1:
+        return _finding(
+            f"{evidence}: a softmax over a single output is always 1",
+            Remedy("use optax.sigmoid_binary_cross_entropy on the one output", "a loss that follows the output"),
+            Remedy("or give the last layer one unit per class", "the softmax compares classes"),
+        )
+    return _finding(evidence, Remedy("take the loss of the model's outputs", "a gradient"))
+
+
+def _falling(answer: LossResponse) -> list[Finding]:
+    if not answer.fall > 0:
+        return []
+    evidence = f"the loss falls by {answer.fall:.3g} for each unit by which all outputs move to one side, without end"
+    return _finding(
+        evidence,
+        Remedy("square the difference, or take its absolute value", "a loss that is least where the outputs are the targets"),
+        Remedy(
+            "leave it so where outputs are scores to be raised, as of a critic, and something else bounds them", "no change"
+        ),
+    )
+
+
 def _sign(answer: LossResponse) -> list[Finding]:
+    if answer.takes == "minus values":
+        evidence = "the loss is least where the outputs are minus the targets"
+        return _finding(
+            evidence,
+            Remedy("subtract the targets, where they are added", "the outputs become the targets"),
+            Remedy("leave it so where outputs are meant to be minus the targets, as a score is minus the noise", "no change"),
+        )
     if not answer.pull < AWAY:
         return []
     evidence = f"the loss's gradient moves the outputs away from the targets (pull {answer.pull:.2f}, 1 is towards them)"
@@ -65,6 +98,8 @@ def _sum(answer: LossResponse, examples: int) -> list[Finding]:
 
 def _not_for_these_targets(report: Report, answer: LossResponse) -> list[Finding]:
     outputs, targets = report.outputs, report.targets
+    if answer.takes == "class numbers" and outputs is not None and answer.labels_outside == 0:
+        return _class_numbers(outputs)
     if outputs is None or targets is None or not targets.one_hot or outputs.shape != targets.shape or outputs.shape[-1] < 3:
         return []
     remedy = Remedy(
@@ -76,6 +111,18 @@ def _not_for_these_targets(report: Report, answer: LossResponse) -> list[Finding
     if answer.takes == "values":
         return _finding(f"a loss of values on one-hot targets of {outputs.shape[-1]} classes", remedy, hint=True)
     return []
+
+
+def _class_numbers(outputs: OutputReading) -> list[Finding]:
+    evidence = (
+        f"the loss is least where all {outputs.shape[-1]} outputs of an example are its label's number: labels are names of "
+        "classes, and class 4 is not between 3 and 5"
+    )
+    return _finding(
+        evidence,
+        Remedy("use optax.softmax_cross_entropy_with_integer_labels", "one output per class, the label's is raised"),
+        Remedy("or, where labels are amounts, give the last layer 1 unit", "a regression"),
+    )
 
 
 def loss_at_start(report: Report, _: Thresholds) -> list[Finding]:

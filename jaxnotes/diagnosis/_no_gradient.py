@@ -50,6 +50,8 @@ def _names(found: list[Parameter]) -> tuple[str, ...]:
 
 def _without_any(report: Report) -> list[Finding]:
     """Parameters whose gradient is exactly 0 for the values on the way, where that is not the work of dead units alone."""
+    if report.loss_response is not None and report.loss_response.flat:
+        return []  # said of the loss
     # What a larger loss brings back is a matter of the number format.
     stuck = [p for p in report.parameters if p.stuck and not p.zero_gradients_scaled < 1]
     zeros = [p for p in stuck if p.multiplies and p.rms == 0]

@@ -15,7 +15,7 @@ class Linearity:
       hidden: how many weight layers have another one behind them, so that an activation function is expected.
       pairs: (layer, the next) with nothing but affine operations between, where one layer could do the work of both.
       narrow: the same where the first has fewer units than the other two sizes: one layer could not, it limits the rank.
-      fixed_weights: layers that multiply by a matrix that is no parameter.
+      fixed_weights: layers that multiply by a matrix that is no parameter; "before NAME" where the product is in no layer.
     """
 
     affine: bool = False
@@ -35,8 +35,19 @@ def linearity(structure: Structure) -> Linearity:
             continue
         limits = first.units < min(first.fan_in, second.units)
         (narrow if limits else pairs).append((first.name, second.name))
-    fixed = (product.name for product in structure.products.values() if not product.parameters and product.name)
-    return Linearity(structure.affine, max(len(trained) - 1, 0), tuple(pairs), tuple(narrow), tuple(dict.fromkeys(fixed)))
+    return Linearity(
+        structure.affine, max(len(trained) - 1, 0), tuple(pairs), tuple(narrow), _fixed([*structure.products.values()])
+    )
+
+
+def _fixed(products: list[Product]) -> tuple[str, ...]:
+    """Returns the names of the products without parameters, once each; those without a name by the one that follows."""
+    names = []
+    for place, product in enumerate(products):
+        following = next((other.name for other in products[place + 1 :] if other.name), "")
+        if not product.parameters and (product.name or following):
+            names.append(product.name or f"before {following}")
+    return tuple(dict.fromkeys(names))
 
 
 def _comparable(first: Product, second: Product) -> bool:

@@ -21,6 +21,7 @@ CHANCE = {  # what the loss takes -> made-up outputs that know nothing of the ex
     "binary probabilities": "level 0.5",
     "values": "mean",
 }
+FAR = 1e4  # constant outputs at which no loss with a bottom still falls steadily
 SAME = 2e-3  # relative difference of two losses that count as equal, in float32 over a batch
 
 
@@ -32,13 +33,17 @@ class LossResponse:
       takes: what the outputs mean to it: "logits" (L(z + c) = L(z) for one c per row), "log-probabilities" (linear, and
         L(z - 1) - L(z) is the weight of the labels), "probabilities" (L(p / e) - L(p) is), "binary logits", "binary
         probabilities", "margins" (closed forms of the binary cross-entropies and of the hinge loss at constant outputs),
-        "values" (least where the outputs are the targets); "" where none of these fits.
+        "values" (least where the outputs are the targets), "minus values" (least where they are minus the targets), "class
+        numbers" (least where all outputs of a row are its label's number); "" where none of these fits.
       start: of the model's own outputs.
       chance: of outputs that know nothing of the example: equal logits or probabilities, or the targets' mean.
       doubled: loss of the batch beside a copy of itself over the loss of the batch: 1 for a mean, 2 for a sum.
       pull: which way the gradient moves the outputs at the targets, 1 towards and -1 away: over labels the mean sign, over
         values the cosine with outputs minus targets; NaN where the gradient does not follow the targets.
       pairs: relative change of the loss when targets and outputs are paired anew; 0 where it does not see which is whose.
+      fall: of the loss per unit by which constant outputs go on from 10⁴ to 2 · 10⁴ in the direction in which it falls on as
+        steadily as before, beside targets of as many entries; 0 where it has a bottom.
+      flat: whether it is the same for all made-up outputs.
       labels_outside: share of the labels that are negative or beyond the classes.
       labels_outside_used: share of those at whose outputs the loss's gradient is not zero.
     """
@@ -49,6 +54,8 @@ class LossResponse:
     doubled: float = math.nan
     pull: float = math.nan
     pairs: float = math.nan
+    fall: float = 0.0
+    flat: bool = False
     labels_outside: float = 0.0
     labels_outside_used: float = 0.0
 
@@ -84,10 +91,19 @@ def _made_up(outputs: Array, targets: Any, z: Array, signs: Array) -> dict[str, 
     even = 1 / z.shape[-1] if rows else 0.5
     made |= {"even": jnp.full_like(z, even), "log even": jnp.full_like(z, math.log(even))}
     if (values := _as_values(targets, z)) is not None:
-        mean = jnp.broadcast_to(values.mean(axis=0), z.shape)
-        step = 0.05 * (jnp.std(values) + 1e-3) * signs
-        made |= {"targets": values, "targets + s": values + step, "targets - s": values - step, "mean": mean}
+        made |= _around("targets", values, signs) | _around("minus targets", -values, signs)
+        made |= {"mean": jnp.broadcast_to(values.mean(axis=0), z.shape)}
+        made |= {f"far {level:g}": jnp.full_like(z, level) for side in (-FAR, FAR) for level in (side, 2 * side)}
+    elif len(leaves := jax.tree.leaves(targets)) == 1 and is_labels(leaves[0], z):
+        numbers = leaves[0].reshape(*z.shape[:-1], 1).astype(z.dtype)
+        made |= _around("numbers", jnp.broadcast_to(numbers, z.shape), signs)
     return made
+
+
+def _around(name: str, values: Array, signs: Array) -> dict[str, Array]:
+    """Returns values, and these moved to two sides, to see whether the loss is least there."""
+    step = 0.05 * (jnp.std(values) + 1e-3) * signs
+    return {name: values, f"{name} + s": values + step, f"{name} - s": values - step}
 
 
 def _as_values(targets: Any, like: Array) -> Array | None:
@@ -189,6 +205,8 @@ def respond(answered: dict[str, float], shape: tuple[int, ...], targets: Array |
         doubled=_over(of("doubled"), before),
         pull=of("pull"),
         pairs=abs(_over(of("pairs") - before, abs(before))),
+        fall=0.0 if takes else _fall(of),
+        flat=not takes and all(of(name) == of("z") for name in ("twice", "lower", "p", *(f"level {x}" for x in LEVELS))),
         labels_outside=answered.get("outside", 0.0),
         labels_outside_used=answered.get("used", 0.0),
     )
@@ -216,7 +234,7 @@ def _takes(of: Callable[[str], float], shape: tuple[int, ...], targets: Array | 
         return "probabilities"
     if targets.size == math.prod(shape):
         return _takes_two_classes(of, targets) or _takes_values(of)
-    return ""
+    return "class numbers" if labelled and _is_least(of, "numbers") else ""
 
 
 def _are_whole(targets: Array) -> bool:
@@ -243,6 +261,22 @@ def _takes_two_classes(of: Callable[[str], float], targets: Array) -> str:
 
 
 def _takes_values(of: Callable[[str], float]) -> str:
-    at, around = of("targets"), (of("targets + s"), of("targets - s"))
-    sides = {other > at for other in around}
-    return "values" if math.isfinite(at) and all(map(math.isfinite, around)) and sides == {True} else ""
+    """Returns where the loss is least: of the two places that are lower than their surroundings the lower one."""
+    places = {"values": "targets", "minus values": "minus targets"}
+    least = [takes for takes, name in places.items() if _is_least(of, name)]
+    return min(least, key=lambda takes: of(places[takes]), default="")
+
+
+def _is_least(of: Callable[[str], float], name: str) -> bool:
+    """Returns whether the loss is least at these made-up outputs, of those around them."""
+    at, around = of(name), (of(f"{name} + s"), of(f"{name} - s"))
+    return all(map(math.isfinite, (at, *around))) and min(around) > at
+
+
+def _fall(of: Callable[[str], float]) -> float:
+    """Returns by how much the loss falls per unit where it falls on and on; 0 where it does not."""
+    for side in (-FAR, FAR):
+        near, far = of("level 0.0") - of(f"far {side:g}"), of(f"far {side:g}") - of(f"far {2 * side:g}")
+        if near > 0 and abs(far - near) < 0.05 * near:
+            return far / FAR
+    return 0.0

@@ -73,6 +73,10 @@ FAULTY = {
     "no bound": ("loss", (network(CLASSES), LABELS, log_likelihood), {}),
     "flipped sign": ("loss", (network(CLASSES), LABELS, negative(softmax_cross_entropy)), {}),
     "flipped sign of squares": ("loss", (network(1), VALUES, negative(squares)), {}),
+    "a difference without a square": ("loss", (network(1), VALUES, lambda o, t: jnp.mean(o - t)), {}),
+    "plus for minus": ("loss", (network(1), VALUES, lambda o, t: squares(o, -t)), {}),
+    "squares of class numbers": ("loss", (network(CLASSES), LABELS, lambda o, t: squares(o, 1.0 * t[:, None])), {}),
+    "a loss of nothing": ("loss", (network(1), VALUES, lambda o, t: jnp.mean(t**2) + 0 * o.sum()), {}),
     "sum": ("loss", (network(CLASSES), LABELS, lambda o, t: softmax_cross_entropy(o, t) * len(t)), {}),
     "binary loss of softmax": ("loss", (network(CLASSES, SOFTMAX), ONE_HOT, binary_probabilities), {}),
     "uphill": ("loss", CLASSIFIER, {"optimizer": optax.sgd(-0.01)}),
@@ -123,7 +127,6 @@ HEALTHY = {
     "margins": ((network(1), 2 * BINARY - 1, hinge), {}),
     "masked labels": ((network(CLASSES), jnp.where(LABELS == 0, -100, LABELS), masked), {}),
     "capped logits": ((network(CLASSES, lambda x: 30 * jnp.tanh(x / 30)), LABELS, softmax_cross_entropy), {}),
-    "a critic of real examples": ((network(1), 0 * VALUES + 1, binary_logits), {}),
     "scaled inside": ((lambda p, x: network(CLASSES)[0](p, x / 255), network(CLASSES)[1]), {"x": 255 * X}),
     "warm-up": (CLASSIFIER, {"optimizer": optax.adam(optax.linear_schedule(1e-7, 1e-3, 1000))}),
     "decay of a usual size": (CLASSIFIER, {"optimizer": optax.adamw(1e-3, weight_decay=0.05)}),
@@ -135,6 +138,19 @@ def test_a_healthy_program_has_no_finding(name):
     program, options = HEALTHY[name]
     model, targets, loss = program if len(program) == 3 else (program, LABELS, softmax_cross_entropy)
     assert findings(model, targets, loss, **options) == ()
+
+
+def test_one_class_of_two_is_a_hint_as_a_critic_may_see_real_examples_alone():
+    (found,) = findings(network(1), 0 * VALUES + 1, binary_logits)
+    assert found.kind == "targets" and found.hint
+
+
+def test_weights_outside_of_all_layers_that_are_no_parameters_are_a_hint():
+    first = np.random.default_rng(3).normal(size=(8, WIDTH)).astype(np.float32) / 3
+    model, parameters = network(CLASSES)
+    wide = lambda p, x: model(p, jax.nn.relu(x @ first)[:, :8])
+    (found,) = findings((wide, parameters), LABELS, softmax_cross_entropy)
+    assert found.kind == "no-gradient" and found.hint and found.layers == ("before hidden",)
 
 
 def test_an_autoencoder_with_a_sharp_sigmoid_output_has_no_finding_at_the_start_or_trained():

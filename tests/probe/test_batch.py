@@ -77,6 +77,17 @@ def test_a_sum_and_a_flipped_sign_are_seen():
     assert read(linear(1), VALUES, lambda o, t: -squares(o, t)).loss_response.pull < -0.99
 
 
+def test_a_loss_without_a_bottom_one_that_is_flat_and_one_least_elsewhere_are_seen():
+    of = lambda units, targets, loss: read(linear(units), targets, loss).loss_response
+    assert of(1, VALUES, lambda o, t: jnp.mean(3 * (t - o))).fall == pytest.approx(3, rel=1e-4)
+    gaussian = lambda o, t: jnp.mean(0.5 * ((t[:, :1] - o[:, :1]) * jnp.exp(-o[:, 1:])) ** 2 + o[:, 1:])
+    assert of(2, jnp.concatenate([VALUES, VALUES], 1), gaussian).fall == 0  # of a mean and a log scale: it has a bottom
+    assert of(1, BINARY, lambda o, t: optax.softmax_cross_entropy(o, t).mean()).flat
+    assert not of(1, BINARY, binary_logits).flat and of(1, BINARY, binary_logits).fall == 0
+    assert of(1, VALUES, lambda o, t: squares(o, -t)).takes == "minus values"
+    assert of(CLASSES, LABELS, lambda o, t: squares(o, 1.0 * t[:, None])).takes == "class numbers"
+
+
 def test_labels_beyond_the_classes_count_where_the_loss_uses_them():
     padded = jnp.where(LABELS == 0, -100, LABELS)
     answer = read(linear(), padded, softmax_cross_entropy).loss_response
