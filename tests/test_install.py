@@ -3,8 +3,10 @@
 import importlib.metadata
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tarfile
 import textwrap
 import zipfile
 from pathlib import Path
@@ -64,6 +66,26 @@ def run(site, script, folder):
     environment = {**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{site}"}
     command = [sys.executable, "-S", "-c", textwrap.dedent(script)]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+
+
+def test_packages_are_the_same_byte_for_byte_wherever_and_whenever_they_are_built(tmp_path, wheel):
+    """Also the wheel that is built from the sdist, as pip does where there is no wheel."""
+    passed_over = shutil.ignore_patterns(".git", ".venv", "out", ".*_cache", "__pycache__")
+    builds = []
+    for name, umask in (("one", 0o022), ("another/place", 0o077)):
+        shutil.copytree(ROOT, tmp_path / name, ignore=passed_over, copy_function=shutil.copyfile)  # with other times of change
+        build = [sys.executable, "-m", "hatchling", "build", "--directory", str(tmp_path / name / "dist")]
+        subprocess.run(build, cwd=tmp_path / name, check=True, capture_output=True, umask=umask)
+        builds.append({file.name: file.read_bytes() for file in (tmp_path / name / "dist").iterdir()})
+    assert builds[0] == builds[1] and len(builds[0]) == 2
+    assert builds[0][wheel.name] == wheel.read_bytes()
+    (source,) = (tmp_path / "one" / "dist").glob("*.tar.gz")
+    with tarfile.open(source) as archive:
+        archive.extractall(tmp_path / "sdist", filter="data")
+    (unpacked,) = (tmp_path / "sdist").iterdir()
+    build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path / "again")]
+    subprocess.run(build, cwd=unpacked, check=True, capture_output=True)
+    assert (tmp_path / "again" / wheel.name).read_bytes() == wheel.read_bytes()
 
 
 def test_the_wheel_holds_the_library_alone(wheel):
