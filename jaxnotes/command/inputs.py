@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 
 from jaxnotes import datasets, diagnosis, probe
+from jaxnotes.command import archive
 from jaxnotes.command.errors import InputError
 
 Batch = tuple[Array, Array | None]  # (inputs, targets)
@@ -107,9 +107,8 @@ def batches(spelled: str, examples: int) -> list[Batch]:
     if not Path(spelled).is_file():
         raise InputError(f"--batch={spelled}: there is no such file; give digits, or a .npz with arrays inputs and targets")
     try:
-        with np.load(spelled) as stored:
-            arrays = {name: jnp.asarray(stored[name][:examples]) for name in stored.files}
-    except (OSError, ValueError) as error:
+        arrays = {name: jnp.asarray(array) for name, array in archive.first_examples(Path(spelled), examples).items()}
+    except (TypeError, ValueError) as error:
         raise InputError(f"--batch={spelled} is no .npz file of arrays: {error}") from error
     for inputs, targets in (("inputs", "targets"), ("x", "y")):
         if inputs in arrays:
