@@ -35,7 +35,7 @@ class Normalization(TrainingSettings):
         100, "Those at each rate of the grid of normalization.learning-rate.", quick=24, minimum=20
     )
     train_batch: int = setting(64, "Examples per step.", minimum=2)
-    train_steps: int = setting(1200, "SGD steps of the MLPs.", quick=24, minimum=20)
+    train_steps: int = setting(2000, "SGD steps of the MLPs.", quick=24, minimum=20)
     points: int = setting(10, "Points of training at which readings are taken.", quick=8, minimum=2)
     train_seeds: int = setting(10, "Seeds that count.", quick=2, minimum=2)
     learning_rates: tuple[float, ...] = setting(
