@@ -244,4 +244,4 @@ def running_checks(settings: Norms, key: Array) -> dict[str, Array]:
     }
 
 
-TOPIC = Topic("norms", Norms, (axes, batch_size, domains, running), optional=("gensim",), edition=4)
+TOPIC = Topic("norms", Norms, (axes, batch_size, domains, running), optional=("gensim",), edition=5)

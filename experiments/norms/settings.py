@@ -18,7 +18,7 @@ class Norms(TrainingSettings):
     updates: int = setting(50, "Batches that the running statistics average.", minimum=1)
     batch_sizes: tuple[int, ...] = setting((2, 8, 32, 128), "Batch sizes of the MLP, rising.", quick=(2, 32), minimum=2)
     cnn_batch_sizes: tuple[int, ...] = setting((2, 32), "Batch sizes of the CNN, rising.", minimum=2)
-    examples_seen: int = setting(24_000, "Examples that the MLP sees, at every batch size.", quick=1000, minimum=1)
+    examples_seen: int = setting(60_000, "Examples that the MLP sees, at every batch size.", quick=1000, minimum=1)
     cnn_examples_seen: int = setting(24_000, "Examples that the CNN sees, at every batch size.", quick=1000, minimum=1)
     domain_batch: int = setting(64, "Images per step of the MLP and the CNN.", minimum=2)
     domain_steps: int = setting(600, "Steps of the MLP and the CNN.", quick=15, minimum=1)
