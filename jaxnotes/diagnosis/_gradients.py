@@ -4,7 +4,7 @@ import math
 
 from jaxnotes import meanfield
 from jaxnotes.diagnosis._finding import Finding, Remedy
-from jaxnotes.diagnosis._profile import cells, depth_profile, ends, faded
+from jaxnotes.diagnosis._profile import Place, cells, depth_profile, ends, faded
 from jaxnotes.diagnosis._remedies import against_exploding, against_vanishing, carried_by_residuals, off_critical, rescaling
 from jaxnotes.diagnosis._theory import gains
 from jaxnotes.diagnosis._thresholds import STANDARD, Thresholds
@@ -20,6 +20,8 @@ SHORT_WAY = Remedy("let outputs at more steps enter the loss, or attend to them"
 def vanishing(report: Report, thresholds: Thresholds = STANDARD) -> list[Finding]:
     """The gradient at the first layers is a small share of that at the last."""
     places = depth_profile(report)
+    if len(places) == 2:
+        return _between_two(places, thresholds)
     if len(places) > 2:
         first, last = ends([place.log10_gradient for place in places])
         # None at all that has not shrunk to it is a matter of dead units or of what cuts it off.
@@ -30,6 +32,21 @@ def vanishing(report: Report, thresholds: Thresholds = STANDARD) -> list[Finding
             claims = ("causes.product", "causes.vanish", "causes.depth")
             return [Finding("vanishing-gradient", layers, evidence, claims, against_vanishing(report, len(places)))]
     return []
+
+
+def _between_two(places: list[Place], thresholds: Thresholds) -> list[Finding]:
+    """The gradient all but ends between two layers: more than a layer does, so that a loop over steps stands between."""
+    first, last = (place.log10_gradient for place in places)
+    if not (math.isfinite(first) and last - first >= thresholds.vanishing_gradient_decades_over_time):
+        return []
+    evidence = f"between {places[0].name} and {places[1].name} the gradient shrinks from 10^{last:.1f} to 10^{first:.1f}"
+    look = Remedy(
+        f"look at what is computed between {places[0].name} and {places[1].name}: a loop multiplies the gradient at every step",
+        "the step that shrinks it is found",
+    )
+    gated = Remedy("use an LSTM or GRU for a loop over time", "its cell passes gradients on by the gate's value")
+    claims = ("causes.vanish", "causes.depth")
+    return [Finding("vanishing-gradient", (places[0].name,), evidence, claims, (look, ORTHOGONAL, gated, SHORT_WAY))]
 
 
 def _from_end_to_end(first: float, last: float) -> str:

@@ -62,6 +62,23 @@ def test_a_cell_has_one_finding_and_advice_that_fits_it(name, sequences):
     assert advice in found.remedies[0].action and "inf" not in found.evidence
 
 
+@pytest.mark.parametrize(("factor", "kinds"), [(0.3, ["vanishing-gradient"]), (1.0, [])])
+def test_a_loop_over_time_that_no_tap_shows_is_found_between_its_neighbours(sequences, key, factor, kinds):
+    """60 steps of a linear recurrence by an orthogonal matrix times 0.3 make 0.3^59 of the gradient: 31 decades."""
+    recurrent = orthogonal(factor)(key, (16, 16))
+
+    def model(parameters, x):
+        x = probe.tap("in", x[:, :60] @ parameters["in"])
+        first = jnp.concatenate([x[:, :1], jnp.zeros_like(x[:, 1:])], 1)  # only the first step brings something
+        h, _ = jax.lax.scan(lambda h, x: (h @ recurrent + x, None), jnp.zeros_like(x[:, 0]), jnp.swapaxes(first, 0, 1))
+        return probe.tap("out", h @ parameters["out"])
+
+    parameters = {"in": jax.random.normal(key, (4, 16)), "out": jax.random.normal(key, (16, 3)) / 4}
+    report = probe.read((model, parameters), sequences, "cross_entropy", jacobian=False)
+    found = [finding for finding in diagnosis.explain(report) if not finding.hint]
+    assert [finding.kind for finding in found] == kinds
+
+
 def test_an_own_scan_over_time_gets_advice_on_time_and_one_over_layers_on_depth(sequences, batch, key):
     def over_time(parameters, x):
         step = lambda h, x: (probe.tap("state", jnp.tanh(h @ parameters["w"] + x)), None)
