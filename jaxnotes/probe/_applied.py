@@ -4,7 +4,7 @@ from typing import Any
 
 from jaxnotes.probe._parameters import named_parameters
 
-UNKNOWN = ("",)  # a place that no parameter has
+UNKNOWN: tuple[str, ...] = ("",)  # a place that no parameter has
 
 
 class Owners:

@@ -22,7 +22,8 @@ def adapt(
     Raises:
       ModelError: not a model that the probe reads.
     """
-    first, *trees = model if type(model) is tuple and model else (model,)
+    parts: list[Any] = list(model) if type(model) is tuple and model else [model]
+    first, *trees = parts
     bases = _modules_of_bases(first)
     if method is not None and not any(base.startswith(("flax.", "equinox.")) for base in bases):
         raise ModelError(f"method is {method!r}, which Linen, NNX and Equinox modules take; model is {_described(model)}")
@@ -36,7 +37,7 @@ def adapt(
         return _keras.adapt(first, tuple(trees), train, named)
     if len(trees) > 1:
         raise _no_model(model)
-    second = trees[0] if trees else None
+    second: Any = trees[0] if trees else None
     if "flax.linen.module" in bases:
         from jaxnotes.probe import _linen
 

@@ -37,8 +37,7 @@ def adapt(model: keras.Layer, trees: tuple, train: bool | None, named: frozenset
             state = [draw(i, value) if i in seeds else value for i, value in enumerate(state)]
         inputs, keywords = _arranged(model, inputs, keywords, named)
         with _tapping(layers):
-            outputs, _ = model.stateless_call(values, state, *inputs, **{**switch, **keywords})
-        return outputs
+            return model.stateless_call(values, state, *inputs, **{**switch, **keywords})[0]
 
     parameters: dict[str, dict[str, Any]] = {}
     for (layer, name), value in zip(places, trainable, strict=True):
@@ -149,21 +148,21 @@ def _tapping(layers: Mapping[str, keras.Layer]) -> Iterator[None]:
     missing = object()
     with contextlib.ExitStack() as stack:
         for name, layer in layers.items():
-            own = {"call": _tapped(layer, name)}
+            own: dict[str, Any] = {"call": _tapped(layer, name)}
             if vars(layer).get("use_cudnn") == "auto":
                 own["use_cudnn"] = False
             for attribute, value in own.items():
-                stack.callback(_restore, layer, attribute, vars(layer).get(attribute, missing), missing)
-                vars(layer)[attribute] = value
+                stack.callback(_restore, layer, attribute, layer.__dict__.get(attribute, missing), missing)
+                layer.__dict__[attribute] = value
         yield
 
 
 def _restore(layer: keras.Layer, attribute: str, before: Any, missing: object) -> None:
     """Sets an attribute back, or takes it away where there was none."""
     if before is missing:
-        del vars(layer)[attribute]
+        del layer.__dict__[attribute]
     else:
-        vars(layer)[attribute] = before
+        layer.__dict__[attribute] = before
 
 
 def _tapped(layer: keras.Layer, name: str) -> Callable:
