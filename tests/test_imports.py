@@ -24,7 +24,7 @@ ALLOWED = {
     "pytest_plugin": {"diagnosis"},
 }
 SHOWING = {"absl", "jinja2", "matplotlib", "rich"}  # flags, a terminal, pages and figures
-FRAMEWORKS = {"flax", "equinox"}
+FRAMEWORKS = {"flax", "equinox", "haiku", "keras"}
 
 
 def imported(path: Path) -> set[str]:
@@ -66,7 +66,7 @@ def test_the_probe_takes_of_training_its_loss_alone():
 
 
 def test_optional_packages_stay_in_their_places():
-    adapters = {"_linen.py", "_nnx.py", "_equinox.py"}
+    adapters = {"_linen.py", "_nnx.py", "_equinox.py", "_haiku.py", "_keras.py"}
     wrong = [str(p) for p in LIBRARY if packages(p) & FRAMEWORKS and not (concept(p) == "probe" and p.name in adapters)]
     wrong += [str(p) for p in LIBRARY if packages(p) & SHOWING and concept(p) != "command"]
     assert not wrong

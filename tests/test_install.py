@@ -16,7 +16,7 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parent.parent
 CORE = ("jax", "jaxtyping", "numpy", "optax", "scipy")
-EXTRAS = ("rich", "jinja2", "matplotlib", "flax", "equinox", "mnist1d", "gensim", "pyarrow")
+EXTRAS = ("rich", "jinja2", "matplotlib", "flax", "equinox", "haiku", "keras", "mnist1d", "gensim", "pyarrow")
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +98,7 @@ def test_the_wheel_holds_the_library_alone(wheel):
     needed = [Requirement(text) for text in re.findall(r"^Requires-Dist: (.*)$", metadata, re.MULTILINE)]
     assert sorted(r.name for r in needed if r.marker is None) == sorted(CORE)
     extras = set(re.findall(r"^Provides-Extra: (.*)$", metadata, re.MULTILINE))
-    assert {"diagnose", "study", "glove", "site", "test", "equinox"} == extras
+    assert {"diagnose", "study", "glove", "site", "test", "equinox", "haiku", "keras"} == extras
     assert "Author: The jaxnotes authors" in metadata and "Project-URL: Repository" in metadata
 
 
@@ -128,7 +128,7 @@ def test_every_public_name_can_be_had_without_the_extras(site, tmp_path):
 def test_readme_examples_of_the_library_run(site, tmp_path):
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     examples = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
-    plain = [example for example in examples if not re.search(r"\b(flax|equinox)\b", example)]
+    plain = [example for example in examples if not re.search(r"\b(flax|equinox|haiku|keras)\b", example)]
     assert len(plain) >= 3
     for example in plain:
         done = run(site, example, tmp_path)

@@ -1,8 +1,9 @@
 """Diagnoses your own network: which layer, why, and what to change.
 
 The model comes from a Python file: --model=path/to/file.py:build names a function without arguments, or of a random key, that
-returns (flax.linen.Module, variables), a flax.nnx.Module, an equinox.Module, a function that uses probe.tap, or
-(function, parameters). --explain=KIND reads no model: it prints what is known of a kind of finding.
+returns a model as probe.read takes it: (flax.linen.Module, variables), a flax.nnx.Module, an equinox.Module,
+(haiku.Transformed, params), a keras.Model, a function that uses probe.tap, or (function, parameters). --explain=KIND reads no
+model: it prints what is known of a kind of finding.
 
 What --ignore and --threshold do not say comes from the nearest pyproject.toml with a table [tool.jaxnotes], in the working
 directory or above it: ignore = ["KIND", …], and numbers in [tool.jaxnotes.thresholds].

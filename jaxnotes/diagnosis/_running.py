@@ -10,9 +10,12 @@ CARRY = {
     "linen": "mutable=['batch_stats'], and keep what apply returns",
     "nnx": "update them in the training step, with nnx.jit or by returning the model's state",
     "equinox": "keep the State that the model returns",
+    "haiku": "keep the state that apply returns beside the outputs",
+    "keras": "keep the non-trainable variables that stateless_call returns, as fit does",
 }
 GIVE_KEY = {
     "linen": "give a key: read(…, key=…); in training rngs={'dropout': key}, a new one each step",
+    "haiku": "give a key: read(…, key=…); in training as the argument rng of apply, a new one each step",
     "nnx": "make the layer with a stream of random numbers: nnx.Dropout(rate, rngs=rngs)",
     "equinox": "give a key: read(…, key=…); in training one per example, split from a new one each step",
 }
@@ -112,7 +115,7 @@ def _too_many(acting: list[Layer], thresholds: Thresholds) -> list[Finding]:
         Remedy("drop less: 0.5 of hidden units, 0.2 of inputs", "the rates of Srivastava et al. 2014, section 3"),
         Remedy(
             f"pass {1 - first.dropout_rate:.2g} where {first.dropout_rate:.2g} was meant as the share to keep",
-            "Flax's and Equinox's argument is the share to drop",
+            "the frameworks' argument is the share to drop",
         ),
     )
     labels = tuple(layer.label for layer in few or high)

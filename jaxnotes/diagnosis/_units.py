@@ -17,7 +17,7 @@ def saturated(report: Report, thresholds: Thresholds = STANDARD) -> list[Finding
         if not layer.is_output
         and layer.activation_function is not None
         and layer.activation_function.saturates
-        and layer.saturated_fraction > thresholds.saturated_units_share
+        and _saturated_share(layer) > thresholds.saturated_units_share
     ]
     if not found:
         return []
@@ -28,6 +28,11 @@ def saturated(report: Report, thresholds: Thresholds = STANDARD) -> list[Finding
     )
     claims = ("causes.saturation", "saturation.derivative", "saturation.blocks")
     return [Finding("saturated-units", _labels(found), evidence, claims, _unsaturating(report, found))]
+
+
+def _saturated_share(layer: Layer) -> float:
+    """Returns the share of the entries that are flat; for ReLU6, which is 0 for half of them as ReLU is, of the other half."""
+    return 2 * layer.saturated_fraction - 1 if layer.activation.startswith("relu") else layer.saturated_fraction
 
 
 def _unsaturating(report: Report, found: list[Layer]) -> tuple[Remedy, ...]:

@@ -111,18 +111,23 @@ def verify(
 
 def applied(remedy: Remedy, model: Any) -> Any:
     """Returns a copy of the model, as `probe.read` takes it, with the remedy's weights rescaled and biases set to 0."""
-    factors: dict[tuple[str, ...], list[float]] = {}
+    factors: dict[str, list[float]] = {}
     for name, factor in remedy.scales:
-        factors.setdefault(tuple(name.split("/")), []).append(factor)
-    silent = {tuple(name.split("/")) for name in remedy.zeros}
+        factors.setdefault(name, []).append(factor)
 
     def change(path: tuple[str, ...], leaf: Any) -> Any:
-        owner = path if path in factors else path[:-1]
+        whole, layer = _layer_at(path), _layer_at(path[:-1])
+        owner = whole if whole in factors else layer
         if owner in factors and leaf.ndim > 1:
             return _scaled(leaf, factors[owner])
-        return jnp.zeros_like(leaf) if path[:-1] in silent and leaf.ndim == 1 else leaf
+        return jnp.zeros_like(leaf) if layer in remedy.zeros and leaf.ndim == 1 else leaf
 
     return probe.with_parameters(model, change)
+
+
+def _layer_at(path: tuple[str, ...]) -> str:
+    """Returns the name of the layer whose parameters lie at a path: of a module inside a function without its "params"."""
+    return "/".join(name for name in path if name != "params")
 
 
 def _scaled(weight: Array, factors: list[float]) -> Array:

@@ -1,4 +1,4 @@
-"""Readings of a user's own model, layer by layer: Flax Linen, Flax NNX, Equinox, or a function with `tap`."""
+"""Readings of a user's own model, layer by layer: Flax Linen and NNX, Equinox, Haiku, Keras 3 on JAX, a function with `tap`."""
 
 from jaxnotes.probe._adapted import ModelError
 from jaxnotes.probe._attention import Attention

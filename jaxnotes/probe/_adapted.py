@@ -22,7 +22,7 @@ class Adapted:
       parameters: tree that gradients are taken for.
       state: tree of all other arrays: running statistics, random streams.
       identity: equal for models whose `call` is the same, so that they share a compiled program.
-      framework: "linen", "nnx", "equinox" or "plain".
+      framework: "linen", "nnx", "equinox", "haiku", "keras" or "plain".
       input_axes: of a weight of so many axes, those that are summed over: the fan-in.
       rebuild: parameters -> the model as the user gave it, with those parameters.
       needs_key: whether an exception is how the framework says that a random key is missing.
@@ -57,6 +57,23 @@ def drop_rate(module: Any) -> float | None:
     """Returns the share of units that a dropout layer sets to 0; None for any other layer."""
     rate = getattr(module, "rate", getattr(module, "p", None)) if "Dropout" in type(module).__name__ else None
     return float(rate) if isinstance(rate, int | float) else None
+
+
+def method_of(kind: type, method: str | Callable | None) -> Callable:
+    """Returns the function (model, *inputs) -> outputs by which a model of that class is called.
+
+    It raises `ModelError` where the class has no such method: whoever changes parameters alone needs none.
+    """
+    if callable(method):
+        return getattr(method, "__func__", method)  # without the model that a bound method carries
+    name = method or "__call__"
+    if any(name in vars(base) for base in kind.__mro__):  # getattr alone finds the `__call__` that makes instances
+        return getattr(kind, name)
+
+    def missing(*_, **__):
+        raise ModelError(f"{kind.__name__} has no method {name!r}; name another by method=")
+
+    return missing
 
 
 def training_switch(function: Callable, train: bool | None) -> dict[str, bool]:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import types
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -9,7 +10,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from jaxnotes.probe._adapted import Adapted, ModelError, drop_rate, mode, trailing_axes
+from jaxnotes.probe._adapted import Adapted, ModelError, drop_rate, method_of, mode, trailing_axes
 from jaxnotes.probe._tapping import Mark, bind, bind_outputs
 
 AXIS = "batch"  # the name that Equinox's batch normalisation is usually given
@@ -18,7 +19,12 @@ SWITCHES = {eqx.nn.BatchNorm: "inference", eqx.nn.Dropout: "inference"}
 
 
 def adapt(
-    model: eqx.Module, state: eqx.nn.State | None, train: bool | None, batched: bool, named: frozenset[str] = frozenset()
+    model: eqx.Module,
+    state: eqx.nn.State | None,
+    train: bool | None,
+    batched: bool,
+    named: frozenset[str] = frozenset(),
+    method: str | Callable | None = None,
 ) -> Adapted:
     """The model mapped over the examples, as Equinox's modules take one each, or, `batched`, called with the whole batch.
 
@@ -32,7 +38,7 @@ def adapt(
         model = eqx.nn.inference_mode(model, value=not train)
     parameters, static = eqx.partition(model, eqx.is_inexact_array)
     arrays, static = eqx.partition(static, eqx.is_array)
-    axis_name = _axis_name(model)
+    axis_name, function = _axis_name(model), method_of(type(model), method)
 
     def call(parameters, rest, inputs, keywords, key):
         arrays, state = rest
@@ -43,7 +49,7 @@ def adapt(
         same = {name: value for name, value in keywords.items() if name not in named}
 
         def one(inputs, by_name, key):
-            return tapped(*inputs, *extra, **by_name, **same, **({} if key is None else {"key": key}))
+            return function(tapped, *inputs, *extra, **by_name, **same, **({} if key is None else {"key": key}))
 
         if batched:
             outputs = one(inputs, by_name, key)
@@ -54,7 +60,7 @@ def adapt(
             outputs = jax.vmap(one, in_axes, out_axes, axis_name=axis_name)(inputs, by_name, keys)
         return outputs if state is None else outputs[0]
 
-    identity = ("equinox", *_hashable(static), batched, named)
+    identity = ("equinox", *_hashable(static), batched, named, method)
 
     def rebuild(new):
         model = eqx.combine(new, arrays, static)

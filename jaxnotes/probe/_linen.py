@@ -1,8 +1,9 @@
 """Flax Linen modules, read through Linen's own interceptors."""
 
+import contextlib
 import dataclasses
 import functools
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 import flax.linen as nn
@@ -16,19 +17,21 @@ from jaxnotes.probe._adapted import (
     ModelError,
     drop_rate,
     leading_axes,
+    method_of,
     mode,
     switched,
     told,
     training_switch,
 )
+from jaxnotes.probe._applied import UNKNOWN, Owners, place
 from jaxnotes.probe._tapping import Mark, bind, bind_outputs
 
 # Layers that differ between training and inference, with the switch that turns them off.
 SWITCHES = {nn.BatchNorm: "use_running_average", nn.Dropout: "deterministic"}
 
 
-def adapt(module: nn.Module, variables: Mapping[str, Any], train: bool | None) -> Adapted:
-    """Returns the module applied to its variables; all collections but `params` may change and their changes are dropped.
+def adapt(module: nn.Module, variables: Mapping[str, Any], train: bool | None, method: str | Callable | None = None) -> Adapted:
+    """Returns a method of the module, applied to its variables; changes of all collections but `params` are dropped.
 
     Raises:
       ModelError: the variables are not a mapping with the collection "params".
@@ -38,7 +41,8 @@ def adapt(module: nn.Module, variables: Mapping[str, Any], train: bool | None) -
             f"a Linen model is read as (module, variables) with variables = module.init(…), which has 'params'; "
             f"got {sorted(variables) if isinstance(variables, Mapping) else type(variables).__name__}"
         )
-    switch = training_switch(type(module).__call__, train)
+    function = method_of(type(module), method)
+    switch = training_switch(function, train)
     module = module if switch else _with_switch(module, train)
     state = {name: variables[name] for name in variables if name != "params"}
 
@@ -47,14 +51,13 @@ def adapt(module: nn.Module, variables: Mapping[str, Any], train: bool | None) -
         if key is not None:
             rngs = {"params": key, "dropout": jax.random.fold_in(key, 1)}  # Linen takes "params" for any other name
         with nn.intercept_methods(_intercept):
-            outputs, _ = module.apply(
-                {"params": parameters, **state}, *inputs, rngs=rngs, mutable=list(state), **{**switch, **keywords}
-            )
+            options = {"rngs": rngs, "mutable": list(state), "method": function, **switch, **keywords}
+            outputs, _ = module.apply({"params": parameters, **state}, *inputs, **options)
         return outputs
 
     has_field = any(field.name in TRAINING + INFERENCE for field in dataclasses.fields(module))
     trains = told(switch, train if has_field else None)
-    identity = ("linen", _structure(module), tuple(switch.items()), tuple(state))
+    identity = ("linen", _structure(module), tuple(switch.items()), tuple(state), method)
     rebuild = lambda new: (module, {**variables, "params": new})
     return Adapted(call, variables["params"], state, identity, "linen", leading_axes, rebuild, _misses_key, train=trains)
 
@@ -87,14 +90,48 @@ def _structure(value: Any) -> Hashable:
 
 
 def _intercept(next_function, arguments, keywords, context):
-    module = context.module
-    if context.method_name != "__call__" or not module.path:
+    path = tuple(context.module.path)
+    if context.method_name != "__call__" or not path:
         return next_function(*arguments, **keywords)
+    return _tapped(next_function, arguments, keywords, context.module, "/".join(path), path)
+
+
+def _tapped(next_function, arguments, keywords, module: nn.Module, name: str, owner: tuple[str, ...]):
+    """Calls a module and taps what it returns."""
     found = {"mode": mode(module, keywords, SWITCHES), "detail": drop_rate(module)}
-    mark = Mark("/".join(module.path), type(module).__name__, tuple(module.path), **found)
+    mark = Mark(name, type(module).__name__, owner, **found)
     if isinstance(module, nn.BatchNorm):
         arguments = (bind(arguments[0], mark.as_role("input")), *arguments[1:])
-        for name, role in (("mean", "running-mean"), ("var", "running-variance")):
-            if module.has_variable("batch_stats", name):
-                bind(module.get_variable("batch_stats", name), mark.as_role(role))
+        for statistic, role in (("mean", "running-mean"), ("var", "running-variance")):
+            if module.has_variable("batch_stats", statistic):
+                bind(module.get_variable("batch_stats", statistic), mark.as_role(role))
     return bind_outputs(next_function(*arguments, **keywords), mark)
+
+
+def applied(parameters: Any) -> contextlib.AbstractContextManager:
+    """Returns a context in which the layers of the modules that a function of these parameters applies tap."""
+    return nn.intercept_methods(_Applied(Owners(parameters)))
+
+
+class _Applied:
+    """Linen's interceptor for modules that a function applies: a layer is named by its place in the function's parameters."""
+
+    def __init__(self, owners: Owners):
+        self._owners, self._around = owners, [UNKNOWN]  # where each module is that was applied around the present call
+
+    def __call__(self, next_function, arguments, keywords, context):
+        module, path = context.module, tuple(context.module.path)
+        if path:
+            if context.method_name != "__call__":
+                return next_function(*arguments, **keywords)
+            return _tapped(next_function, arguments, keywords, module, *place(self._around[-1], path))
+        held = module.variables.get("params", {})
+        self._around.append(self._owners.around(held))
+        try:
+            if context.method_name != "__call__" or any(isinstance(value, Mapping) for value in held.values()):
+                return next_function(*arguments, **keywords)
+            own = self._around[-1]
+            name = place(own, ())[0] or type(module).__name__  # a layer by itself, and not a model with layers
+            return _tapped(next_function, arguments, keywords, module, name, own)
+        finally:
+            self._around.pop()

@@ -1,24 +1,26 @@
 """Flax NNX modules: a clone whose submodules tap what they return."""
 
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 import jax
 from flax import nnx
 
-from jaxnotes.probe._adapted import Adapted, drop_rate, leading_axes, mode, told, training_switch
+from jaxnotes.probe._adapted import Adapted, drop_rate, leading_axes, method_of, mode, told, training_switch
 from jaxnotes.probe._tapping import Mark, bind, bind_outputs
 
 SWITCHES = {nnx.BatchNorm: "use_running_average", nnx.Dropout: "deterministic"}
 
 
-def adapt(model: nnx.Module, train: bool | None) -> Adapted:
-    """Returns a clone of the model; the model itself, its state and its class stay as they are."""
+def adapt(model: nnx.Module, train: bool | None, method: str | Callable | None = None) -> Adapted:
+    """Returns a clone of the model, called by `method`; the model itself, its state and its class stay as they are."""
+    function = method_of(type(model), method)
     if train is not None:
         model = nnx.clone(model)
         (model.train if train else model.eval)()
     graph, parameters, state = nnx.split(model, nnx.Param, ...)
-    switch = training_switch(type(model).__call__, train)
+    switch = training_switch(function, train)
 
     def call(parameters, state, inputs, keywords, key):
         copy = nnx.merge(graph, parameters, state)
@@ -30,9 +32,9 @@ def adapt(model: nnx.Module, train: bool | None) -> Adapted:
                 module.rngs = nnx.Rngs(dropout=jax.random.fold_in(key, zlib.crc32(repr(path).encode())))
             if path:
                 _wrap(module, path)
-        return copy(*inputs, **{**switch, **keywords})
+        return function(copy, *inputs, **{**switch, **keywords})
 
-    identity = ("nnx", graph, tuple(switch.items()))
+    identity = ("nnx", graph, tuple(switch.items()), method)
     rebuild = lambda new: nnx.merge(graph, new, state)
     keyless = tuple("/".join(map(str, path)) for path, module in nnx.iter_modules(model) if _has_no_stream(module))
     return Adapted(call, parameters, state, identity, "nnx", leading_axes, rebuild, _misses_key, keyless, told(switch, train))

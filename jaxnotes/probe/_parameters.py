@@ -80,14 +80,16 @@ def own_parameters(
     """Returns a function of a site and `summarise_steps`; this returns a function from a step to the layer's own parameters."""
     floating = named_parameters(adapted.parameters)
     first = [None] * len(floating) if updates is None else [wide(update) for update in updates.first(1)[0]]
-    by_owner: dict[tuple[str, ...], list[Measured]] = {}
+    direct: dict[tuple[str, ...], list[Measured]] = {}  # of a module
+    below: dict[tuple[str, ...], list[Measured]] = {}  # of a tap
     for place, ((names, value), gradient, update) in enumerate(zip(floating, gradients, first, strict=True)):
         measured = Measured(names[-1] if names else "", place, wide(value), wide(gradient), update)
-        for depth in range(len(names) + 1) if adapted.framework == "plain" else (len(names) - 1,):
-            by_owner.setdefault(names[:depth], []).append(measured)
+        direct.setdefault(names[:-1], []).append(measured)
+        for depth in range(len(names) + 1):
+            below.setdefault(names[:depth], []).append(measured)
 
     def site_parameters(site: Site, summarise_steps: bool) -> Callable[[int], OwnParameters]:
-        own = by_owner.get(site.mark.owner, [])
+        own = (below if site.mark.kind == "tap" else direct).get(site.mark.owner, [])
         if not own:
             return lambda step: OwnParameters()
         shapes = _Shapes(site.scans, provenance, adapted.input_axes)

@@ -1,6 +1,8 @@
-"""Plain JAX functions whose values are named by `probe.tap`."""
+"""Plain JAX functions: values named by `probe.tap`, and the layers of the modules that the function applies."""
 
-from collections.abc import Callable
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from jaxnotes.probe._adapted import Adapted, leading_axes
@@ -12,8 +14,23 @@ def adapt(function: Callable, parameters: Any) -> Adapted:
     def call(parameters, state, inputs, keywords, key):
         keywords = keywords if key is None else {**keywords, "key": key}
         arguments = inputs if parameters is None else (parameters, *inputs)
-        return function(*arguments, **keywords)
+        with contextlib.ExitStack() as stack:
+            for applied in _interceptors():
+                stack.enter_context(applied(parameters))
+            return function(*arguments, **keywords)
 
     return Adapted(
         call, parameters, (), ("plain", function, parameters is None), "plain", leading_axes, lambda new: (function, new)
     )
+
+
+def _interceptors() -> Iterator[Callable[[Any], contextlib.AbstractContextManager]]:
+    """Yields those of the frameworks in use that have such."""
+    if "flax.linen" in sys.modules:
+        from jaxnotes.probe import _linen
+
+        yield _linen.applied
+    if "haiku" in sys.modules:
+        from jaxnotes.probe import _haiku
+
+        yield _haiku.applied

@@ -37,6 +37,7 @@ def read(
     key: Array | None = None,
     train: bool | None = None,
     keywords: Mapping[str, Any] | None = None,
+    method: str | Callable | None = None,
     batched: bool = False,
     jacobian: bool = True,
     singular_values: bool = False,
@@ -52,8 +53,10 @@ def read(
     batches of the same shape. Nothing of the model is changed.
 
     Args:
-      model: (flax.linen.Module, variables); a flax.nnx.Module; an equinox.Module for one example, or (module, State); or a
-        function of the inputs, or (function, parameters), whose values are named by `probe.tap`.
+      model: (flax.linen.Module, variables); a flax.nnx.Module; an equinox.Module for one example, or (module, State);
+        (haiku.Transformed, params), or (haiku.TransformedWithState, params, state); a keras.Model on the JAX backend, or
+        (model, trainable_variables, non_trainable_variables); or a function of the inputs, or (function, parameters), whose
+        values are named by `probe.tap`, and whose layers are those of the Linen and Haiku modules that it applies.
       batch: (inputs, targets), examples on the first axis; inputs is an array, a tuple of positional or a dictionary of keyword
         arguments.
       loss: (model outputs, targets) -> mean over the batch, or "cross_entropy" (integer targets) or "squared_error". A function
@@ -62,6 +65,7 @@ def read(
       train: whether the model trains, given to it under its own keyword (`train`, `deterministic`, …) or switch. None: the
         model's own default; in training where it must be said.
       keywords: further keyword arguments of the model.
+      method: of a Linen, NNX or Equinox module, by name or as a function of the module first; None: `__call__`.
       batched: an Equinox model that takes the whole batch itself.
       jacobian: whether to measure Jacobian norms too, in further passes.
       singular_values: whether to summarise their singular values too, for models with few outputs.
@@ -83,7 +87,7 @@ def read(
     loss = _loss(loss)
     alone = isinstance(loss, OfOutputs) and isinstance(batch, jax.Array | np.ndarray)
     inputs, named, targets = _batch((batch, None) if alone else batch)
-    adapted = adapt(model, train, batched, frozenset(named))
+    adapted = adapt(model, train, batched, frozenset(named), method)
     request = Request(adapted, loss, inputs, {**(keywords or {}), **named}, targets, key)
     program, request, missing_key = program_of(request)
     arguments = request.arguments()

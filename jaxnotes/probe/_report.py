@@ -141,7 +141,7 @@ class Report:
       layers: one row per layer call, in order of computation.
       loss: of the batch.
       examples: size of the batch.
-      framework: "linen", "nnx", "equinox" or "plain".
+      framework: "linen", "nnx", "equinox", "haiku", "keras" or "plain".
       train: whether the model was told to train; None where it was not told.
       missing_key: whether the model draws random numbers and was given no key.
       nonfinite_inputs: names of inputs and parameters with a NaN or an infinity.

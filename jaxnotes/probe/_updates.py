@@ -14,6 +14,8 @@ TREES = {  # what an optimiser is given in each framework
     "linen": "variables['params'] is",
     "nnx": "nnx.state(model, nnx.Param) is",
     "equinox": "eqx.filter(model, eqx.is_inexact_array) is",
+    "haiku": "transformed.init returns as params is",
+    "keras": "{layer: {variable: value}} of its trainable variables is",
     "plain": "the function's parameters are",
 }
 

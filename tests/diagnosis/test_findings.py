@@ -110,6 +110,21 @@ def test_the_critical_variance_is_named_and_rescaling_to_it_is_verified(key):
     assert float(jnp.var(model[1]["layer03"])) == pytest.approx(0.05 / 256, rel=0.05)  # the model itself is as it was
 
 
+@pytest.mark.parametrize(("shift", "saturated"), [(0.0, False), (10.0, True)])
+def test_relu6_is_saturated_at_its_upper_end_and_not_where_it_is_zero(key, shift, saturated):
+    weights = jax.random.normal(key, (32, 32)) / math.sqrt(32)
+
+    def model(parameters, x):
+        hidden = probe.tap("hidden", x @ parameters["hidden"] + shift)
+        return probe.tap("out", jax.nn.relu6(hidden) @ parameters["out"])
+
+    batch = jax.random.normal(key, (64, 32)), jnp.arange(64) % 4
+    parameters = {"hidden": weights, "out": weights[:, :4]}
+    report = probe.read((model, parameters), batch, "cross_entropy", jacobian=False)
+    assert report.layers[0].activation == "relu6"
+    assert ("saturated-units" in [found.kind for found in diagnosis.explain(report)]) == saturated
+
+
 def test_stacked_weights_are_rescaled_each_by_its_own_factor(key):
     weights = jax.random.normal(key, (6, 32, 32)) * jnp.asarray([0.01, 0.02, 0.01, 0.02, 0.01, 0.02]).reshape(6, 1, 1)
 
