@@ -198,6 +198,33 @@ PROFILE = {
 }
 
 
+# The pages of kinds of finding.
+KINDS = {
+    "en": {
+        "example": "An example",
+        "repair": "What repairs it:",
+        "why": "Why it matters",
+        "fix": "What to do",
+        "limits": "What is not seen",
+        "thresholds": "Thresholds that can be set:",
+        "behind": "Behind it",
+        "rates": "Measured: named in {hits} of {of} programs with this fault ({share}, 95% interval {low} to {high}), and in "
+        "{alarms} of {healthy} readings of programs without a fault.",
+    },
+    "zh": {
+        "example": "例子",
+        "repair": "这样修正：",
+        "why": "为什么要紧",
+        "fix": "怎么办",
+        "limits": "看不到什么",
+        "thresholds": "可以设置的阈值：",
+        "behind": "依据",
+        "rates": "实测：{of} 个有此错误的程序中，{hits} 个被指出（{share}，95% 区间 {low} 至 {high}）；"
+        "{healthy} 次对无错程序的读取中，{alarms} 次误报。",
+    },
+}
+
+
 def site_language(config) -> str:
     """`en` or `zh`, as claims and charts name it."""
     return "zh" if config.language.startswith("zh") else "en"

@@ -15,11 +15,14 @@ import pytest
 
 from experiments import writeup
 from experiments.study import results, rules, topics
+from jaxnotes import diagnosis
 
 PHONE, DESKTOP = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
 FIRST_VISIT = 1_500_000  # bytes
 FRONT = ("index", "answers", "diagnose", "method", "glossary", "references")
-PAGES = (*topics.TOPICS, *FRONT)
+KINDS = tuple(f"kinds/{kind}" for kind in diagnosis.KINDS)
+TUTORIALS = tuple(f"tutorials/{topic}" for topic in topics.TOPICS)
+PAGES = (*topics.TOPICS, *FRONT, "kinds/index", "kinds/stale-statistics")
 WITH_CHARTS = ("causes", "remedies", "residual", "saturation", "normalization", "invariance", "embedding")
 
 
@@ -123,7 +126,7 @@ def test_pictures_load_when_in_view_and_have_their_size_before(site):
 def test_chinese_pages_hold_no_untranslated_sentence(site):
     english = re.compile(r"(?:\b[A-Za-z]{2,}\b[ ,;:'’-]+){4,}\b[A-Za-z]{2,}")
     left = []
-    for page in (*topics.TOPICS, "index", "answers", "glossary", *(f"tutorials/{topic}" for topic in topics.TOPICS)):
+    for page in (*topics.TOPICS, "index", "answers", "glossary", "kinds/index", *TUTORIALS, *KINDS):
         left += [(page, text) for text in parsed(site / "zh" / f"{page}.html").prose if english.search(text)]
     assert not left
 
@@ -183,7 +186,7 @@ class Visit:
 
 @pytest.mark.parametrize("language", writeup.LANGUAGES)
 def test_pages_load_lightly_without_an_error_or_another_host(browser, address, language):
-    for page in (*PAGES, *(f"tutorials/{topic}" for topic in topics.TOPICS)):
+    for page in (*PAGES, *TUTORIALS):
         with Visit(browser, address, f"{language}/{page}.html") as visit:
             assert not visit.complaints and not visit.foreign, (page, visit.complaints, visit.foreign)
             assert visit.bytes <= FIRST_VISIT, (page, visit.bytes)
@@ -202,7 +205,7 @@ def test_pages_fit_a_phone(browser, address, language):
 def test_contrast_and_alternative_texts_pass_axe(browser, address, language, scheme):
     from axe_playwright_python.sync_playwright import Axe
 
-    for page in ("index", "answers", "glossary", "remedies", "embedding", "tutorials/residual"):
+    for page in ("index", "answers", "glossary", "remedies", "embedding", "kinds/dead-units", "tutorials/residual"):
         with Visit(browser, address, f"{language}/{page}.html", color_scheme=scheme) as visit:
             assert visit.page.evaluate("document.documentElement.dataset.theme") == scheme
             draw(visit.page)
