@@ -1,6 +1,7 @@
 """The built site, from a quick run of all topics: as files, and in a real browser where there is one."""
 
 import functools
+import html
 import http.server
 import os
 import re
@@ -121,6 +122,21 @@ def test_pictures_load_when_in_view_and_have_their_size_before(site):
     assert len(pictures) == 2 * len(rules.load_claims())
     for image in pictures:
         assert 'loading="lazy"' in image and re.search(r'width="\d+"', image) and re.search(r'height="\d+"', image)
+
+
+@pytest.mark.parametrize("language", writeup.LANGUAGES)
+def test_every_figure_has_its_caption_and_opens_at_full_size(site, language):
+    found = {}
+    for topic in topics.TOPICS:
+        page = (site / language / f"{topic}.html").read_text(encoding="utf-8")
+        for figure in re.findall(r'<figure class="[^"]*\bdrawn\b.*?</figure>', page, re.DOTALL):
+            link, picture, alternative = (re.search(rf'{name}="([^"]+)"', figure)[1] for name in ("href", "src", "alt"))
+            assert link == picture and (site / language / link).is_file()
+            caption = re.search(r'<figcaption>\s*<p><span class="caption-text">([^<]+)</span>', figure)[1]
+            found[Path(link).stem] = html.unescape(caption).replace("’", "'"), html.unescape(alternative)
+    captions = {name.replace(".", "-"): claim.caption[language] for name, claim in rules.load_claims().items()}
+    assert {name: caption for name, (caption, _) in found.items()} == captions
+    assert all(caption.startswith(alternative) and caption != alternative for caption, alternative in found.values())
 
 
 def test_chinese_pages_hold_no_untranslated_sentence(site):
@@ -264,6 +280,20 @@ def drag_the_point(page):
     dragged = picture(page)
     page.mouse.up()
     assert dragged != before
+
+
+@pytest.mark.parametrize("viewport", [PHONE, DESKTOP])
+def test_a_click_on_a_figure_shows_it_large_and_another_one_closes_it(browser, address, viewport):
+    with Visit(browser, address, "en/residual.html", viewport=viewport) as visit:
+        small = visit.page.locator(".evidence figure.drawn.wide img").first
+        small.scroll_into_view_if_needed()
+        width = small.bounding_box()["width"]
+        small.click()
+        large = visit.page.locator("dialog.large img")
+        assert large.bounding_box()["width"] > 1.5 * width and visit.page.url.endswith("residual.html")
+        large.click()
+        assert visit.page.locator("dialog.large").count() == 0 and visit.page.url.endswith("residual.html")
+        assert not visit.complaints
 
 
 def test_without_scripts_the_still_picture_shows(browser, address):
