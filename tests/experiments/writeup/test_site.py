@@ -22,7 +22,7 @@ PHONE, DESKTOP = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
 FIRST_VISIT = 1_500_000  # bytes
 FRONT = ("index", "answers", "diagnose", "method", "glossary", "references")
 KINDS = tuple(f"kinds/{kind}" for kind in diagnosis.KINDS)
-TUTORIALS = tuple(f"tutorials/{topic}" for topic in topics.TOPICS)
+TUTORIALS = ("tutorials/diagnosis", *(f"tutorials/{topic}" for topic in topics.TOPICS))
 PAGES = (*topics.TOPICS, *FRONT, "kinds/index", "kinds/stale-statistics")
 WITH_CHARTS = ("causes", "remedies", "residual", "saturation", "normalization", "invariance", "embedding")
 
