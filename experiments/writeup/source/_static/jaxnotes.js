@@ -97,7 +97,6 @@ function openLarge(event) {
   event.preventDefault();
   const figure = event.currentTarget.closest("figure").cloneNode(true);
   figure.removeAttribute("id");
-  figure.querySelector(".headerlink")?.remove();
   const dialog = document.createElement("dialog");
   dialog.className = "large";
   dialog.setAttribute("aria-label", figure.querySelector("img").alt);
