@@ -23,7 +23,7 @@ from experiments.writeup.numbers import UnknownName, measured_number, typographi
 from experiments.writeup.words import site_language, words
 
 LONG = 400  # characters of a derivation's source, above which it is folded
-WIDE = 1.8  # width over height of a picture of more than one panel
+WIDE = 360  # points of width, above which a picture takes two columns of a paper
 _SENTENCE = re.compile(r"(?<=\.) |(?<=。)")
 _SIZE = re.compile(r'<svg[^>]* width="([\d.]+)pt" height="([\d.]+)pt"')
 
@@ -138,7 +138,7 @@ def claim_figure(environment: BuildEnvironment, judged: Judged, language: str) -
     width, height = map(float, size.groups()) if size else (1.0, 1.0)
     if size:
         image["width"], image["height"] = (f"{points * 4 / 3:.0f}" for points in (width, height))  # in pixels
-    shape, name = "wide" if width > WIDE * height else "narrow", judged.claim.identifier.replace(".", "-")
+    shape, name = "wide" if width > WIDE else "narrow", judged.claim.identifier.replace(".", "-")
     return nodes.figure("", image, nodes.caption("", caption), classes=["drawn", shape], ids=[f"figure-{name}"])
 
 
