@@ -1,7 +1,7 @@
 """Rules: the criteria of each question's `claims.toml`, and how a verdict follows from them and the measurements.
 
 A claim is an entry of `experiments/TOPIC/claims.toml`, written before it is measured, with its statement in both languages
-(`en`, `zh`) and up to three lists of criteria over its measurements:
+(`en`, `zh`), the `caption` of its figure in both, and up to three lists of criteria over its measurements:
 
     holds       the sentence is true as stated
     holds-if    it is true under the `condition` (in both languages) that goes with this list
@@ -96,7 +96,10 @@ class Published(NamedTuple):
 
 
 class Claim(NamedTuple):
-    """A claim of the notes with the rule that decides it; texts are by language, `en` and `zh`."""
+    """A claim of the notes with the rule that decides it; texts are by language, `en` and `zh`.
+
+    The first sentence of `caption` says what its figure draws, the others what to see in it; no measured number is in it.
+    """
 
     identifier: str
     statement: Mapping[str, str]
@@ -105,6 +108,7 @@ class Claim(NamedTuple):
     counterexample: Mapping[str, str] = {}
     history: Sequence[Change] = ()
     published: Sequence[Published] = ()
+    caption: Mapping[str, str] = {}
 
     @property
     def topic(self) -> str:
@@ -161,7 +165,7 @@ def read_claims(path: Path) -> dict[str, Claim]:
 
 def _claim(identifier: str, entry: Mapping[str, Any], path: Path) -> Claim:
     where = f"in {path.parent.name}/{path.name}"
-    missing = {*LANGUAGES, "holds", "fails"} - entry.keys()
+    missing = {*LANGUAGES, "caption", "holds", "fails"} - entry.keys()
     if missing:
         raise ValueError(f"claim {identifier!r} lacks {sorted(missing)} {where}")
     if ("holds-if" in entry) != ("condition" in entry):
@@ -169,7 +173,7 @@ def _claim(identifier: str, entry: Mapping[str, Any], path: Path) -> Claim:
     criteria = {verdict: tuple(entry[verdict]) for verdict in VERDICTS if verdict in entry}
     for criterion in (criterion for listed in criteria.values() for criterion in listed):
         parse(criterion)
-    for texts in (entry.get("condition"), entry.get("counterexample")):
+    for texts in (entry["caption"], entry.get("condition"), entry.get("counterexample")):
         if texts is not None and texts.keys() != set(LANGUAGES):
             raise ValueError(f"claim {identifier!r} needs each text in {' and '.join(LANGUAGES)} {where}")
     history = tuple(
@@ -185,7 +189,7 @@ def _claim(identifier: str, entry: Mapping[str, Any], path: Path) -> Claim:
         if report.checked not in CHECKED:
             raise ValueError(f"claim {identifier!r}: `checked` is one of {', '.join(CHECKED)}, not {report.checked!r} {where}")
     texts = entry.get("condition", {}), entry.get("counterexample", {})
-    return Claim(identifier, statement, criteria, *texts, history, published)
+    return Claim(identifier, statement, criteria, *texts, history, published, entry["caption"])
 
 
 def judge(claim: Claim, evidence: Evidence, settings: Mapping[str, Any]) -> Judgement:

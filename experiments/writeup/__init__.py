@@ -13,6 +13,7 @@ from importlib import metadata
 from pathlib import Path
 
 from experiments.study import fingerprint
+from jaxnotes import diagnosis
 
 LANGUAGES = ("en", "zh")
 HERE = Path(__file__).resolve().parent
@@ -76,7 +77,8 @@ def run_tutorials(out_dir: Path) -> None:
     with tempfile.TemporaryDirectory(dir=out_dir, prefix=".tutorials-") as folder:
         staged = Path(folder) / "source"
         shutil.copytree(HERE / "source" / "tutorials", staged)
-        (staged / "conf.py").write_text('extensions = ["myst_nb"]\n')
+        # Their links to other pages lead nowhere here.
+        (staged / "conf.py").write_text('extensions = ["myst_nb"]\nsuppress_warnings = ["myst.xref_missing"]\n')
         _run_sphinx("dummy", staged, Path(folder) / "built", _execution(tutorials=True))
 
 
@@ -87,7 +89,16 @@ def _execution(tutorials: bool) -> dict[str, object]:
 
 def extract_messages(target: Path) -> None:
     """Writes what is to be translated, a `.pot` a page, for `sphinx-intl update`."""
-    _run_sphinx("gettext", HERE / "source", target, {})
+    with tempfile.TemporaryDirectory() as folder:
+        _stage(Path(folder) / "source")
+        _run_sphinx("gettext", Path(folder) / "source", target, {})
+
+
+def _stage(folder: Path) -> None:
+    """Copies the sources, and adds a page for each kind of finding, whose text is the library's."""
+    shutil.copytree(HERE / "source", folder)
+    for kind in diagnosis.KINDS:
+        (folder / "kinds" / f"{kind}.md").write_text(f"# {kind}\n\n:::{{kind}} {kind}\n:::\n", encoding="utf-8")
 
 
 def _vega() -> str:
@@ -103,7 +114,7 @@ def _sphinx(out_dir: Path, target: Path, language: str, tutorials: bool) -> None
     staged = out_dir / f".sources-{language}"
     shutil.rmtree(staged, ignore_errors=True)
     try:
-        shutil.copytree(HERE / "source", staged)
+        _stage(staged)
         shutil.copytree(HERE / "locale", staged / "locale")
         (staged / "figures").mkdir()
         for picture in (out_dir / "figures").glob("*.svg"):

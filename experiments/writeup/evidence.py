@@ -18,11 +18,13 @@ from experiments.study.measurement import Fit, Measurement, Search
 from experiments.study.results import Judged, figure_files
 from experiments.study.rules import VERDICTS, Change
 from experiments.writeup.claims import badge, judged_claim, quoted, said_link
-from experiments.writeup.folding import fold, zoom
+from experiments.writeup.folding import fold
 from experiments.writeup.numbers import UnknownName, measured_number, typographic
 from experiments.writeup.words import site_language, words
 
 LONG = 400  # characters of a derivation's source, above which it is folded
+WIDE = 360  # points of width, above which a picture takes two columns of a paper
+_SENTENCE = re.compile(r"(?<=\.) |(?<=。)")
 _SIZE = re.compile(r'<svg[^>]* width="([\d.]+)pt" height="([\d.]+)pt"')
 
 
@@ -52,11 +54,7 @@ class Evidence(SphinxDirective):
         except UnknownName as error:
             raise self.error(str(error)) from error
         label, language = words(self.config), site_language(self.config)
-        found = (
-            []
-            if "figure-above" in self.options
-            else [zoom("", claim_figure(self.env, judged, label, language, ["no-scaled-link"]))]
-        )
+        found: list[nodes.Node] = [] if "figure-above" in self.options else [claim_figure(self.env, judged, language)]
         found += self._verdict(judged, label, language)
         folds = _folds(self.env.app, judged, code, label, language)
         if sum(map(len, self.content)) > LONG:
@@ -122,23 +120,31 @@ class Hero(SphinxDirective):
             judged = judged_claim(self.env.app, self.arguments[0])
         except UnknownName as error:
             raise self.error(str(error)) from error
-        picture = claim_figure(self.env, judged, words(self.config), site_language(self.config))
-        caption = nodes.paragraph("", "", said_link(self.env, judged), nodes.Text(" "), badge(judged.verdict, self.config))
-        return [nodes.container("", picture, caption, classes=["hero"])]
+        picture = claim_figure(self.env, judged, site_language(self.config))
+        claim = nodes.paragraph("", "", said_link(self.env, judged), nodes.Text(" "), badge(judged.verdict, self.config))
+        return [nodes.container("", picture, claim, classes=["hero"])]
 
 
-def claim_figure(
-    environment: BuildEnvironment, judged: Judged, label: dict[str, str], language: str, classes: Sequence[str] = ()
-) -> nodes.image:
-    """The picture, loaded when in view; with its size, since pictures without one are all in view before they are there."""
-    uri = f"/figures/{figure_files(judged.claim.identifier, 'quick')[0]}"
-    alternative = f"{label['figure']}: {judged.claim.statement[language]}"
-    image = nodes.image(uri=uri, alt=alternative, classes=["claim-figure", *classes], loading="lazy")
+def claim_figure(environment: BuildEnvironment, judged: Judged, language: str) -> nodes.figure:
+    """The picture over its caption; a click opens it at full size, by the link that Sphinx makes of a picture with a size.
+
+    It is loaded when in view, and has its size, since pictures without one are all in view before they are there. Who does not
+    see it is told the caption's first sentence, what it draws.
+    """
+    uri, caption = f"/figures/{figure_files(judged.claim.identifier, 'quick')[0]}", judged.claim.caption[language]
+    image = nodes.image(uri=uri, alt=first_sentence(caption), classes=["claim-figure"], loading="lazy")
     drawing = Path(environment.srcdir) / uri.lstrip("/")
     size = _SIZE.search(drawing.read_text(encoding="utf-8")) if drawing.is_file() else None  # else Sphinx says what is missing
+    width, height = map(float, size.groups()) if size else (1.0, 1.0)
     if size:
-        image["width"], image["height"] = (f"{float(points) * 4 / 3:.0f}" for points in size.groups())  # in pixels
-    return image
+        image["width"], image["height"] = (f"{points * 4 / 3:.0f}" for points in (width, height))  # in pixels
+    shape, name = "wide" if width > WIDE else "narrow", judged.claim.identifier.replace(".", "-")
+    return nodes.figure("", image, nodes.caption("", caption), classes=["drawn", shape], ids=[f"figure-{name}"])
+
+
+def first_sentence(text: str) -> str:
+    """Returns the first sentence of a text in either language."""
+    return _SENTENCE.split(text)[0]
 
 
 def _heading(text: str) -> nodes.paragraph:

@@ -1,4 +1,4 @@
-"""What opens on a click: folds, figures that grow, and cards with a question whose answer is hidden."""
+"""What opens on a click: folds, and cards with a question whose answer is hidden."""
 
 from docutils import nodes
 from sphinx.application import Sphinx
@@ -14,10 +14,6 @@ class folded(nodes.General, nodes.Element):  # noqa: N801, docutils names its no
 def fold(summary: str, *content: nodes.Node) -> folded:
     """Returns what opens on a click, behind a summary."""
     return folded("", *content, summary=summary)
-
-
-class zoom(nodes.General, nodes.Element):  # noqa: N801, docutils names its nodes so
-    """A figure, small beside the text, that a click makes large."""
 
 
 class card(nodes.General, nodes.Element):  # noqa: N801, docutils names its nodes so
@@ -50,15 +46,6 @@ def _depart(translator, node: folded) -> None:
     translator.body.append("</details>\n")
 
 
-def _visit_zoom(translator, node: zoom) -> None:
-    width, height = (float(node[0].get(side, 1)) for side in ("width", "height"))
-    translator.body.append(f'<details class="zoom" style="--ratio: {width / height:.2f}"><summary>')
-
-
-def _depart_zoom(translator, node: zoom) -> None:
-    translator.body.append("</summary></details>\n")
-
-
 def _visit_card(translator, node: card) -> None:
     """The question as the summary, without the paragraph that it is in the source."""
     translator.body.append('<details class="question"><summary>')
@@ -70,7 +57,6 @@ def _visit_card(translator, node: card) -> None:
 def setup(app: Sphinx) -> None:
     silent = (lambda self, node: None, lambda self, node: None)
     app.add_node(folded, html=(_visit, _depart), text=silent)
-    app.add_node(zoom, html=(_visit_zoom, _depart_zoom), text=silent)
     app.add_node(card, html=(_visit_card, _depart), text=silent)
     app.add_directive("card", Card)
     app.add_directive("more", More)

@@ -54,7 +54,6 @@ WORDS = {
         "rule-change": "rule",
         "settings-change": "settings",
         "sample-change": "sample",
-        "figure": "Figure",
         "exact": "exact",
         "unfold": "Show the pages below",
         "static": "Scripts are off: this picture stands still.",
@@ -112,7 +111,6 @@ WORDS = {
         "rule-change": "规则",
         "settings-change": "设置",
         "sample-change": "样本",
-        "figure": "图",
         "exact": "精确",
         "unfold": "展开下级页面",
         "static": "脚本已关闭：此图为静态图。",
@@ -196,6 +194,33 @@ PROFILE = {
         "vanishes": "消失：每层使梯度变为 {layer} 倍，经过 {depth} 层只剩 {ratio}。",
         "explodes": "爆炸：每层使梯度变为 {layer} 倍，经过 {depth} 层变为 {ratio} 倍。",
         "arrives": "传到：每层使梯度变为 {layer} 倍，经过 {depth} 层变为 {ratio} 倍。",
+    },
+}
+
+
+# The pages of kinds of finding.
+KINDS = {
+    "en": {
+        "example": "An example",
+        "repair": "What repairs it:",
+        "why": "Why it matters",
+        "fix": "What to do",
+        "limits": "What is not seen",
+        "thresholds": "Thresholds that can be set:",
+        "behind": "Behind it",
+        "rates": "Measured: named in {hits} of {of} programs with this fault ({share}, 95% interval {low} to {high}), and in "
+        "{alarms} of {healthy} readings of programs without a fault.",
+    },
+    "zh": {
+        "example": "例子",
+        "repair": "这样修正：",
+        "why": "为什么要紧",
+        "fix": "怎么办",
+        "limits": "看不到什么",
+        "thresholds": "可以设置的阈值：",
+        "behind": "依据",
+        "rates": "实测：{of} 个有此错误的程序中，{hits} 个被指出（{share}，95% 区间 {low} 至 {high}）；"
+        "{healthy} 次对无错程序的读取中，{alarms} 次误报。",
     },
 }
 

@@ -30,6 +30,7 @@ class Description:
 
     Attributes:
       kind: one of KINDS.
+      group: what it is about, the name of the file in `kinds/` that holds it.
       what: what is found.
       example: a program with the fault; run as it is, it prints a finding of this kind.
       repair: (what to replace, by what), pairs that take the fault out of the example.
@@ -41,6 +42,7 @@ class Description:
     """
 
     kind: str
+    group: str
     what: str
     example: str
     repair: tuple[tuple[str, str], ...]
@@ -77,12 +79,12 @@ def describe(kind: str) -> Description:
 @lru_cache(maxsize=1)
 def _descriptions() -> dict[str, Description]:
     """All kinds, each from the file that has a table of its name."""
-    tables = [tomllib.loads(path.read_text(encoding="utf-8")) for path in sorted(FOLDER.glob("*.toml"))]
-    return {kind: _description(kind, entry) for table in tables for kind, entry in table.items()}
+    tables = {path.stem: tomllib.loads(path.read_text(encoding="utf-8")) for path in sorted(FOLDER.glob("*.toml"))}
+    return {kind: _description(kind, group, entry) for group, table in tables.items() for kind, entry in table.items()}
 
 
-def _description(kind: str, entry: dict) -> Description:
+def _description(kind: str, group: str, entry: dict) -> Description:
     texts = {name: " ".join(entry.pop(name, "").split()) for name in ("what", "why", "fix", "limits", "sources")}
     repair = tuple((old, new) for old, new in entry.pop("repair"))
     claims = tuple(entry.pop("claims", ()))
-    return Description(kind, example=START + entry.pop("example") + END, repair=repair, claims=claims, **texts, **entry)
+    return Description(kind, group, example=START + entry.pop("example") + END, repair=repair, claims=claims, **texts, **entry)

@@ -182,6 +182,8 @@ FIGURES = {"toy.coin": coin}
 ["toy.coin"]
 en = "A coin falls on both sides."
 zh = "硬币两面都会出现。"
+caption.en = "Throws that show heads. There are some."
+caption.zh = "掷出正面的次数。有一些。"
 holds = ["heads above 2"]
 holds-if = ["heads above -1"]
 condition.en = "With {setting:throws} throws."

@@ -1,5 +1,7 @@
 """Rules: criteria by the whole interval, verdicts by their lists, and every committed rule parses."""
 
+import re
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -185,14 +187,23 @@ def test_histories_are_in_order_of_time_and_in_both_languages():
     assert all(change.why["en"] and change.why["zh"] for history in changes for change in history)
 
 
-ENTRY = '["a.b"]\nen = "x"\nzh = "y"\nholds = ["a above 1"]\n'
+@pytest.mark.parametrize("language", rules.LANGUAGES)
+def test_every_figure_has_a_caption_of_two_sentences_without_a_number(language):
+    stop = {"en": ". ", "zh": "。"}[language]
+    captions = {name: claim.caption[language] for name, claim in rules.load_claims().items()}
+    assert [name for name, text in captions.items() if not text.rstrip(".。").partition(stop)[2]] == []
+    assert [name for name, text in captions.items() if re.search(r"\d", text)] == []
+    assert len({*captions.values()}) == len(captions) and max(map(len, captions.values())) <= 450
+
+
+ENTRY = '["a.b"]\nen = "x"\nzh = "y"\ncaption.en = "x"\ncaption.zh = "y"\nholds = ["a above 1"]\n'
 
 
 def test_lists_are_tried_in_the_order_of_the_verdicts_whatever_their_order_in_the_file(tmp_path):
     path = tmp_path / "claims.toml"
     path.write_text(
-        '["a.b"]\nen = "x"\nzh = "y"\nfails = ["a below 3"]\nholds-if = ["a above 0"]\nholds = ["a above 1"]\n'
-        'condition.en = "c"\ncondition.zh = "d"\n'
+        ENTRY.replace("holds =", 'fails = ["a below 3"]\nholds-if = ["a above 0"]\nholds =')
+        + 'condition.en = "c"\ncondition.zh = "d"\n'
     )
     rule = rules.read_claims(path)["a.b"]
     assert list(rule.criteria) == ["holds", "holds-if", "fails"]
@@ -211,6 +222,7 @@ def test_a_history_is_read_as_it_is_written(tmp_path):
 @pytest.mark.parametrize(
     "text, message",
     [
+        (ENTRY.replace("caption.zh", "# ") + 'fails = ["a below 1"]\n', "needs each text in en and zh"),
         (ENTRY, r"lacks \['fails'\] in .*claims.toml"),
         (ENTRY + 'fails = ["a below 1"]\nholds-if = ["a above 0"]\n', "needs `condition` and `holds-if` together"),
         (ENTRY + 'fails = ["a below 1"]\ncounterexample.en = "x"\n', "needs each text in en and zh"),

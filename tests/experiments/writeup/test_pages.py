@@ -1,5 +1,6 @@
 """Pages as sources: a wrong name or a typed number fails the build, every sentence has its Chinese."""
 
+import html
 import pkgutil
 import re
 import shutil
@@ -9,7 +10,9 @@ from babel.messages import pofile
 
 from experiments import writeup
 from experiments.study import reference, results, rules, topics
-from experiments.writeup import digits, numbers
+from experiments.writeup import digits, kinds, numbers
+from experiments.writeup.words import KINDS
+from jaxnotes import diagnosis
 
 WRONG = {
     "{number}`saturation.limits/rate-up`": "no measurement 'rate-up'",
@@ -31,14 +34,15 @@ def out_dir(tmp_path, saturation_run, limits):
     return tmp_path
 
 
-def built(tmp_path, out_dir, text: str) -> str:
+def built(tmp_path, out_dir, text: str, name: str = "index") -> str:
     """The page `text` as HTML, built as the site's pages are."""
     source = tmp_path / "source"
     shutil.copytree(writeup.HERE / "source", source, ignore=shutil.ignore_patterns("*.md"))
-    (source / "index.md").write_text(f"# A page\n\n{text}\n")
+    for page, content in {"index": "", name: text}.items():
+        (source / f"{page}.md").write_text(f"# A page\n\n{content}\n")
     options = {"jaxnotes_out_dir": out_dir, "suppress_warnings": "toc.not_included"}
     writeup._run_sphinx("html", source, tmp_path / "built", options)
-    return (tmp_path / "built" / "index.html").read_text()
+    return (tmp_path / "built" / f"{name}.html").read_text()
 
 
 def test_numbers_come_from_results(tmp_path, out_dir):
@@ -129,6 +133,42 @@ def test_a_card_shows_its_question_and_hides_its_answer(tmp_path, out_dir):
     assert "Why?" in question and "Because." not in question and "Because." in answer and "Why?" not in answer
     (judged,) = results.load(out_dir, "saturation").claims.values()
     assert re.search(rf'<span class="said {judged.verdict}"><a [^>]*href="#saturation-limits"', page)
+
+
+def test_a_kind_of_finding_has_all_that_the_library_knows_of_it(tmp_path, out_dir):
+    page = built(tmp_path, out_dir, ":::{kind} saturated-units\n:::", "kinds/saturated-units")
+    text = " ".join(html.unescape(re.sub(r"<[^>]+>", "", page)).replace("’", "'").split())
+    described = diagnosis.describe("saturated-units")
+    for part in (described.what, described.why, described.fix, described.limits):
+        assert part in text
+    assert " ".join(described.example.split()) in text
+    assert "- large = nn.initializers.normal(1.0) + large = nn.initializers.lecun_normal()" in text
+    assert "saturated_units_share = 0.5" in text
+    for claim in described.claims:  # which have no results here, so that no verdict stands beside them
+        assert rules.load_claims()[claim].statement["en"] in text
+    assert 'class="badge' not in page
+
+
+def test_a_repair_shows_the_lines_that_it_changes():
+    changes = kinds.changed(diagnosis.describe("stale-statistics")).splitlines()
+    assert changes[0] == "+ for _ in range(50):" and len(changes) == 2
+    assert kinds.changed(diagnosis.describe("linear-network")).count("nn.relu") == 3
+
+
+@pytest.mark.parametrize("language", KINDS)
+def test_measured_rates_are_said_in_numbers_of_the_file(language):
+    counted = {"named": {"hits": 9, "of": 10, "low": 0.555, "high": 0.997}}
+    measured = {"faults by kind": {"inputs": counted}, "alarms by kind": {"inputs": 2}, "healthy": {"alarm": {"of": 212}}}
+    said = kinds.rates("inputs", measured, KINDS[language])
+    expected = {"en": [9, 10, 90, 95, 56, 100, 2, 212], "zh": [10, 9, 90, 95, 56, 100, 212, 2]}
+    assert [int(number) for number in re.findall(r"\d+", said)] == expected[language]
+    assert kinds.rates("loss-spike", measured, KINDS[language]) == ""
+
+
+def test_the_list_of_kinds_has_each_of_them():
+    index = (writeup.HERE / "source" / "kinds" / "index.md").read_text(encoding="utf-8")
+    groups = re.findall(r"^```\{kinds\} (\w+)$", index, re.MULTILINE)
+    assert len(groups) == len({*groups}) and {*groups} == {diagnosis.describe(kind).group for kind in diagnosis.KINDS}
 
 
 def test_the_prose_around_a_claim_is_written_for_the_verdict_of_the_reference():

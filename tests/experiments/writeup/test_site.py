@@ -1,6 +1,7 @@
 """The built site, from a quick run of all topics: as files, and in a real browser where there is one."""
 
 import functools
+import html
 import http.server
 import os
 import re
@@ -15,11 +16,14 @@ import pytest
 
 from experiments import writeup
 from experiments.study import results, rules, topics
+from jaxnotes import diagnosis
 
 PHONE, DESKTOP = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
 FIRST_VISIT = 1_500_000  # bytes
 FRONT = ("index", "answers", "diagnose", "method", "glossary", "references")
-PAGES = (*topics.TOPICS, *FRONT)
+KINDS = tuple(f"kinds/{kind}" for kind in diagnosis.KINDS)
+TUTORIALS = ("tutorials/diagnosis", *(f"tutorials/{topic}" for topic in topics.TOPICS))
+PAGES = (*topics.TOPICS, *FRONT, "kinds/index", "kinds/stale-statistics")
 WITH_CHARTS = ("causes", "remedies", "residual", "saturation", "normalization", "invariance", "embedding")
 
 
@@ -120,11 +124,27 @@ def test_pictures_load_when_in_view_and_have_their_size_before(site):
         assert 'loading="lazy"' in image and re.search(r'width="\d+"', image) and re.search(r'height="\d+"', image)
 
 
+@pytest.mark.parametrize("language", writeup.LANGUAGES)
+def test_every_figure_has_its_caption_and_opens_at_full_size(site, language):
+    found = {}
+    for topic in topics.TOPICS:
+        page = (site / language / f"{topic}.html").read_text(encoding="utf-8")
+        for figure in re.findall(r'<figure class="[^"]*\bdrawn\b.*?</figure>', page, re.DOTALL):
+            link, picture, alternative = (re.search(rf'{name}="([^"]+)"', figure)[1] for name in ("href", "src", "alt"))
+            assert link == picture and (site / language / link).is_file()
+            caption = re.search(r'<figcaption>\s*<p><span class="caption-text">([^<]+)</span>', figure)[1]
+            found[Path(link).stem] = html.unescape(caption).replace("’", "'"), html.unescape(alternative)
+    captions = {name.replace(".", "-"): claim.caption[language] for name, claim in rules.load_claims().items()}
+    assert {name: caption for name, (caption, _) in found.items()} == captions
+    assert all(caption.startswith(alternative) and caption != alternative for caption, alternative in found.values())
+
+
 def test_chinese_pages_hold_no_untranslated_sentence(site):
     english = re.compile(r"(?:\b[A-Za-z]{2,}\b[ ,;:'’-]+){4,}\b[A-Za-z]{2,}")
     left = []
-    for page in (*topics.TOPICS, "index", "answers", "glossary", *(f"tutorials/{topic}" for topic in topics.TOPICS)):
-        left += [(page, text) for text in parsed(site / "zh" / f"{page}.html").prose if english.search(text)]
+    for page in (*topics.TOPICS, "index", "answers", "glossary", "kinds/index", *TUTORIALS, *KINDS):
+        prose = parsed(site / "zh" / f"{page}.html").prose
+        left += [(page, text) for text in prose if english.search(re.sub("《[^》]*》", "", text))]  # but for titles of papers
     assert not left
 
 
@@ -183,7 +203,7 @@ class Visit:
 
 @pytest.mark.parametrize("language", writeup.LANGUAGES)
 def test_pages_load_lightly_without_an_error_or_another_host(browser, address, language):
-    for page in (*PAGES, *(f"tutorials/{topic}" for topic in topics.TOPICS)):
+    for page in (*PAGES, *TUTORIALS):
         with Visit(browser, address, f"{language}/{page}.html") as visit:
             assert not visit.complaints and not visit.foreign, (page, visit.complaints, visit.foreign)
             assert visit.bytes <= FIRST_VISIT, (page, visit.bytes)
@@ -202,7 +222,7 @@ def test_pages_fit_a_phone(browser, address, language):
 def test_contrast_and_alternative_texts_pass_axe(browser, address, language, scheme):
     from axe_playwright_python.sync_playwright import Axe
 
-    for page in ("index", "answers", "glossary", "remedies", "embedding", "tutorials/residual"):
+    for page in ("index", "answers", "glossary", "remedies", "embedding", "kinds/dead-units", "tutorials/residual"):
         with Visit(browser, address, f"{language}/{page}.html", color_scheme=scheme) as visit:
             assert visit.page.evaluate("document.documentElement.dataset.theme") == scheme
             draw(visit.page)
@@ -261,6 +281,20 @@ def drag_the_point(page):
     dragged = picture(page)
     page.mouse.up()
     assert dragged != before
+
+
+@pytest.mark.parametrize("viewport", [PHONE, DESKTOP])
+def test_a_click_on_a_figure_shows_it_large_and_another_one_closes_it(browser, address, viewport):
+    with Visit(browser, address, "en/residual.html", viewport=viewport) as visit:
+        small = visit.page.locator(".evidence figure.drawn.wide img").first
+        small.scroll_into_view_if_needed()
+        width = small.bounding_box()["width"]
+        small.click()
+        large = visit.page.locator("dialog.large img")
+        assert large.bounding_box()["width"] > 1.5 * width and visit.page.url.endswith("residual.html")
+        large.click()
+        assert visit.page.locator("dialog.large").count() == 0 and visit.page.url.endswith("residual.html")
+        assert not visit.complaints
 
 
 def test_without_scripts_the_still_picture_shows(browser, address):

@@ -1,5 +1,5 @@
 "use strict";
-// Charts: a live one in place of each still picture. The table of claims: filters and sorting.
+// Charts: a live one in place of each still picture. Figures: large on a click. The table of claims: filters and sorting.
 
 let vega = null;
 
@@ -92,12 +92,31 @@ function makeOverview(table) {
   filter();
 }
 
+function openLarge(event) {
+  if (event.ctrlKey || event.metaKey || event.shiftKey) return; // another tab or window: the link does that
+  event.preventDefault();
+  const figure = event.currentTarget.closest("figure").cloneNode(true);
+  figure.removeAttribute("id");
+  const dialog = document.createElement("dialog");
+  dialog.className = "large";
+  dialog.setAttribute("aria-label", figure.querySelector("img").alt);
+  dialog.append(figure);
+  dialog.addEventListener("click", (click) => {
+    click.preventDefault();
+    dialog.close();
+  });
+  dialog.addEventListener("close", () => dialog.remove());
+  document.body.append(dialog);
+  dialog.showModal();
+}
+
 window.addEventListener("beforeprint", () => {
-  for (const details of document.querySelectorAll("details.question, details.zoom")) details.open = true;
+  for (const details of document.querySelectorAll("details.question")) details.open = true;
 });
 
 document.addEventListener("DOMContentLoaded", () => {
   document.querySelectorAll("table.overview").forEach(makeOverview);
   for (const scroll of document.querySelectorAll(".scroll")) scroll.tabIndex = 0;
+  for (const link of document.querySelectorAll("figure.drawn a.image-reference")) link.addEventListener("click", openLarge);
   drawWhenSeen(document.querySelectorAll("figure.chart"));
 });
