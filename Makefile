@@ -1,6 +1,7 @@
 # make figures [TOPICS="residual saturation"] [SCALE=quick|paper] [OUT=out] [FLAGS="--force"]
 # make test      [TESTS=tests/jacobians]   all tests, or some
 # make test-fast                           the library, the rules and the formats
+# make check                               lint, these, planted mistakes, fuzzing in small, packages
 # make fuzz                                10,000 calls of public functions, right and wrong
 # make precision                           rounding errors of functions, layers and theory
 # make stability | benchmark | lint | lock | messages | clean
@@ -14,7 +15,7 @@ python = .venv/bin/python
 # QR factorisations of small matrices are slower with threads, and far slower on a busy machine.
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: figures test test-fast fuzz precision stability benchmark lint lock clean install messages
+.PHONY: figures test test-fast check fuzz precision stability benchmark lint lock clean install messages
 
 figures: .venv/installed
 	$(python) -m experiments.reproduce --scale=$(SCALE) --out_dir=$(OUT) $(if $(TOPICS),--topics="$(TOPICS)") $(FLAGS)
@@ -28,6 +29,11 @@ FAST = tests/jacobians tests/layers tests/meanfield tests/models tests/probe tes
 SLOW = tests/test_readme.py tests/test_install.py tests/experiments/study/test_script.py
 test-fast: .venv/installed
 	$(python) -m pytest -n auto --dist loadfile $(filter-out $(SLOW),$(FAST))
+
+# What is done in about ten minutes: all but what trains, builds the site or starts whole runs.
+check: lint
+	$(python) -m pytest -n auto --dist loadfile $(filter-out $(SLOW),$(FAST)) \
+	  tests/command tests/fuzz tests/mistakes tests/precision tests/test_install.py
 
 # Writes the site's page on rounding, experiments/writeup/source/api/precision.md.
 precision: .venv/installed
