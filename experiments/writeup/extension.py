@@ -18,6 +18,7 @@ from experiments.writeup import (
     mathml,
     numbers,
     overview,
+    peers,
     search,
     slimming,
     spoken,
@@ -31,7 +32,22 @@ def setup(app: Sphinx) -> dict:
     app.add_config_value("jaxnotes_out_dir", "", "env", str)
     app.connect("config-inited", _load, priority=900)
     app.connect("autodoc-process-docstring", _as_text, priority=400)  # before napoleon adds marks of its own
-    for part in (numbers, claims, evidence, folding, charts, front, overview, spoken, kinds, mathml, search, slimming, digits):
+    for part in (
+        numbers,
+        claims,
+        evidence,
+        folding,
+        charts,
+        front,
+        overview,
+        spoken,
+        kinds,
+        peers,
+        mathml,
+        search,
+        slimming,
+        digits,
+    ):
         part.setup(app)
     return {"parallel_read_safe": True, "parallel_write_safe": True, "version": "1"}
 

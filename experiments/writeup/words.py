@@ -225,6 +225,41 @@ KINDS = {
 }
 
 
+# The table of published rates.
+PEERS = {
+    "en": {
+        "tool": "Tool",
+        "rate": "Share of",
+        "share": "Measured",
+        "on": "On",
+        "by": "By",
+        "comma": "; ",
+        "detected": "faulty programs with any finding",
+        "named": "faulty programs whose fault is named",
+        "located": "faulty programs whose layer is named",
+        "alarm": "programs without a fault that have a finding",
+        "authors": "its authors",
+        "peers": "authors of another tool",
+        "independent": "others",
+    },
+    "zh": {
+        "tool": "工具",
+        "rate": "比例",
+        "share": "实测",
+        "on": "对象",
+        "by": "测量者",
+        "comma": "；",
+        "detected": "有任何诊断的有错程序",
+        "named": "错误被正确指出的有错程序",
+        "located": "出错层被指出的有错程序",
+        "alarm": "被误报的无错程序",
+        "authors": "作者本人",
+        "peers": "其他工具的作者",
+        "independent": "第三方",
+    },
+}
+
+
 def site_language(config) -> str:
     """`en` or `zh`, as claims and charts name it."""
     return "zh" if config.language.startswith("zh") else "en"

@@ -8,8 +8,9 @@ import pytest
 from rich.console import Console
 from scipy import stats
 
-from experiments.diagnosis import measurement, peers, programs, rates, record, remedies, tables
+from experiments.diagnosis import measurement, programs, rates, record, remedies, tables
 from experiments.diagnosis.forms import FORMS
+from experiments.writeup import peers
 from jaxnotes import diagnosis
 
 pytestmark = [pytest.mark.usefixtures("standard_promotion"), pytest.mark.filterwarnings("ignore::DeprecationWarning")]

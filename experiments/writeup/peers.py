@@ -1,11 +1,22 @@
-"""Published rates of tools with the same purpose, as data for a table beside ours."""
+"""The directive `peers`: published rates of tools with the same purpose, beside ours."""
 
 import json
 import tomllib
 from pathlib import Path
 from typing import NamedTuple
 
-HERE = Path(__file__).resolve().parent
+from docutils import nodes
+from scipy import stats
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+from experiments.study.rules import EXPERIMENTS
+from experiments.writeup.evidence import table
+from experiments.writeup.numbers import measured_number, typographic
+from experiments.writeup.words import PEERS, site_language
+
+STORED = Path(__file__).with_name("peers.toml")
+OURS = EXPERIMENTS / "diagnosis" / "rates.json"
 ON_FAULTY = {
     "en": "{} faulty programs, most after the ideas of these tools' sets, at the start and after training",
     "zh": "{} 个有错程序，多数取自这些工具所用程序集的思路，在训练开始与训练之后",
@@ -44,7 +55,7 @@ class Published(NamedTuple):
 
 def published() -> tuple[Published, ...]:
     """Returns all rates of peers.toml, in its order."""
-    entries = tomllib.loads((HERE / "peers.toml").read_text(encoding="utf-8"))["rate"]
+    entries = tomllib.loads(STORED.read_text(encoding="utf-8"))["rate"]
     return tuple(_rate(entry) for entry in entries)
 
 
@@ -55,7 +66,7 @@ def _rate(entry: dict) -> Published:
     return Published(*same, on, entry["by"], entry["counted"])
 
 
-def ours(path: Path = HERE / "rates.json") -> tuple[Published, ...]:
+def ours(path: Path = OURS) -> tuple[Published, ...]:
     """Returns this project's rates, of its authors on their own programs, from the committed file; () without it."""
     if not path.is_file():
         return ()
@@ -71,3 +82,32 @@ def ours(path: Path = HERE / "rates.json") -> tuple[Published, ...]:
         said = {language: text.format(of) for language, text in on.items()}
         rates.append(Published("jaxnotes", found["date"], what, hits / max(of, 1), hits, of, said, "authors", "files"))
     return tuple(rates)
+
+
+class Peers(SphinxDirective):
+    """All rates in one table, ours first."""
+
+    def run(self) -> list[nodes.Node]:
+        for path in (STORED, OURS):
+            self.env.note_dependency(str(path))
+        language = site_language(self.config)
+        label = PEERS[language]
+        rows = [
+            [measured_number("", typographic(text)) for text in (rate.tool, label[rate.what], _share(rate), rate.on[language])]
+            + [measured_number("", f"{label[rate.by]}{label['comma']}{rate.paper}")]
+            for rate in (*ours(), *published())
+        ]
+        titles = [label[name] for name in ("tool", "rate", "share", "on", "by")]
+        return [nodes.container("", table(titles, rows), classes=["scroll", "peers"])]
+
+
+def _share(rate: Published) -> str:
+    """Returns the share, with counts and their 95% interval by Clopper and Pearson (1934) where there are counts."""
+    if rate.hits is None or rate.of is None:
+        return f"{rate.share:.0%}"
+    low, high = stats.binomtest(rate.hits, rate.of).proportion_ci()
+    return f"{rate.share:.0%} [{100 * low:.0f}, {100 * high:.0f}], {rate.hits}/{rate.of}"
+
+
+def setup(app: Sphinx) -> None:
+    app.add_directive("peers", Peers)
