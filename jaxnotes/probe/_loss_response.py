@@ -21,7 +21,7 @@ CHANCE = {  # what the loss takes -> made-up outputs that know nothing of the ex
     "binary probabilities": "level 0.5",
     "values": "mean",
 }
-FAR = 1e4  # constant outputs at which no loss with a bottom still falls steadily
+FAR = (-1e4, -2e4, 1e4, 2e4)  # constant outputs, at which no loss with a bottom still falls as steadily as before
 SAME = 2e-3  # relative difference of two losses that count as equal, in float32 over a batch
 
 
@@ -88,12 +88,12 @@ def _made_up(outputs: Array, targets: Any, z: Array, signs: Array) -> dict[str, 
     made = {"start": outputs.astype(z.dtype), "z": z, "shifted": z + 1 + 0.5 * signs[..., :1] if rows else z, "lower": z - 1}
     made |= {"twice": 2 * z, "p": p, "p/e": p / math.e, "p/e²": p / math.e**2}
     made |= {f"level {level}": jnp.full_like(z, level) for level in (0.0, 0.5, *LEVELS)}
+    made |= {f"far {level:g}": jnp.full_like(z, level) for level in FAR}
     even = 1 / z.shape[-1] if rows else 0.5
     made |= {"even": jnp.full_like(z, even), "log even": jnp.full_like(z, math.log(even))}
     if (values := _as_values(targets, z)) is not None:
         made |= _around("targets", values, signs) | _around("minus targets", -values, signs)
         made |= {"mean": jnp.broadcast_to(values.mean(axis=0), z.shape)}
-        made |= {f"far {level:g}": jnp.full_like(z, level) for side in (-FAR, FAR) for level in (side, 2 * side)}
     elif len(leaves := jax.tree.leaves(targets)) == 1 and is_labels(leaves[0], z):
         numbers = leaves[0].reshape(*z.shape[:-1], 1).astype(z.dtype)
         made |= _around("numbers", jnp.broadcast_to(numbers, z.shape), signs)
@@ -205,8 +205,8 @@ def respond(answered: dict[str, float], shape: tuple[int, ...], targets: Array |
         doubled=_over(of("doubled"), before),
         pull=of("pull"),
         pairs=abs(_over(of("pairs") - before, abs(before))),
-        fall=0.0 if takes else _fall(of),
-        flat=not takes and all(of(name) == of("z") for name in ("twice", "lower", "p", *(f"level {x}" for x in LEVELS))),
+        fall=_fall(of) if not takes and targets is not None and targets.size == math.prod(shape) else 0.0,
+        flat=not takes and all(of(name) == of("z") for name in ("twice", "lower", "p", *(f"far {x:g}" for x in FAR))),
         labels_outside=answered.get("outside", 0.0),
         labels_outside_used=answered.get("used", 0.0),
     )
@@ -275,8 +275,8 @@ def _is_least(of: Callable[[str], float], name: str) -> bool:
 
 def _fall(of: Callable[[str], float]) -> float:
     """Returns by how much the loss falls per unit where it falls on and on; 0 where it does not."""
-    for side in (-FAR, FAR):
-        near, far = of("level 0.0") - of(f"far {side:g}"), of(f"far {side:g}") - of(f"far {2 * side:g}")
+    for once, twice in (FAR[:2], FAR[2:]):
+        near, far = of("level 0.0") - of(f"far {once:g}"), of(f"far {once:g}") - of(f"far {twice:g}")
         if near > 0 and abs(far - near) < 0.05 * near:
-            return far / FAR
+            return far / abs(once)
     return 0.0
