@@ -58,7 +58,7 @@ class _Kind(SphinxDirective):
             return []
         self.env.note_dependency(str(RATES))
         said = rates(kind, json.loads(RATES.read_text(encoding="utf-8")), label)
-        return [nodes.paragraph("", "", measured_number("", typographic(said)))] if said else []
+        return [nodes.paragraph("", "", measured_number("", typographic(said)), translatable=False)] if said else []
 
 
 def changed(described: diagnosis.Description) -> str:
