@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -138,8 +137,3 @@ def _read(line: str) -> Record:
 
 def _frozen(part: Any) -> Any:
     return tuple(part) if isinstance(part, list) else part
-
-
-def rounded(score: float) -> float | None:
-    """Returns a score as tables show it; None where it is NaN."""
-    return None if math.isnan(score) else round(score, 3)

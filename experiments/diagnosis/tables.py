@@ -1,6 +1,7 @@
 """Rates with their intervals out of the outcomes, as data and as tables on the terminal."""
 
 import json
+import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ from rich.table import Table
 from scipy import stats
 
 from experiments.diagnosis.measurement import MOMENTS
-from experiments.diagnosis.record import Record, rounded
+from experiments.diagnosis.record import Record
 from experiments.diagnosis.remedies import Tried
 
 LEAST_NAMED, MOST_ALARMS = 0.90, 0.02  # wanted
@@ -91,7 +92,8 @@ def _worse(faulty: Sequence[Record], healthy: Sequence[Record]) -> dict[str, flo
 
 
 def _line(record: Record) -> dict[str, Any]:
-    line = {"program": record.program, "seed": record.seed, "score": rounded(record.score)}
+    score = None if math.isnan(record.score) else round(record.score, 3)
+    line = {"program": record.program, "seed": record.seed, "score": score}
     line |= {"expected": list(record.expected)} if record.expected else {}
     line |= {moment: list(getattr(record, moment).kinds) for moment in MOMENTS}
     errors = sorted({said.error for said in (record.start, record.trained) if said.error})

@@ -10,13 +10,12 @@ from scipy import stats
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from experiments.study.rules import EXPERIMENTS
 from experiments.writeup.evidence import table
+from experiments.writeup.kinds import RATES
 from experiments.writeup.numbers import measured_number, typographic
 from experiments.writeup.words import PEERS, site_language
 
 STORED = Path(__file__).with_name("peers.toml")
-OURS = EXPERIMENTS / "diagnosis" / "rates.json"
 ON_FAULTY = {
     "en": "{} faulty programs, most after the ideas of these tools' sets, at the start and after training",
     "zh": "{} 个有错程序，多数取自这些工具所用程序集的思路，在训练开始与训练之后",
@@ -66,7 +65,7 @@ def _rate(entry: dict) -> Published:
     return Published(*same, on, entry["by"], entry["counted"])
 
 
-def ours(path: Path = OURS) -> tuple[Published, ...]:
+def ours(path: Path = RATES) -> tuple[Published, ...]:
     """Returns this project's rates, of its authors on their own programs, from the committed file; () without it."""
     if not path.is_file():
         return ()
@@ -88,7 +87,7 @@ class Peers(SphinxDirective):
     """All rates in one table, ours first."""
 
     def run(self) -> list[nodes.Node]:
-        for path in (STORED, OURS):
+        for path in (STORED, RATES):
             self.env.note_dependency(str(path))
         language = site_language(self.config)
         label = PEERS[language]
