@@ -45,14 +45,12 @@ class Outcome:
     Attributes:
       start, trained: readings.
       score: of the task after training; NaN where the program does not run.
-      loss: after training.
     """
 
     program: Program
     start: Reading
     trained: Reading
     score: float
-    loss: float
 
 
 class Made(NamedTuple):
@@ -68,9 +66,9 @@ def measured(program: Program, key: Array) -> tuple[Outcome, Made]:
     made = make(program, key)
     first = read(program, made.model, key)
     if made.trained is None:
-        return Outcome(program, first, Reading(), float("nan"), float("nan")), made
+        return Outcome(program, first, Reading(), float("nan")), made
     second = read_trained(program, made.trained.model, key)
-    return Outcome(program, first, second, made.trained.score, made.trained.loss), made
+    return Outcome(program, first, second, made.trained.score), made
 
 
 def make(program: Program, key: Array) -> Made:

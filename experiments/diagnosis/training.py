@@ -20,12 +20,10 @@ class Trained(NamedTuple):
     Attributes:
       model: as `probe.read` takes it.
       score: of the task, on a fresh batch in training mode; of several outputs the first one counts.
-      loss: the program's own, on the same batch.
     """
 
     model: Any
     score: float
-    loss: float
 
 
 class Training:
@@ -45,12 +43,12 @@ class Training:
         """Trains a model, which itself stays as it is."""
         parts = trainable(self.form, model)
         keys = jax.random.split(key, self.steps + 1)
-        parameters, state, score, loss = self._run(parts.parameters, parts.state, keys)
-        return Trained(parts.rebuild(parameters, state), float(score), float(loss))
+        parameters, state, score = self._run(parts.parameters, parts.state, keys)
+        return Trained(parts.rebuild(parameters, state), float(score))
 
 
 def _training(program: Program, parts: Trainable) -> Callable[[Any, Any, Array], tuple]:
-    """(parameters, state, keys) -> the same after a step with each key but the first, score and loss on the first's batch."""
+    """(parameters, state, keys) -> the same after a step with each key but the first, and the score on the first's batch."""
     loss = probe.LOSSES[program.loss] if isinstance(program.loss, str) else program.loss
     optimizer = program.optimizer
     if program.clip_norm is not None:
@@ -72,7 +70,7 @@ def _training(program: Program, parts: Trainable) -> Callable[[Any, Any, Array],
         start = (parameters, state, optimizer.init(parameters))
         (parameters, state, _), _ = jax.lax.scan(step, start, keys[1:])
         again = jax.tree.map(lambda leaf: leaf, state)  # Equinox lets a state be used once
-        last, (_, outputs, targets) = objective(parameters, again, keys[0])
-        return parameters, state, program.task.score(outputs, targets), last
+        _, (_, outputs, targets) = objective(parameters, again, keys[0])
+        return parameters, state, program.task.score(outputs, targets)
 
     return run

@@ -79,7 +79,7 @@ def test_a_refusal_is_a_finding_and_a_crash_is_none(key):
 
 def outcome(program, start=(), trained=(), hints=(), score=0.5, tried=()):
     first, second = measurement.Reading(kinds=start, hints=hints), measurement.Reading(kinds=trained)
-    return record.record("family", 0, measurement.Outcome(program, first, second, score, 0.0), tried)
+    return record.record("family", 0, measurement.Outcome(program, first, second, score), tried)
 
 
 def test_an_interrupted_run_goes_on(tmp_path):
