@@ -243,4 +243,4 @@ def _slopes(gains: Gains, arms: dict[str, network.Choice]) -> tuple[list[Measure
     return [gains.slope(f"slope-{name}", chosen) for name, chosen in arms.items()], arrays
 
 
-TOPIC = Topic("remedies", Remedies, (gains_and_training, clip, adaptive), edition=5)
+TOPIC = Topic("remedies", Remedies, (gains_and_training, clip, adaptive), edition=6)

@@ -54,12 +54,12 @@ class Remedies(TrainingSettings):
         minimum=1e-12,
     )
     adaptive_width: int = setting(32, "Units per layer of the networks of the optimisers.", minimum=2)
-    adaptive_depth: int = setting(5, "Sigmoid layers through which the forward signal survives.", minimum=2)
+    adaptive_depth: int = setting(6, "Sigmoid layers through which the forward signal survives.", minimum=2)
     adaptive_lost: int = setting(16, "Sigmoid layers through which it does not.", minimum=2)
     sgd_rates: tuple[float, ...] = setting(
         (0.3, 1.0, 3.0), "Learning rates to begin with for SGD on sigmoid networks.", quick=(0.3, 1.0), minimum=1e-12
     )
-    adaptive_train_steps: int = setting(10_000, "Steps of these runs.", quick=40, minimum=10)
+    adaptive_train_steps: int = setting(20_000, "Steps of these runs.", quick=40, minimum=10)
     adaptive_layers: int = setting(5, "Sigmoid layers whose first updates are compared.", minimum=2)
     adaptive_steps: int = setting(100, "Steps at each gradient scale.", quick=30, minimum=10)
     adaptive_seeds: int = setting(6, "Seeds of the optimisers.", quick=2, minimum=2)
