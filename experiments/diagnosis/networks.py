@@ -125,7 +125,8 @@ class LanguageModel:
       blocks: how many.
       table: initialiser of the embedding, which gives the logits too where `tied`.
       scale: of the attention's scores; None is 1/√features.
-      mask: "causal", "none", or what is wrong: "upper" lets each query look at what comes after it, alone; "empty" at nothing.
+      mask: "causal", or what is wrong: "none" lets each query look at all keys, "ahead" at one too many, "upper" at what comes
+        after it, alone; "empty" at nothing.
       own: whether attention is written out, with `scale`, in place of the framework's layer.
       spread: initialiser of queries and keys where `own`.
       order: "pre", "post" or "none": where layer normalisation stands.
@@ -165,7 +166,8 @@ class LanguageModel:
     def _attention(self, layers: Layers, x: Array) -> Array:
         steps = x.shape[-2]
         causal = jnp.tril(jnp.ones((steps, steps), bool))
-        mask = {"causal": causal, "none": None, "upper": ~causal, "empty": causal & False}[self.mask]
+        masks = {"causal": causal, "none": None, "upper": ~causal, "empty": causal & False}
+        mask = jnp.tril(causal | True, 1) if self.mask == "ahead" else masks[self.mask]
         if not self.own:
             return layers.attention(x, self.heads, mask)
         split = lambda h: h.reshape(*h.shape[:-1], self.heads, -1)

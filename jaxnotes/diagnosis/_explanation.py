@@ -8,6 +8,7 @@ from jaxnotes.diagnosis import (
     _data,
     _formats,
     _gradients,
+    _leakage,
     _loss,
     _no_gradient,
     _outputs,
@@ -25,7 +26,7 @@ from jaxnotes.diagnosis._thresholds import Thresholds, thresholds_of
 from jaxnotes.probe import History, Report
 
 # What can make a loss that is not finite, and is then reported in its place.
-CAUSES_OF_NONFINITE = (_data.labels, _outputs.output_activation, _running.dropout_of_all)
+CAUSES_OF_NONFINITE = (_data.labels, _leakage.indices, _outputs.output_activation, _running.dropout_of_all)
 
 CHECKS = (
     # the data
@@ -33,6 +34,8 @@ CHECKS = (
     _data.targets,
     _data.labels,
     _data.labels_apart,
+    _leakage.indices,
+    _leakage.target_leakage,
     # the outputs, the loss and the targets
     _outputs.shapes,
     _outputs.output_activation,

@@ -24,6 +24,8 @@ KINDS = (
     "inputs",
     "targets",
     "labels",
+    "indices",
+    "target-leakage",
     "shapes",
     "output-activation",
     "loss",

@@ -73,20 +73,28 @@ def _found(evidence: str, remedies: tuple[Remedy, ...], layers: tuple[str, ...] 
 
 
 def _name(outputs: OutputReading) -> str:
-    return "softmax" if outputs.rows_sum_to_one >= ROWS else outputs.activation or "no activation function"
+    return "softmax" if _is_softmax(outputs) else outputs.activation or "no activation function"
+
+
+def _is_softmax(outputs: OutputReading) -> bool:
+    return outputs.rows_sum_to_one >= ROWS or outputs.other_axis_sums_to_one is not None
 
 
 def _activated_logits(taken: str, report: Report, outputs: OutputReading) -> list[Finding]:
     """Probabilities, or otherwise cut values, for a loss that takes logits."""
-    softmax = outputs.rows_sum_to_one >= ROWS
+    softmax = _is_softmax(outputs)
     width = outputs.activation_high - outputs.activation_low
     cut = outputs.activation and (
         width <= NARROW or outputs.activation_low > -NARROW / 2 or outputs.activation_high < NARROW / 2
     )
     if not softmax and not cut:
         return []
+    sums = "every row of the outputs sums to 1"
+    if not outputs.rows_sum_to_one >= ROWS:
+        axis = outputs.other_axis_sums_to_one
+        sums = f"the outputs of shape {list(outputs.shape)} sum to 1 over axis {axis}, which is not that of the classes"
     seen = (
-        f"every row of the outputs sums to 1 and none of them is negative ({outputs.low:.3g} to {outputs.high:.3g})"
+        f"{sums} and none of them is negative ({outputs.low:.3g} to {outputs.high:.3g})"
         if softmax
         else f"the model ends in {outputs.activation}, outputs lie in [{outputs.low:.3g}, {outputs.high:.3g}]"
     )

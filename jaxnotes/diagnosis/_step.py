@@ -20,7 +20,10 @@ WARM_UP_RATE = Remedy("warm the learning rate up over the first steps", "early s
 
 
 def large_update(report: Report, thresholds: Thresholds = STANDARD) -> list[Finding]:
-    """A step that raises the loss, or changes a layer by a large share of its size without lowering the loss."""
+    """A step that raises the loss, or changes a layer by a large share of its size without lowering the loss.
+
+    A hint where the model has learnt: the optimiser's state is a new one, whose first steps are larger than those of the run.
+    """
     step = report.first_step
     share = thresholds.large_update_share
     found = [layer for layer in report.layers if layer.update_ratio > share and not math.isnan(layer.weight_variance)]
@@ -39,7 +42,9 @@ def large_update(report: Report, thresholds: Thresholds = STANDARD) -> list[Find
         Remedy(f"divide the learning rate by about {factor:.1g}", "steps that follow the gradient as far as it holds"),
         WARM_UP_RATE,
     )
-    return [Finding("large-update", tuple(layer.label for layer in found), "; ".join(evidence), RATES, remedies)]
+    learnt = step is not None and step.loss < UNLEARNT * _chance(report)
+    layers = tuple(layer.label for layer in found)
+    return [Finding("large-update", layers, "; ".join(evidence), RATES, remedies, hint=learnt)]
 
 
 def _is_raised(step: FirstStep, report: Report) -> bool:

@@ -7,6 +7,7 @@ from jaxnotes.diagnosis._thresholds import STANDARD, Thresholds
 from jaxnotes.probe import Layer, Report
 
 LARGE_WEIGHTS = 4.0  # weight variance times fan-in, beside 1 for tanh and 2 for ReLU
+ALIKE = 0.1  # of a bias, by which the units' may differ and still be called one
 
 
 def saturated(report: Report, thresholds: Thresholds = STANDARD) -> list[Finding]:
@@ -71,7 +72,7 @@ def _can_die(layer: Layer) -> bool:
 
 
 def _reviving(found: list[Layer]) -> tuple[Remedy, ...]:
-    """Biases of 0 help only where it is the biases that keep units down: dead units of a trained network stay dead."""
+    """Biases of 0 help only where the start's keep units down: what a large step has killed stays dead."""
     held_down = tuple(layer.name for layer in found if _held_down_by_bias(layer))
     remedies = [
         Remedy(
@@ -88,10 +89,15 @@ def _reviving(found: list[Layer]) -> tuple[Remedy, ...]:
 
 
 def _held_down_by_bias(layer: Layer) -> bool:
-    """Returns whether the mean pre-activation would lie within its spread of 0 without the bias."""
-    bias = math.sqrt(layer.bias_variance) if layer.bias_variance > 0 else 0.0
+    """Returns whether the units are silent because of a bias that is the same for all of them, as only a start makes it.
+
+    What such a layer reads brings less than the bias takes away; behind a dead layer it brings nothing.
+    """
+    bias = layer.bias_mean
+    differing = math.sqrt(max(layer.bias_variance - bias**2, 0.0))
     spread = math.sqrt(max(layer.activation_rms**2 - layer.activation_mean**2, 0.0))
-    return bias > 0 and abs(layer.activation_mean + bias) < spread
+    alike = -ALIKE * bias
+    return bias < -spread and differing <= alike and abs(layer.activation_mean - bias) <= max(spread, alike)
 
 
 def nonfinite(report: Report, _: Thresholds) -> list[Finding]:

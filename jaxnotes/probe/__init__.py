@@ -7,8 +7,10 @@ from jaxnotes.probe._data import InputReading, TargetReading
 from jaxnotes.probe._dependence import Dependence
 from jaxnotes.probe._each_parameter import Parameter
 from jaxnotes.probe._frameworks import with_parameters
+from jaxnotes.probe._future import Future
 from jaxnotes.probe._history import History
 from jaxnotes.probe._linearity import Linearity
+from jaxnotes.probe._lookups import Lookup
 from jaxnotes.probe._loss_response import LossResponse
 from jaxnotes.probe._losses import LOSSES
 from jaxnotes.probe._monitor import monitor
@@ -32,11 +34,13 @@ __all__ = [
     "CsvWriter",
     "Curvature",
     "FirstStep",
+    "Future",
     "History",
     "InputReading",
     "JsonLinesWriter",
     "Layer",
     "Linearity",
+    "Lookup",
     "LossResponse",
     "ModelError",
     "OutputReading",

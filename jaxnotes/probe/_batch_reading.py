@@ -9,18 +9,20 @@ from jax import Array
 
 from jaxnotes.probe._data import read_inputs, read_targets
 from jaxnotes.probe._dependence import read_dependence
+from jaxnotes.probe._future import read_future
 from jaxnotes.probe._loss_response import LossResponse, examples_to_ask, made_up_entries, respond
 from jaxnotes.probe._outputs import read_outputs
 from jaxnotes.probe._program import Passed, Program
 from jaxnotes.probe._request import Request
 
 
-def read_batch(program: Program, request: Request, passed: Passed) -> dict[str, Any]:
-    """Returns the fields `inputs`, `targets`, `dependence`, `outputs` and `loss_response` of a report."""
+def read_batch(program: Program, request: Request, passed: Passed, arguments: list[Array]) -> dict[str, Any]:
+    """Returns the fields `inputs`, `targets`, `dependence`, `future`, `outputs` and `loss_response` of a report."""
     data, _ = request.divided_keywords()
     found: dict[str, Any] = {"inputs": read_inputs((*request.inputs, data) if data else request.inputs)}
-    found["targets"] = read_targets(request.targets)
+    found["targets"] = read_targets(request.targets, (*request.inputs, data) if data else request.inputs)
     found["dependence"] = read_dependence((request.inputs, data), request.targets)
+    found["future"] = read_future(program, arguments, passed, _one_array(request.targets))
     if len(passed.outputs) == program.output_tree.num_leaves == 1 and _is_batch(passed.outputs[0]):
         (output,), targets = passed.outputs, _one_array(request.targets)
         comparable = targets if targets is not None and targets.size == output.size else None

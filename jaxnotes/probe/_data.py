@@ -10,6 +10,7 @@ import numpy as np
 
 from jaxnotes.probe._statistics import effective_rank, vectors_of
 
+FEW = 16  # examples: below it equal entries may be chance
 LARGEST = 2**22  # entries that are looked at: a larger batch is read by its first examples
 
 
@@ -61,6 +62,8 @@ class TargetReading:
       spread: RMS over the entries of an example of the standard deviation over examples.
       classes_present: number of different values; 0 where there are more than 10,000.
       one_hot: whether the last axis has at least 2 entries, one of them 1 and all others 0.
+      equal_feature: the feature of the inputs, such as "[0][:, 7]", that equals the one target of each example, in 16 examples
+        or more whose targets differ; "" where there is none.
     """
 
     shape: tuple[int, ...]
@@ -74,6 +77,7 @@ class TargetReading:
     spread: float = math.nan
     classes_present: int = 0
     one_hot: bool = False
+    equal_feature: str = ""
 
 
 def read_inputs(inputs: Any) -> tuple[InputReading, ...]:
@@ -125,8 +129,8 @@ def _rank(values: np.ndarray) -> float:
     return float(effective_rank(vectors_of(jnp.asarray(np.nan_to_num(values / size), jnp.float32), 0)))
 
 
-def read_targets(targets: Any) -> TargetReading | None:
-    """Returns the reading of targets that are one array of numbers; None for others."""
+def read_targets(targets: Any, inputs: Any = ()) -> TargetReading | None:
+    """Returns the reading of targets that are one array of numbers, beside the inputs; None for others."""
     leaves = [leaf for leaf in jax.tree.leaves(targets) if hasattr(leaf, "dtype")]
     if len(leaves) != 1 or not (_is_number(leaves[0]) or leaves[0].dtype == bool) or not getattr(leaves[0], "ndim", 0):
         return None
@@ -150,4 +154,16 @@ def read_targets(targets: Any) -> TargetReading | None:
         spread=spread,
         classes_present=len(kinds) if len(kinds) <= 10_000 else 0,
         one_hot=bool(binary and (values.sum(axis=-1) == 1).all()),
+        equal_feature=_equal_feature(values, inputs) if len(kinds) > 1 else "",
     )
+
+
+def _equal_feature(targets: np.ndarray, inputs: Any) -> str:
+    if len(targets) < FEW or targets.size != len(targets):
+        return ""
+    for path, leaf in jax.tree_util.tree_flatten_with_path(inputs)[0]:
+        if getattr(leaf, "ndim", 0) == 2 and leaf.shape[1] > 1 and _is_number(leaf) and len(leaf) >= len(targets):
+            equal = (first_examples(leaf[: len(targets)], leaf.size) == targets.reshape(-1, 1)).all(axis=0)
+            if equal.any():
+                return f"{jax.tree_util.keystr(path)}[:, {int(equal.argmax())}]"
+    return ""

@@ -28,6 +28,8 @@ class OutputReading:
       inside_unit: share in [0, 1].
       rows_sum_to_one: share of the rows that sum to 1 and hold no negative entry; NaN for rows of one entry.
       rows_log_probabilities: share of the rows whose exponentials sum to 1; NaN for rows of one entry.
+      other_axis_sums_to_one: axis between that of the examples and the last over which outputs, none of them negative, sum to
+        1; None where there is none.
       always_one: whether every entry is 1.
       targets_outside: share of the targets beyond the activation's range, by 1% of it or more.
     """
@@ -46,6 +48,7 @@ class OutputReading:
     inside_unit: float = math.nan
     rows_sum_to_one: float = math.nan
     rows_log_probabilities: float = math.nan
+    other_axis_sums_to_one: int | None = None
     always_one: bool = False
     targets_outside: float = math.nan
 
@@ -79,6 +82,7 @@ def read_outputs(output: Array, last: LastActivation | None, targets: Array | No
         inside_unit=float(((finite >= 0) & (finite <= 1)).mean()),
         rows_sum_to_one=rows_one,
         rows_log_probabilities=rows_log,
+        other_axis_sums_to_one=_other_axis(values),
         always_one=bool((finite == 1).all()),
         targets_outside=math.nan if targets is None else _outside(first_examples(targets), low, high),
     )
@@ -92,6 +96,15 @@ def _rows(values: np.ndarray) -> tuple[float, float]:
     ones = (np.abs(values.sum(axis=-1) - 1) < ROW) & (values >= 0).all(axis=-1)
     logs = np.abs(np.exp(np.minimum(values, 80)).sum(axis=-1) - 1) < ROW
     return float(ones.mean()), float(logs.mean())
+
+
+@np.errstate(all="ignore")
+def _other_axis(values: np.ndarray) -> int | None:
+    """Returns an axis between the first and the last over which a softmax has been taken."""
+    if not (values >= 0).all():
+        return None
+    axes = (axis for axis in range(1, values.ndim - 1) if values.shape[axis] > 1)
+    return next((axis for axis in axes if (np.abs(values.sum(axis=axis) - 1) < ROW).all()), None)
 
 
 def _outside(targets: np.ndarray, low: float, high: float) -> float:

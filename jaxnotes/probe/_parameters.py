@@ -30,6 +30,7 @@ class OwnParameters:
     weight_variance: float = math.nan
     weight_gradient_rms: float = math.nan
     bias_variance: float = math.nan
+    bias_mean: float = math.nan
 
 
 def names_of(path: tuple) -> tuple[str, ...]:
@@ -139,13 +140,15 @@ def _measure(own: list[Measured], shapes: _Shapes) -> OwnParameters:
     weights = [entry for entry in own if shapes.is_weight(entry, own)]
     biases = [entry.value for entry in own if len(shapes.own_axes(entry)) == 1]
     alone = len(weights) == 1
+    bias = biases[0] if alone and len(biases) == 1 else None
     return OwnParameters(
         parameter_gradient_rms=gradient,
         parameter_rms=rms,
         update_ratio=_joint_rms(updates) / rms if updates and rms > 0 else math.nan,
         weight_variance=float(weights[0].value.var()) * shapes.fan_in(weights[0]) if alone else math.nan,
         weight_gradient_rms=_joint_rms([weights[0].gradient]) if alone else math.nan,
-        bias_variance=_joint_rms(biases) ** 2 if alone and len(biases) == 1 else math.nan,
+        bias_variance=math.nan if bias is None else _joint_rms([bias]) ** 2,
+        bias_mean=math.nan if bias is None or not bias.size else float(bias.mean()),
     )
 
 

@@ -19,6 +19,7 @@ from jaxnotes.probe._each_parameter import each_parameter
 from jaxnotes.probe._frameworks import adapt
 from jaxnotes.probe._jacobian import with_jacobians, with_partial_jacobians, with_singular_values
 from jaxnotes.probe._linearity import linearity
+from jaxnotes.probe._lookups import lookups
 from jaxnotes.probe._losses import LOSSES
 from jaxnotes.probe._report import Report
 from jaxnotes.probe._request import Request, program_of
@@ -121,10 +122,11 @@ def read(
         clip_norm=clip_norm,
         gradient_norm=norm(passed.parameters),
         notes=tuple(notes),
-        **read_batch(program, request, passed),
+        **read_batch(program, request, passed, arguments),
         first_step=None if updates is None else read_step(program, arguments, passed, updates),
         parameters=each_parameter(program, adapted, arguments, passed, updates),
         attention=attention(program.sites, passed.values),
+        lookups=lookups(program.sites, passed.values),
         linearity=linearity(program.structure),
         curvature=measure_curvature(program, arguments, passed, updates) if curvature else None,
         residuals=dataclasses.replace(program.structure.residuals, sums=residual_sums(program.sites, passed.values)),

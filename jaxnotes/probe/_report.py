@@ -11,7 +11,9 @@ from jaxnotes.probe._curvature import Curvature
 from jaxnotes.probe._data import InputReading, TargetReading
 from jaxnotes.probe._dependence import Dependence
 from jaxnotes.probe._each_parameter import Parameter
+from jaxnotes.probe._future import Future
 from jaxnotes.probe._linearity import Linearity
+from jaxnotes.probe._lookups import Lookup
 from jaxnotes.probe._loss_response import LossResponse
 from jaxnotes.probe._outputs import OutputReading
 from jaxnotes.probe._residuals import Residuals
@@ -50,7 +52,8 @@ class Layer:
         in a plain stack the gain χ of the squared gradient from one row to the next.
       weight_variance: variance of the weights times their fan-in, σ_w²; variance and not second moment.
       weight_gradient_rms: RMS of the gradient of those weights alone, without the bias.
-      bias_variance: of the bias, σ_b².
+      bias_variance: mean square of the bias, σ_b².
+      bias_mean: mean of the bias.
       log10_singular_values: log10 of the largest, median and smallest singular value of d model output / d output, each the
         mean over examples; () unless asked for.
       over_time: whether the call is a step of a scan whose steps share their parameters, as those of a recurrent network do.
@@ -88,6 +91,7 @@ class Layer:
     weight_variance: float = math.nan
     weight_gradient_rms: float = math.nan
     bias_variance: float = math.nan
+    bias_mean: float = math.nan
     log10_singular_values: tuple[float, ...] = ()
     over_time: bool = False
     is_output: bool = False
@@ -153,11 +157,13 @@ class Report:
       inputs: one reading per array of the inputs.
       targets: None where they are not one array.
       dependence: of labels on inputs; None where they are not one label and one floating array, or fewer than 256 examples.
+      future: what outputs make of later inputs; None where the targets are not the inputs one position on.
       outputs: None where they are not one floating array.
       loss_response: how the loss answers to made-up outputs; None where the outputs are not one array.
       first_step: one step of the optimiser, where one was given.
       parameters: one entry per floating parameter.
       attention: one entry per softmax over scores.
+      lookups: one entry per table of parameters that indices made of the data are into.
       linearity: weight layers without an activation function between them.
       batch_softmax: names of layers behind a softmax over the examples.
       residuals: residual connections.
@@ -181,11 +187,13 @@ class Report:
     inputs: tuple[InputReading, ...] = ()
     targets: TargetReading | None = None
     dependence: Dependence | None = None
+    future: Future | None = None
     outputs: OutputReading | None = None
     loss_response: LossResponse | None = None
     first_step: FirstStep | None = None
     parameters: tuple[Parameter, ...] = ()
     attention: tuple[Attention, ...] = ()
+    lookups: tuple[Lookup, ...] = ()
     linearity: Linearity = Linearity()
     batch_softmax: tuple[str, ...] = ()
     residuals: Residuals = Residuals()

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr, JaxprEqn
 
 from jaxnotes.probe._inner_taps import InnerTap, Watchlist
+from jaxnotes.probe._lookups import Lookups
 from jaxnotes.probe._reach import unreached
 from jaxnotes.probe._residuals import Additions, Residuals
 from jaxnotes.probe._seen_activation import aval
@@ -48,11 +49,13 @@ def structure_of(traced: ClosedJaxpr, parameters: int, data: Container[int], exa
     """
     layers, watchlist = WeightLayers(), Watchlist()
     softmaxes, squares, additions = Softmaxes(watchlist, examples), Squares(watchlist), Additions(traced, watchlist)
+    tables = Lookups(watchlist)
 
     def rule(equation: JaxprEqn, inputs: list[Known], path: Path) -> list[Known]:
         watchlist.meet(equation)
         softmaxes.meet(equation, inputs, path)
         squares.meet(equation, path)
+        tables.meet(equation, inputs, path)
         additions.meet(equation, path)
         return layers.rule(equation, inputs, path)
 

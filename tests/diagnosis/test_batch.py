@@ -116,6 +116,13 @@ def test_a_fault_is_named_and_nothing_else(name):
         assert finding.evidence and (finding.claims or finding.source) and all(r.action and r.effect for r in finding.remedies)
 
 
+def test_a_large_step_of_a_new_state_is_a_hint_where_the_model_has_learnt():
+    function, parameters = network(CLASSES, last=30.0)
+    learnt = jnp.argmax(function(parameters, X), axis=-1)
+    found = findings((function, parameters), learnt, softmax_cross_entropy, optimizer=optax.adam(1.0))
+    assert [finding.hint for finding in found if finding.kind == "large-update"] == [True]
+
+
 HEALTHY = {
     "logits": (CLASSIFIER, {}),
     "probabilities": ((network(CLASSES, SOFTMAX), LABELS, likelihood), {}),

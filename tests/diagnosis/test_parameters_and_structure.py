@@ -227,6 +227,11 @@ def test_biases_are_set_to_0_only_where_they_hold_units_down(weights, batch):
     layered = {name: {"kernel": w, "bias": jnp.zeros(w.shape[1])} for name, w in weights.items()}
     layered["1"]["bias"] -= 20
     assert one(explained((model, layered), batch), "dead-units").remedies[0].zeros == ("1",)
+    layered["2"]["bias"] -= 20  # what this layer reads is 0 at every example
+    assert one(explained((model, layered), batch), "dead-units").remedies[0].zeros == ("1", "2")
+    layered["2"]["bias"] *= 0
+    layered["1"]["bias"] *= jnp.linspace(0.5, 1.5, WIDTH)  # units that differ have been trained
+    assert not any(remedy.zeros for remedy in one(explained((model, layered), batch), "dead-units").remedies)
     layered["1"]["bias"] *= 0
     layered["1"]["kernel"] = -jnp.abs(layered["1"]["kernel"])  # of inputs that are not negative
     remedies = one(explained((model, layered), batch), "dead-units").remedies

@@ -1,6 +1,7 @@
 """Small language models: attention, embeddings, depth without normalisation."""
 
 from dataclasses import replace
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -24,10 +25,13 @@ def _next_by_gru(layers, tokens):
     return layers.dense(layers.recurrent(x, "gru", 32), VOCABULARY)
 
 
-def _two_tokens(layers, tokens):
-    x, _ = layers.embed(tokens, VOCABULARY, 16, normal(0.3))
+def _two_tokens(layers, tokens, entries=VOCABULARY):
+    x, _ = layers.embed(tokens, entries, 16, normal(0.3))
     before = jnp.concatenate([jnp.zeros_like(x[..., :1, :]), x[..., :-1, :]], -2)
     return layers.dense(jax.nn.relu(layers.dense(jnp.concatenate([before, x], -1), 48)), VOCABULARY)
+
+
+TWO = Program(design="two tokens of context", task=TEXT, network=_two_tokens)
 
 
 def _sinusoidal(layers, tokens):
@@ -47,7 +51,7 @@ HEALTHY = (
     *over(POST, "linen", "nnx", "function"),
     *over(Program(design="untied head", task=TEXT, network=LanguageModel(tied=False), optimizer=RATE), "linen", "equinox"),
     *over(Program(design="GRU language model", task=TEXT, network=_next_by_gru), "linen", "nnx", "equinox"),
-    *over(Program(design="two tokens of context", task=TEXT, network=_two_tokens)),
+    *over(TWO),
     *over(Program(design="sinusoidal positions", task=TEXT, network=_sinusoidal, optimizer=RATE), "linen", "equinox"),
 )
 
@@ -87,13 +91,40 @@ FAULTY = (
         fault(
             OWN,
             "mask upside down",
-            "attention",
+            ("attention", "target-leakage"),
             "review: mask on the wrong axis",
             network=LanguageModel(own=True, mask="upper"),
         ),
         "linen",
         "equinox",
         "function",
+    ),
+    *over(
+        fault(
+            PRE,
+            "no mask",
+            "target-leakage",
+            "Vaswani 2017: queries that see the next token",
+            network=LanguageModel(mask="none"),
+        )
+    ),
+    *over(
+        fault(
+            OWN,
+            "mask off by one",
+            "target-leakage",
+            "Vaswani 2017: queries that see the next token",
+            network=LanguageModel(own=True, mask="ahead"),
+        )
+    ),
+    *over(
+        fault(
+            TWO,
+            "table too short",
+            "indices",
+            "JAX's issues: indices out of bounds raise no error",
+            network=partial(_two_tokens, entries=VOCABULARY - 4),
+        )
     ),
     *over(
         fault(
