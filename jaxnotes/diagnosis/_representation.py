@@ -109,9 +109,14 @@ def residual_growth(report: Report, thresholds: Thresholds = STANDARD) -> list[F
 
 
 def outlier_channels(report: Report, thresholds: Thresholds = STANDARD) -> list[Finding]:
-    """Single channels that are far larger than the median one; a hint, since large trained Transformers have them and work."""
+    """Single channels that are far larger than the median one; a hint, since large trained Transformers have them and work.
+
+    Not of values that ReLU made: where half of the channels are 0 the median is next to nothing.
+    """
     limit = thresholds.outlier_channels_factor
-    found = [layer for layer in report.layers if layer.largest_channel > limit and not layer.over_time]
+    found = [
+        layer for layer in report.layers if layer.largest_channel > limit and layer.activation_min < 0 and not layer.over_time
+    ]
     found = [layer for layer in found if layer.output_shape[-1] >= LEAST_UNITS]
     if not found:
         return []

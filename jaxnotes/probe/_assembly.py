@@ -68,7 +68,7 @@ def assemble(
     summarise_steps: bool,
 ) -> dict[int, list[Row]]:
     """Returns the rows of each site, one per step, without Jacobians."""
-    sites = {number: site for number, site in enumerate(program.sites) if site.mark.role == "output" and site.differentiable}
+    sites = {number: site for number, site in enumerate(program.sites) if site.is_row}
 
     def describe_all(gradients: list) -> dict[int, Statistics]:
         return {

@@ -50,10 +50,14 @@ class Step:
 
 @dataclasses.dataclass(frozen=True)
 class Tapped:
-    """A tap met on the way: the arguments its value depends on, and the scans around it, outermost first."""
+    """A tap met on the way: the arguments its value depends on, and the scans around it, outermost first.
+
+    `is_parameter` says that the value is a parameter and nothing made of it, as what holds a cell's weights returns them.
+    """
 
     arguments: frozenset[int]
     scans: tuple[Step, ...]
+    is_parameter: bool
 
 
 @dataclasses.dataclass
@@ -95,7 +99,8 @@ def _walk(jaxpr: Jaxpr, sources: list[Source], scans: tuple[Step, ...], found: P
     for equation in jaxpr.eqns:
         given = [read(v) for v in equation.invars]
         if equation.primitive is tap_primitive:
-            found.taps.append(Tapped(given[0].arguments, scans))
+            is_parameter = given[0].moved is not None and not found.moves_with_inputs(given[0])
+            found.taps.append(Tapped(given[0].arguments, scans, is_parameter))
         met = len(found.taps)
         known.update(zip(equation.outvars, _outputs(equation, given, scans, found), strict=True))
         if equation.primitive is not tap_primitive and readable_body(equation) is None:

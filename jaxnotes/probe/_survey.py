@@ -25,6 +25,7 @@ class Site:
       scans: the scans around it, outermost first.
       scan: number of the outermost scan around it, in order; None outside any.
       arguments: places of the program's arguments that the value depends on.
+      is_parameter: whether the value is a parameter as it is.
       is_output: whether the model's output is this value, or a function of it entry by entry.
       activation: the function that is applied to the value, or that made it; None where neither is seen.
       after: whether the activation made the value.
@@ -36,6 +37,7 @@ class Site:
     scans: tuple[Step, ...] = ()
     scan: int | None = None
     arguments: frozenset[int] = frozenset()
+    is_parameter: bool = False
     is_output: bool = False
     activation: Activation | None = None
     after: bool = False
@@ -48,6 +50,11 @@ class Site:
     @property
     def full_shape(self) -> tuple[int, ...]:
         return self.steps + self.shape
+
+    @property
+    def is_row(self) -> bool:
+        """Whether it is what a layer made: one of floating values that are not just a parameter."""
+        return self.mark.role == "output" and self.differentiable and not self.is_parameter
 
     @property
     def differentiable(self) -> bool:
@@ -75,7 +82,7 @@ def survey(traced: ClosedJaxpr, inputs: range) -> Survey:
     _visit(traced.jaxpr, None, sites, notes)
     found = provenance(traced.jaxpr, inputs)
     placed = [
-        dataclasses.replace(site, scans=tapped.scans, arguments=tapped.arguments)
+        dataclasses.replace(site, scans=tapped.scans, arguments=tapped.arguments, is_parameter=tapped.is_parameter)
         for site, tapped in zip(sites, found.taps, strict=True)
     ]
     return Survey(tuple(placed), tuple(dict.fromkeys(notes)), found)
