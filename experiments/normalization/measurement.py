@@ -11,4 +11,4 @@ from experiments.normalization.shift import shift
 from experiments.study.topic import Topic
 
 PARTS = (drift, formula, moments, saturation, gradients, shift, rate_limits, inputs, implication)
-TOPIC = Topic("normalization", Normalization, PARTS, edition=5)
+TOPIC = Topic("normalization", Normalization, PARTS, edition=6)

@@ -37,7 +37,7 @@ class Normalization(TrainingSettings):
     train_batch: int = setting(64, "Examples per step.", minimum=2)
     train_steps: int = setting(2000, "SGD steps of the MLPs.", quick=24, minimum=20)
     points: int = setting(10, "Points of training at which readings are taken.", quick=8, minimum=2)
-    train_seeds: int = setting(10, "Seeds that count.", quick=2, minimum=2)
+    train_seeds: int = setting(24, "Seeds that count.", quick=2, minimum=2)
     learning_rates: tuple[float, ...] = setting(
         (0.03, 0.1, 0.3), "Learning rates tried first for each arm.", quick=(0.1, 0.3), minimum=1e-9
     )

@@ -10,8 +10,9 @@ from jax import Array
 
 from experiments.norms.networks import NETWORKS, NORMS
 from experiments.norms.settings import Norms
+from experiments.norms.text import text
 from experiments.norms.training import run, train_norms
-from experiments.study import convergence, digits, language
+from experiments.study import convergence, digits
 from experiments.study.measurement import Evidence, Fit, Measurement, curve, exact, fraction, interval
 from experiments.study.seeds import over_seeds, paired
 from experiments.study.topic import Topic
@@ -19,8 +20,6 @@ from experiments.study.tuning import Tuned, described, tuned
 from jaxnotes.layers.normalization import MOMENTUM, batch_norm, batch_norm_state, layer_norm, norm_init
 
 SHARE = "fraction of the test set"
-NATS = "nats per character"
-FUTURE = "largest change of the Transformer's early predictions, in training, where later characters are others"
 
 
 def axes(settings: Norms, key: Array) -> dict[str, Evidence]:
@@ -115,12 +114,8 @@ def _fits(trained: Mapping[str, Tuned], controls: tuple[str, ...] = ()) -> dict[
 
 
 def domains(settings: Norms, key: Array) -> dict[str, Evidence]:
-    """norms.domains: batch and layer normalisation where each is used.
-
-    In an MLP and a CNN on images; in an RNN and a Transformer on text, in generation mode, where lengths vary and few sequences
-    make a step; and, for the other side, where all lengths are equal and a step has many.
-    """
-    data, text = digits.load(flat=False), language.news()
+    """norms.domains: batch against layer normalisation in an MLP and a CNN on images, in an RNN and a Transformer on text."""
+    data = digits.load(flat=False)
     key_images, key_text = jax.random.split(key)
     gains, measurements, searches, fits = [], [], {}, {}
     for name in NETWORKS:
@@ -133,56 +128,9 @@ def domains(settings: Norms, key: Array) -> dict[str, Evidence]:
         measurements += [_accuracy(f"accuracy-{arm}", of) for arm, of in arms.items()]
         searches |= {arm: of.search for arm, of in arms.items()}
         fits |= _fits(arms)
-    for name, size in text_sizes(settings).items():
-        # Without a norm only where lengths vary, to set both beside it.
-        norms = ("batch", "layer") if name.endswith("equal") else ("batch", "layer", "none")
-        found = {norm: train_text(settings, text, key_text, norm, size) for norm in norms}
-        lengths = f"lengths {size.shortest} to {size.time}" if size.shortest < size.time else f"length {size.time}"
-        source = f"batch minus layer normalisation in generation mode; {size.steps} steps of {size.batch} sequences, {lengths}"
-        gains.append(_text_gain(f"gain-{name}", found, "generation", source))
-        if size.kind == "rnn":
-            gains.append(_text_gain(f"gain-{name}-longer", found, "longer", f"{source}; read at {2 * size.time} characters"))
-        for norm, arm in found.items():
-            words = f"Adam; {described(arm.search)}"
-            measurements.append(interval(f"loss-{name}-{norm}", arm.runs.generation, unit=NATS, source=words))
-            searches[f"{name}-{norm}"] = arm.search
-            # At equal budget: no network of this size exhausts the text.
-            fits[f"{name}-{norm}"] = convergence.fit(arm.runs.losses, required=False)
-    gains.append(exact("mismatch-layer", future_change(text, "layer"), source=FUTURE))
-    gains.append(exact("mismatch-batch", future_change(text, "batch"), source=FUTURE))
-    return {"norms.domains": Evidence((*gains, *measurements), {"batch": np.asarray(settings.domain_batch)}, searches, fits)}
-
-
-def text_sizes(settings: Norms) -> dict[str, language.Size]:
-    """Returns the RNN and the Transformer, each where lengths vary and where they are equal."""
-    sizes = {}
-    for i, kind in enumerate(("rnn", "transformer")):
-        shape = kind, settings.text_width, settings.text_blocks, settings.text_times[i]
-        sizes[f"{kind}-varied"] = language.Size(*shape, 1, settings.varied_batches[i], settings.varied_steps[i])
-        sizes[f"{kind}-equal"] = language.Size(*shape, shape[3], settings.equal_batches[i], settings.equal_steps[i])
-    return sizes
-
-
-def train_text(settings: Norms, text: language.Text, key: Array, norm: str, size: language.Size) -> Tuned:
-    """Returns the runs of a network on text at the rate of the best validation loss in generation mode."""
-    one = partial(language.run, jnp.int32(language.NORMS.index(norm)), text, size=size)
-    return tuned(one, lambda reading: -reading.validation, settings, key, rates=settings.text_rates)
-
-
-def _text_gain(name: str, found: Mapping[str, Tuned], reading: str, source: str) -> Measurement:
-    losses = [getattr(found[norm].runs, reading) for norm in ("batch", "layer")]
-    return interval(name, paired(*losses), unit=NATS, source=f"{source}, seeds paired, tuned learning rates")
-
-
-def future_change(text: language.Text, norm: str) -> float:
-    """Returns by how much the prediction of the first half changes in training where the second half is another text."""
-    size = language.Size("transformer", 16, 1, 16, 16, 4, 1)
-    params, state = language.NETWORKS["transformer"].init(jax.random.key(0), size)
-    pieces = language.even(text.test, size.time)[: size.batch, :-1]
-    other = pieces.at[:, 8:].set(pieces[::-1, 8:])
-    index, counted = jnp.int32(language.NORMS.index(norm)), jnp.ones(pieces.shape, bool)
-    logits = [language.transformer(index, params, state, x, counted, True)[0][:, :8] for x in (pieces, other)]
-    return float(jnp.abs(logits[0] - logits[1]).max())
+    on_text, more, others = text(settings, key_text)
+    found = (*gains, *on_text, *measurements)
+    return {"norms.domains": Evidence(found, {"batch": np.asarray(settings.domain_batch)}, searches | more, fits | others)}
 
 
 def running(settings: Norms, key: Array) -> dict[str, Evidence]:
@@ -244,4 +192,4 @@ def running_checks(settings: Norms, key: Array) -> dict[str, Array]:
     }
 
 
-TOPIC = Topic("norms", Norms, (axes, batch_size, domains, running), optional=("gensim",), edition=5)
+TOPIC = Topic("norms", Norms, (axes, batch_size, domains, running), optional=("gensim",), edition=6)

@@ -22,21 +22,13 @@ class Norms(TrainingSettings):
     cnn_examples_seen: int = setting(24_000, "Examples that the CNN sees, at every batch size.", quick=1000, minimum=1)
     domain_batch: int = setting(64, "Images per step of the MLP and the CNN.", minimum=2)
     domain_steps: int = setting(600, "Steps of the MLP and the CNN.", quick=15, minimum=1)
-    text_width: int = setting(64, "Units of the networks that predict characters.", quick=32, minimum=4)
+    text_widths: tuple[int, ...] = setting(
+        (64, 32), "Units of the RNN and of the Transformer that predict characters.", quick=(32, 32), minimum=4
+    )
     text_blocks: int = setting(2, "Blocks of the Transformer.", minimum=1)
-    text_times: tuple[int, ...] = setting((40, 64), "Longest sequences of the RNN and of the Transformer.", minimum=2)
-    varied_batches: tuple[int, ...] = setting(
-        (16, 1), "Sequences per step of the RNN and of the Transformer where their lengths vary.", minimum=1
-    )
-    varied_steps: tuple[int, ...] = setting(
-        (1000, 2000), "Steps of the RNN and of the Transformer where the lengths vary.", quick=(30, 30), minimum=5
-    )
-    equal_batches: tuple[int, ...] = setting(
-        (64, 8), "The same sequences per step where all have the longest length.", minimum=1
-    )
-    equal_steps: tuple[int, ...] = setting(
-        (600, 600), "The same steps where all have the longest length.", quick=(30, 30), minimum=5
-    )
+    text_times: tuple[int, ...] = setting((40, 32), "Longest sequences of the RNN and of the Transformer.", minimum=2)
+    text_batches: tuple[int, ...] = setting((16, 4), "Sequences per step of the RNN and of the Transformer.", minimum=1)
+    text_steps: tuple[int, ...] = setting((2000, 12_000), "Steps of the RNN and of the Transformer.", quick=(30, 30), minimum=5)
     text_rates: tuple[float, ...] = setting(
         (3e-3, 1e-2, 3e-2), "Learning rates to begin with on text.", quick=(3e-3, 1e-2), minimum=1e-12
     )
@@ -58,7 +50,7 @@ class Norms(TrainingSettings):
             most = min(TRAIN_EXAMPLES, self.examples_seen, self.cnn_examples_seen)
             if max(*sizes, self.domain_batch) > most:
                 raise SettingsError(f"--{name}={sizes} and --domain_batch={self.domain_batch} may reach {most}")
-        for name in ("text_times", "varied_batches", "varied_steps", "equal_batches", "equal_steps"):
+        for name in ("text_widths", "text_times", "text_batches", "text_steps"):
             if len(getattr(self, name)) != 2:
                 raise SettingsError(f"--{name}={getattr(self, name)} must be two numbers, of the RNN and of the Transformer")
         if self.momenta[0] != MOMENTUM or max(self.momenta) >= 1:

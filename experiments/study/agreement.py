@@ -75,10 +75,14 @@ def unanimous(summary: Summary, claims: Iterable[str]) -> int:
 
 
 def of_claim(summary: Summary, claim: str) -> Agreement | None:
-    """Returns how the sets agree on a claim; None where none has it."""
+    """Returns how the sets agree on a claim; None where none has it.
+
+    A set counts where its question was measured by the first one's code: numbers of another sample are no repetition.
+    """
     topic = claim.partition(".")[0]
-    found = {name: topics.get(topic, {}).get("claims", {}).get(claim) for name, topics in summary.items()}
-    entries = {name: entry for name, entry in found.items() if entry is not None}
+    measured = {name: topics[topic] for name, topics in summary.items() if claim in topics.get(topic, {}).get("claims", {})}
+    code = next((found["code"] for found in measured.values()), None)
+    entries = {name: found["claims"][claim] for name, found in measured.items() if found["code"] == code}
     if not entries:
         return None
     margins = [entry["margin"] for entry in entries.values() if entry["margin"] is not None]

@@ -6,9 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.norms import measurement, networks, training
+from experiments.norms import measurement, networks, text, training
 from experiments.norms.settings import TRAIN_EXAMPLES, Norms
-from experiments.study import digits, tuning
+from experiments.study import digits, language, tuning
 from experiments.study.language import Text
 from experiments.study.settings import SettingsError
 from jaxnotes.layers.normalization import layer_norm
@@ -112,9 +112,29 @@ def test_running_statistics_do_not_act_on_training(key):
 
 
 def test_a_later_text_changes_early_predictions_through_batch_statistics_alone():
-    text = Text(*[jnp.arange(400) % 30] * 3)
-    assert measurement.future_change(text, "layer") == 0.0
-    assert measurement.future_change(text, "batch") > 1e-3
+    news = Text(*[jnp.arange(400) % 30] * 3)
+    assert text.future_change(news, "layer") == 0.0
+    assert text.future_change(news, "batch") > 1e-3
+
+
+def test_the_table_of_triples_is_a_count_smoothed_by_shorter_contexts():
+    random = np.random.default_rng(0)
+    train, test = random.integers(0, 4, 300), random.integers(0, 4, 400)
+    news = Text(jnp.asarray(train), jnp.asarray(test), jnp.asarray(test))
+
+    def chance(*seen: int) -> float:
+        """Of the last of these characters behind the others."""
+        context, length = seen[:-1], len(seen)
+        count = lambda wanted, room: sum(tuple(train[i : i + len(wanted)]) == wanted for i in range(300 - room + 1))
+        shorter = chance(*seen[1:]) if context else 1 / language.SYMBOLS
+        whole = count(context, length) if context else 300
+        return (count(seen, length) + text.PSEUDO_COUNT * shorter) / (whole + text.PSEUDO_COUNT)
+
+    pieces = np.asarray(language.even(news.test, 3))[:5]
+    expected = [-np.log(chance(*map(int, piece[max(i - 2, 0) : i + 1]))) for piece in pieces for i in range(1, 4)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(language, "even", lambda part, time: jnp.asarray(pieces))
+        assert text.table_loss(news, 3) == pytest.approx(np.mean(expected), rel=1e-12)
 
 
 MET = {
@@ -127,6 +147,10 @@ MET = {
     "gain-transformer-equal": -0.06,
     "mismatch-layer": 0.0,
     "mismatch-batch": 0.1,
+    "loss-rnn-varied-layer": 1.5,
+    "loss-transformer-varied-layer": 1.5,
+    "loss-table-rnn": 2.02,
+    "loss-table-transformer": 2.01,
 }
 
 
@@ -138,6 +162,8 @@ MET = {
         ({"gain-rnn-varied": -0.3, "gain-transformer-varied": -0.08}, "fails"),
         ({"gain-transformer-varied": 0.0}, "undecided"),
         ({"gain-cnn": -0.04}, "undecided"),
+        ({"loss-transformer-varied-layer": 2.4}, "undecided"),
+        ({"loss-rnn-varied-layer": 2.4, "gain-transformer-equal": 0.06}, "undecided"),
     ],
 )
 def test_where_each_norm_is_used_is_judged_by_text_and_images(judged, change, verdict):

@@ -3,8 +3,9 @@
 from experiments.study import agreement, results
 
 
-def summary(verdicts):
-    return {name: {"a": {"claims": {"a.b": {"verdict": verdict, "margin": m}}}} for name, (verdict, m) in verdicts.items()}
+def summary(verdicts, **code):
+    claims = {name: {"a.b": {"verdict": verdict, "margin": margin}} for name, (verdict, margin) in verdicts.items()}
+    return {name: {"a": {"code": code.get(name[-1], "now"), "claims": found}} for name, found in claims.items()}
 
 
 def test_seed_sets_and_instruction_sets_are_counted_apart():
@@ -18,6 +19,13 @@ def test_a_claim_without_randomness_has_no_margin():
     found = agreement.of_claim(summary({"seed 0": ("holds", None)}), "a.b")
     assert found.unanimous and found.margin is None and found.arithmetics == (1, 1)
     assert agreement.of_claim(summary({"seed 0": ("holds", None)}), "c.d") is None
+
+
+def test_a_set_that_other_code_measured_is_no_repetition():
+    sets = {"seed 0": ("holds", 5.0), "set 1": ("holds", 3.0), "set 2": ("holds", 4.0)}
+    found = agreement.of_claim(summary(sets, **{"1": "before"}), "a.b")
+    assert list(found.verdicts) == ["seed 0", "set 2"] and found.margin == 4.0
+    assert agreement.unanimous(summary(sets, **{"1": "before"}), ["a.b"]) == 0
 
 
 def test_sets_and_topics_are_added_one_by_one(tmp_path, saturation_run, limits):
