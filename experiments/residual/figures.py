@@ -137,10 +137,10 @@ def deep(evidence: Evidence):
 def degradation(evidence: Evidence):
     """Training error over depth, and the gradient of the same networks."""
     figure, (left, right) = new_figure(2, height=2.8)
-    _over_depths(left, evidence, "error", _NORMALISED)
+    _over_depths(left, evidence, "error", _NORMALISED | {"residual-leaky": "residual, leaky ReLU"})
     depths = evidence.arrays["depths"]
-    longer = [evidence[f"error-plain-leaky-{name}-long"] for name in ("shallow", "deep")]
-    points(left, depths[[0, 2]], longer, series=3, label="plain, leaky ReLU, longer")
+    longer = [evidence[f"error-plain-leaky-{name}-long"] for name in ("shallow", "deepest")]
+    points(left, depths[[0, 3]], longer, series=4, label="plain, leaky ReLU, longer")
     left.set(ylabel="training error")
     settings_note(left, "batch normalisation in every branch")
     legend_below(left)
@@ -150,7 +150,7 @@ def degradation(evidence: Evidence):
         rows(right, found, list(arms.values()), series=series, shift=0.1 - 0.2 * series, label=f"{moment} training")
     right.axvline(0, color="#888888", lw=0.6)
     right.set(xlabel="ln gradient, first block over last")
-    settings_note(right, f"{depths[2]} layers (plain) and {depths[3]} (residual)")
+    settings_note(right, f"{depths[3]} layers")
     legend_below(right)
     return figure
 

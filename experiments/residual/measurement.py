@@ -175,4 +175,4 @@ def ratio(log_norms: np.ndarray) -> np.ndarray:
     return log_norms[:, 0] - log_norms[:, -1]
 
 
-TOPIC = Topic("residual", Residual, (form, identity, path, small_branch, large_branch, train_all))
+TOPIC = Topic("residual", Residual, (form, identity, path, small_branch, large_branch, train_all), edition=4)

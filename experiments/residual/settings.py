@@ -29,10 +29,10 @@ class Residual(TrainingSettings):
     )
     train_width: int = setting(32, "Units per layer in training.", minimum=2)
     train_steps: int = setting(400, "Adam steps of every run.", quick=60, minimum=10)
-    long_steps: int = setting(1200, "Adam steps of the longer budget.", quick=120, minimum=10)
+    long_steps: int = setting(3600, "Adam steps of the longer budget.", quick=120, minimum=10)
     train_batch: int = setting(128, "Examples per step.", minimum=2)
     share_seeds: int = setting(24, "Seeds of the networks whose share that trains is judged.", quick=2, minimum=2)
-    control_seeds: int = setting(3, "Seeds of other controls, the longer budget and the extreme depth.", quick=2, minimum=2)
+    control_seeds: int = setting(3, "Seeds of other controls and of the extreme depth.", quick=2, minimum=2)
     learning_rates: tuple[float, ...] = setting(
         (3e-3, 1e-2, 3e-2), "Learning rates tried first for each arm and depth.", quick=(3e-3, 1e-2), minimum=1e-12
     )

@@ -27,19 +27,17 @@ def train_all(settings: Residual, key: Array) -> dict[str, Evidence]:
     """residual.deep, residual.degradation and residual.long-paths."""
     data = digits.load(side=28)
     key_trained, key_extreme, key_long, key_paths = jax.random.split(key, 4)
-    trained: Trained = {}
-    for arm in ARMS:
-        for name in ENDS if arm in CONTROLS else DEPTHS[:3] if arm == "plain-leaky" else DEPTHS:
-            trained[arm, name] = train_arm(settings, arm, name, data, key_trained)
+    trained: Trained = {
+        (arm, name): train_arm(settings, arm, name, settings.train_steps, data, key_trained)
+        for arm in ARMS
+        for name in (ENDS if arm in (*CONTROLS, "residual-leaky") else DEPTHS)
+    }
+    longer = {name: train_arm(settings, "plain-leaky", name, settings.long_steps, data, key_long) for name in ENDS}
     rate = trained["residual", "deepest"].rate
-    extreme = at_rate(settings, "residual", settings.extreme_depth, rate, settings.train_steps, data, key_extreme)
-    long = {}
-    for name in ("shallow", "deep"):
-        arm, rate = "plain-leaky", trained["plain-leaky", name].rate
-        long[name] = at_rate(settings, arm, depth_of(settings, name), rate, settings.long_steps, data, key_long)
+    extreme = at_rate(settings, rate, data, key_extreme)
     return {
         "residual.deep": _deep(settings, trained, extreme),
-        "residual.degradation": _degradation(settings, trained, long),
+        "residual.degradation": _degradation(settings, trained, longer),
         "residual.long-paths": long_paths(settings, key_paths, trained["residual", "medium"].runs.share),
     }
 
@@ -49,23 +47,25 @@ def depth_of(settings: Residual, name: str) -> int:
     return settings.train_depths[DEPTHS.index(name)]
 
 
-def train_arm(settings: Residual, arm: str, name: str, data: digits.Digits, key: Array) -> Tuned:
+def train_arm(settings: Residual, arm: str, name: str, steps: int, data: digits.Digits, key: Array) -> Tuned:
     """Returns the tuned runs of an arm at a depth; arms and depths are paired seed by seed."""
     depth, paths = depth_of(settings, name), (arm, name) == ("residual", "medium")
     one = partial(train, ARMS[arm].numbers(depth), data, normalised=ARMS[arm].normalised, settings=settings, depth=depth)
     if arm == "unnormalised" or (arm, name) == ("residual", "deepest"):
         seeds = settings.share_seeds
     else:
-        seeds = settings.control_seeds if name == "deepest" else settings.train_seeds
-    run = partial(one, steps=settings.train_steps, paths=paths)
+        few = name == "deepest" and arm in ("plain", *CONTROLS)
+        seeds = settings.control_seeds if few else settings.train_seeds
+    run = partial(one, steps=steps, paths=paths)
     rates = settings.control_rates if arm in CONTROLS else settings.learning_rates
     return tuned(run, lambda run: run.validation, settings, key, rates=rates, seeds=seeds)
 
 
-def at_rate(settings: Residual, arm: str, depth: int, rate: float, steps: int, data: digits.Digits, key: Array) -> Run:
-    """Returns runs of an arm at a rate that was tuned elsewhere: at another depth, or for fewer steps."""
-    options = {"normalised": ARMS[arm].normalised, "settings": settings, "depth": depth, "steps": steps}
-    one = partial(train, ARMS[arm].numbers(depth), data, jnp.float32(rate), **options)
+def at_rate(settings: Residual, rate: float, data: digits.Digits, key: Array) -> Run:
+    """Returns runs of the residual network of the extreme depth at a rate that was tuned at another."""
+    arm, depth = ARMS["residual"], settings.extreme_depth
+    options = {"normalised": arm.normalised, "settings": settings, "depth": depth, "steps": settings.train_steps}
+    one = partial(train, arm.numbers(depth), data, jnp.float32(rate), **options)
     keys = list(jax.random.split(key, settings.control_seeds))
     runs = side_by_side(lambda key: jax.tree.map(np.asarray, one(key)), keys)
     return jax.tree.map(lambda *leaves: np.stack(leaves), *runs)
@@ -104,30 +104,29 @@ def _deep(settings: Residual, trained: Trained, extreme: Run) -> Evidence:
     return Evidence(tuple(measurements), arrays, _searches(trained), fits)
 
 
-def _degradation(settings: Residual, trained: Trained, long: dict[str, Run]) -> Evidence:
+def _degradation(settings: Residual, trained: Trained, longer: dict[str, Tuned]) -> Evidence:
     measurements, arrays = [], {"depths": np.asarray(settings.train_depths)}
-    changes = {"residual": "deepest", "plain": "deep", "plain-leaky": "deep", "unnormalised": "deepest", "scaled": "deepest"}
-    for arm, last in changes.items():
-        found = trained[arm, last].runs.train_error, trained[arm, "shallow"].runs.train_error
-        measurements.append(_change(settings, f"change-{arm}", *found, last, settings.train_steps))
-    found = long["deep"].train_error, long["shallow"].train_error
-    measurements.append(_change(settings, "change-plain-leaky-long", *found, "deep", settings.long_steps))
-    for (arm, name), tuned_runs in trained.items():
+    for arm in ARMS:
+        ends = {name: trained[arm, name] for name in ENDS}
+        measurements.append(_change(settings, f"change-{arm}", ends, settings.train_steps))
+    measurements.append(_change(settings, "change-plain-leaky-long", longer, settings.long_steps))
+    for (arm, name), found in trained.items():
         if arm not in CONTROLS:
-            measurements.append(fraction(f"error-{arm}-{name}", tuned_runs.runs.train_error, unit=TRAIN))
-    for name, runs in long.items():
-        measurements.append(fraction(f"error-plain-leaky-{name}-long", runs.train_error, unit=TRAIN))
-    for arm, last in (("residual", "deepest"), ("plain", "deep"), ("plain-leaky", "deep")):
-        for moment, values in zip(("before", "after"), trained[arm, last].runs.gradients.T, strict=True):
-            source = f"first block over last, {depth_of(settings, last)} layers, {moment} training"
+            measurements.append(fraction(f"error-{arm}-{name}", found.runs.train_error, unit=TRAIN))
+    for name, found in longer.items():
+        measurements.append(fraction(f"error-plain-leaky-{name}-long", found.runs.train_error, unit=TRAIN))
+    for arm in ("residual", "plain", "plain-leaky"):
+        for moment, values in zip(("before", "after"), trained[arm, "deepest"].runs.gradients.T, strict=True):
+            source = f"first block over last, {depth_of(settings, 'deepest')} layers, {moment} training"
             measurements.append(interval(f"gradient-{moment}-{arm}", values, unit="nats", source=source))
-    searches, fits = _searches(trained), _fits(trained)
-    return Evidence(tuple(measurements), arrays, searches, fits)
+    arms = trained | {("plain-leaky", f"{name}-long"): found for name, found in longer.items()}
+    return Evidence(tuple(measurements), arrays, _searches(arms), _fits(arms))
 
 
-def _change(settings: Residual, name: str, deep: np.ndarray, shallow: np.ndarray, last: str, steps: int) -> Measurement:
-    depths = f"{depth_of(settings, last)} layers minus at {depth_of(settings, 'shallow')}"
-    source = f"training error at {depths}, {steps} steps each, seeds paired"
+def _change(settings: Residual, name: str, ends: dict[str, Tuned], steps: int) -> Measurement:
+    deep, shallow = (ends[end].runs.train_error for end in ("deepest", "shallow"))
+    depths = f"{depth_of(settings, 'deepest')} layers minus at {depth_of(settings, 'shallow')}"
+    source = f"training error at {depths}, {steps} steps each, seeds paired, tuned learning rates"
     return interval(name, paired(deep, shallow), unit=TRAIN, source=source)
 
 
@@ -142,6 +141,6 @@ def _searches(trained: Trained) -> dict:
 def _fits(trained: Trained) -> dict[str, Fit]:
     """Returns how far each arm came; the others are controls, or the claims say that depth keeps them from it."""
     return {
-        f"{arm}-{name}": fit(found.runs.losses, 1 - found.runs.train_error, required=arm == "residual")
+        f"{arm}-{name}": fit(found.runs.losses, 1 - found.runs.train_error, required=arm.startswith("residual"))
         for (arm, name), found in trained.items()
     }

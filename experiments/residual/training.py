@@ -50,6 +50,7 @@ ARMS = {
     "residual": Arm(True, 1.0),
     "plain": Arm(True, 0.0),
     "plain-leaky": Arm(True, 0.0, slope=0.5),  # E φ′² / Var φ is 1.07 against ReLU's 1.47: its gradients hardly grow
+    "residual-leaky": Arm(True, 1.0, slope=0.5),  # beside it
     "unnormalised": Arm(False, 1.0),
     "scaled": Arm(False, 1.0, scaled=True),
 }

@@ -88,7 +88,7 @@ def verdict(identifier: str, **values: float) -> str:
 
 
 DEEP = {"trained_residual_deepest": 0.95, "accuracy_residual_extreme": 0.9}
-PLAIN = {"change_plain_leaky": 0.3, "gradient_before_plain_leaky": 3.0}
+PLAIN = {"change_plain_leaky": 0.3, "change_plain_leaky_long": 0.2, "gradient_before_plain_leaky": 3.0}
 PATHS = {"longest_normalised": -90.0, "long_share_trained": 0.01}
 
 
@@ -106,6 +106,8 @@ PATHS = {"longest_normalised": -90.0, "long_share_trained": 0.01}
         ("degradation", PLAIN, "holds"),
         ("degradation", PLAIN | {"change_unnormalised": 0.4}, "holds-if"),
         ("degradation", PLAIN | {"change_plain_leaky": 0.01}, "undecided"),
+        ("degradation", PLAIN | {"change_plain_leaky_long": 0.01}, "undecided"),
+        ("degradation", PLAIN | {"change_residual_leaky": 0.2}, "undecided"),
         ("degradation", PLAIN | {"gradient_before_plain_leaky": -3.0}, "undecided"),
         ("degradation", PLAIN | {"change_residual": 0.1}, "fails"),
         ("long-paths", PATHS, "holds"),
