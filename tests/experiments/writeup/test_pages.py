@@ -180,3 +180,14 @@ def test_the_prose_around_a_claim_is_written_for_the_verdict_of_the_reference():
     stored = {name: claim["verdict"] for topic in topics for name, claim in topic["claims"].items()}
     decided = {name: verdict for name, verdict in stored.items() if verdict != "undecided"}
     assert {name: written[name] for name in decided} == decided
+
+
+def test_a_change_has_its_direction_in_words():
+    pages = [page.read_text(encoding="utf-8") for page in (writeup.HERE / "source").glob("*.md")]
+    catalogues = [page.read_text(encoding="utf-8") for page in (writeup.HERE / "locale").rglob("*.po")]
+    said = [
+        text for claim in rules.load_claims().values() for text in (*claim.condition.values(), *claim.counterexample.values())
+    ]
+    for texts, number in ((pages + catalogues, r"\{(?:value|number)\}"), (said, r"\{[\w-]+\}")):
+        wrong = re.compile(rf"\bchang\w*\b[^.;:{{]*\bby\s+{number}|变化 ?{number}")
+        assert not [found[0] for text in texts for found in wrong.finditer(" ".join(text.replace('"\n"', "").split()))]
