@@ -32,11 +32,11 @@ _ACCENT = re.compile(r"<mover>(?=(?:<mrow>)?<mi>[^<]*</mi>(?:</mrow>)?<mo)")
 _MEANT = {
     "<mo>&#x0005E;</mo>": "<mo>&#x00302;</mo>",  # the accent, not the character of keyboards
     "<mi>&#x0007E;</mi>": "<mo>&#x0223C;</mo>",
-    "<mo>&#x0002F;</mo>": '<mo lspace="0" rspace="0">&#x0002F;</mo>',
+    "<mo>&#x0002F;</mo>": '<mo lspace="0em" rspace="0em">&#x0002F;</mo>',
     "<mo>&#x02202;</mo>": "<mi>&#x02202;</mi>",
     "<mo>&#x0221E;</mo>": "<mi>&#x0221E;</mi>",
 }
-THIN = "0.17em"
+THIN, NONE = "0.17em", "0em"
 
 
 class TranslatedFormulas(SphinxTransform):
@@ -79,14 +79,14 @@ def mathml(latex: str, display: str) -> str:
 def _primed(match: re.Match[str]) -> str:
     """Returns a letter with its primes beside it, and the rest of its exponent on both."""
     letter, alone, first, power = match.groups()
-    primed = f'<mrow>{letter}<mo lspace="0" rspace="0">{alone or first}</mo></mrow>'
+    primed = f'<mrow>{letter}<mo lspace="0em" rspace="0em">{alone or first}</mo></mrow>'
     return primed if alone else f"<msup>{primed}<mrow>{power}</mrow></msup>"
 
 
 def _function(match: re.Match[str]) -> str:
     """Returns a named function as an operator, a thin space before it after a letter or number, and after it before one."""
     before, scripts, after = match["before"] or "", match["scripts"] or "", match["after"] or ""
-    spaces = f'lspace="{THIN if before and scripts != "<mrow>" else 0}" rspace="{0 if after else THIN}"'
+    spaces = f'lspace="{THIN if before and scripts != "<mrow>" else NONE}" rspace="{NONE if after else THIN}"'
     return f"{before}{scripts}<mo {spaces}>{match['name']}</mo>{after}"
 
 

@@ -25,15 +25,15 @@ def test_bars_that_were_told_to_stretch_do():
 @pytest.mark.parametrize(
     "latex, before, after",
     [
-        (r"\ln x", "0", "0.17em"),
-        (r"\log_{10} x", "0", "0.17em"),
+        (r"\ln x", "0em", "0.17em"),
+        (r"\log_{10} x", "0em", "0.17em"),
         (r"y \ln x", "0.17em", "0.17em"),
         (r"\tfrac12 \ln \chi", "0.17em", "0.17em"),
-        (r"y \ln(x)", "0.17em", "0"),
-        (r"\exp\left(x\right)", "0", "0"),
-        (r"\chi_{\tanh}", "0", "0"),
-        (r"e^{\ln x}", "0", "0.17em"),
-        (r"\operatorname{Var}\varphi", "0", "0.17em"),
+        (r"y \ln(x)", "0.17em", "0em"),
+        (r"\exp\left(x\right)", "0em", "0em"),
+        (r"\chi_{\tanh}", "0em", "0em"),
+        (r"e^{\ln x}", "0em", "0.17em"),
+        (r"\operatorname{Var}\varphi", "0em", "0.17em"),
     ],
 )
 def test_a_named_function_keeps_a_thin_space_but_from_a_bracket(latex, before, after):
@@ -50,15 +50,15 @@ def test_a_sign_stands_closer_than_a_difference():
 
 
 def test_a_slash_has_no_space_and_a_relation_has_that_of_its_kind():
-    assert operators("a/b") == ['<mo lspace="0" rspace="0">&#x0002F;</mo>']
+    assert operators("a/b") == ['<mo lspace="0em" rspace="0em">&#x0002F;</mo>']
     assert operators(r"x \sim y") == ["<mo>&#x0223C;</mo>"]
 
 
 def test_a_prime_has_the_size_of_the_text_and_a_power_stands_on_both():
-    primed = '<mrow><mi>m</mi><mo lspace="0" rspace="0">&#x02032;</mo></mrow>'
+    primed = '<mrow><mi>m</mi><mo lspace="0em" rspace="0em">&#x02032;</mo></mrow>'
     assert mathml("m'", "inline").endswith(f"<mrow>{primed}</mrow></math>")
     assert f"<msup>{primed}<mrow><mn>2</mn></mrow></msup>" in mathml("m'^2", "inline")
-    assert operators(r"\sigma''") == ['<mo lspace="0" rspace="0">&#x02033;</mo>']
+    assert operators(r"\sigma''") == ['<mo lspace="0em" rspace="0em">&#x02033;</mo>']
 
 
 def test_hats_bars_and_tildes_are_accents():
