@@ -50,7 +50,7 @@ def criterion(text: str, language: str) -> list[nodes.Node]:
         before, after, shown = before.rstrip(), after.lstrip(), nodes.Text(terms[value])
     else:
         shown = filled(value) if value.lstrip("-")[0].isdigit() else nodes.literal("", value)
-    return [nodes.literal("", match["name"]), nodes.Text(f" {before}"), shown, nodes.Text(after)]
+    return [nodes.literal("", match["name"]), filled(f" {before}"), shown, filled(after)]
 
 
 def rule(claim: Claim, language: str) -> nodes.bullet_list:

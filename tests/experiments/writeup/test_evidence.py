@@ -9,7 +9,7 @@ from docutils import nodes
 from experiments.study import results, rules
 from experiments.study.measurement import Evidence, Measurement, Search
 from experiments.study.rules import Change
-from experiments.writeup import criteria, evidence, overview
+from experiments.writeup import criteria, digits, evidence, overview
 from experiments.writeup.numbers import typeset, typographic
 from experiments.writeup.words import WORDS
 
@@ -57,6 +57,7 @@ def test_a_rule_is_read_in_the_language_of_its_page():
     assert chinese == ["成立：a 高于 −1.5；b 与预测值相差不超过 5%。", "不成立：a 低于 b。", "其余情形：无法判定。"]
     names = [name.astext() for name in criteria.rule(claim, "zh").findall(nodes.literal)]
     assert names == ["a", "b", "a", "b"]
+    assert not [*digits.typed(criteria.rule(claim, "en"))]
 
 
 def test_what_the_sample_leaves_open_is_said_with_its_interval():
