@@ -20,6 +20,7 @@ from experiments.writeup.words import site_language
 # Before a digit: at the front of a number, or of its exponent.
 _MINUS = re.compile(r"(?<![A-Za-z0-9-])-(?=\.?\d|inf)|(?<=\de)-(?=\d)")
 _POWER = re.compile(r"((?<=[\d.])e|\b10\^)(−?[\d.]*\d)(?!\w)")  # 1.2e−5 and 10^−5
+_ONE = re.compile(r"(?<![\w.])1e(?=−?\d+(?!\w))")  # 1e−12 is 10^−12
 
 
 class measured_number(nodes.inline):  # noqa: N801, docutils names its nodes so
@@ -59,7 +60,7 @@ def typeset(text: str) -> list[nodes.Node]:
         if i % 2:
             found.append(nodes.math(part, part, classes=["linear"]))
             continue
-        words, *powers = _POWER.split(typographic(part))
+        words, *powers = _POWER.split(_ONE.sub("10^", typographic(part)))
         found.append(nodes.Text(words))
         for mark, power, after in zip(powers[::3], powers[1::3], powers[2::3], strict=True):
             found += [nodes.Text("10" if mark == "10^" else " × 10"), nodes.superscript("", power), nodes.Text(after)]

@@ -72,6 +72,7 @@ def test_what_the_sample_leaves_open_is_said_with_its_interval():
     "text, shown",
     [
         ("1.2e-5 of 10^-3.7 [-1, 2]", "1.2 × 10<−5> of 10<−3.7> [−1, 2]"),
+        ("below 1e-12, not 1.1e-12", "below 10<−12>, not 1.1 × 10<−12>"),
         ("$χ = σ_w² E φ'²$ is 0.5", "(χ = σ_w² E φ'²) is 0.5"),
         ("1e+1 of file1e5x", "1e+1 of file1e5x"),
     ],
