@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from experiments.study import results, rules
+from experiments.study.mathematics import plain
 from jaxnotes.command import diagnose
 
 
@@ -10,7 +11,7 @@ def notes(out_dir: Path) -> diagnose.Notes:
     """Returns the statements of all claims, and the verdicts of those that were measured in this folder."""
     measured = {name: judged for found in results.load_all(out_dir) for name, judged in found.claims.items()}
     return diagnose.Notes(
-        statements={name: claim.statement["en"] for name, claim in rules.load_claims().items()},
+        statements={name: plain(claim.statement["en"]) for name, claim in rules.load_claims().items()},
         verdicts={name: judged.verdict for name, judged in measured.items()},
     )
 

@@ -45,7 +45,7 @@ def gradient_depth(results: Results, language: str) -> alt.Chart:
         select("units", distinct(rows, "units"), text(language, "width", "宽度")),
         select("shortcut", shortcuts, text(language, "network", "网络")),
     ]
-    title = text(language, "log10 gradient norm / last layer's", "log10 梯度范数 / 末层梯度范数")
+    title = text(language, "log₁₀ gradient norm / last layer's", "log₁₀ 梯度范数 / 末层梯度范数")
     x = alt.X("layer:Q", title=text(language, "layer", "层"))
     chart = measured_against_predicted(rows, x, title, alt.Color("activation:N", legend=None, scale=alt.Scale(range=COLORS)), 2)
     wanted = " && ".join(f"datum.{c.name} == {c.name}" for c in controls)
@@ -79,7 +79,7 @@ def phase_diagram(results: Results, language: str) -> alt.VConcatChart:
     y = alt.Y("bottom:Q", title=text(language, "bias variance", "偏置方差"), scale=alt.Scale(nice=False, zero=False))
     growth = alt.Color(
         "slope:Q",
-        title=text(language, "nats per layer", "每层 nat"),
+        title=text(language, "nats per layer", "每层奈特"),
         scale=alt.Scale(scheme="redblue", reverse=True, domainMid=0),
         legend=alt.Legend(orient="top"),
     )
@@ -105,7 +105,7 @@ def phase_diagram(results: Results, language: str) -> alt.VConcatChart:
     profile = alt.Chart(inline_data(ends)).transform_filter(chosen).mark_line(color=COLORS[1])
     profile = profile.encode(
         x=alt.X("layer:Q", title=text(language, "layer", "层")),
-        y=alt.Y("log:Q", title=text(language, "log10 gradient", "log10 梯度"), scale=alt.Scale(domain=[-8, 8], clamp=True)),
+        y=alt.Y("log:Q", title=text(language, "log₁₀ gradient", "log₁₀ 梯度"), scale=alt.Scale(domain=[-8, 8], clamp=True)),
     )
     above = (grid + critical + marked).properties(width=WIDTH, height=HEIGHT)
     return above & profile.properties(width=WIDTH, height=120)

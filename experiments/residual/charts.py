@@ -27,7 +27,7 @@ def residual_gain(results: Results, language: str) -> alt.Chart:
                 point = {part: float(arrays[f"{name}-{depth}-{part}"][i]) for part in ("mean", "low", "high", "predicted")}
                 rows.append({"depth": int(depth), "network": label, "layer": int(i), **point})
     depth = select("depth", distinct(rows, "depth"), text(language, "depth", "深度"))
-    title = text(language, "log10 gradient norm / last layer's", "log10 梯度范数 / 末层梯度范数")
+    title = text(language, "log₁₀ gradient norm / last layer's", "log₁₀ 梯度范数 / 末层梯度范数")
     color = alt.Color("network:N", title=None, scale=alt.Scale(range=COLORS), legend=alt.Legend(orient="top"))
     chart = measured_against_predicted(rows, alt.X("layer:Q", title=text(language, "layer", "层")), title, color)
     return chart.transform_filter("datum.depth == depth").add_params(depth).properties(width=WIDTH, height=HEIGHT)

@@ -30,7 +30,7 @@ def sigmoid_formats(results: Results, language: str) -> alt.Chart:
     chart = alt.Chart(inline_data(rows, 3)).transform_filter("datum.format == kind && abs(datum.x) <= span").mark_line()
     chart = chart.encode(
         x=alt.X("x:Q"),
-        y=alt.Y("log:Q", title=text(language, "log10 of the value; nothing where it is zero", "数值的 log10；为零处无曲线")),
+        y=alt.Y("log:Q", title=text(language, "log₁₀ of the value; nothing where it is zero", "数值的 log₁₀；为零处无曲线")),
         color=alt.Color("curve:N", title=None, scale=alt.Scale(range=COLORS), legend=alt.Legend(orient="top")),
     )
     return chart.add_params(kind, span).properties(width=WIDTH, height=HEIGHT)

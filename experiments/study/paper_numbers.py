@@ -2,21 +2,19 @@
 
 import json
 import re
-import unicodedata
 from pathlib import Path
 
 from experiments.study.formatting import format_measurement, to_latex, to_typst
+from experiments.study.mathematics import FORMULA, plain
+from experiments.study.mathematics import to_latex as to_latex_formula
 from experiments.study.results import Judged, Results
 from jaxnotes.command import files
 
 _DIGITS = ("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
 _HEADER = "Generated from results/*.json; do not edit. Each name: value [95% interval]."
-# What claims say beyond ASCII, in LaTeX that any engine takes.
+# What claims say beyond ASCII and outside of formulas, and what LaTeX would read otherwise.
 _LATEX = {
-    "²": r"\ensuremath{^2}", "·": r"\ensuremath{\cdot}", "¼": r"\ensuremath{\frac14}", "×": r"\ensuremath{\times}",
-    "ε": r"\ensuremath{\varepsilon}", "μ": r"\ensuremath{\mu}", "σ": r"\ensuremath{\sigma}", "→": r"\ensuremath{\to}",
-    "∂": r"\ensuremath{\partial}", "−": r"\ensuremath{-}", "√": r"\ensuremath{\surd}", "∞": r"\ensuremath{\infty}",
-    "≈": r"\ensuremath{\approx}", "x̂": r"\ensuremath{\hat{x}}", "x̃": r"\ensuremath{\tilde{x}}",
+    "×": r"\ensuremath{\times}", "−": r"\ensuremath{-}", "≈": r"\ensuremath{\approx}",
     "_": r"\_", "^": r"\^{}", "%": r"\%", "&": r"\&", "#": r"\#", "~": r"\~{}",
 }  # fmt: skip
 
@@ -68,20 +66,24 @@ def _latex_table(claims: list[Judged]) -> str:
 def _typst_table(claims: list[Judged]) -> str:
     lines = [f"// {_HEADER}", "#table(columns: (1fr, auto, auto),", "  table.header[claim][verdict][decided by],"]
     for judged in claims:
-        statement = json.dumps(judged.claim.statement["en"], ensure_ascii=False)
+        statement = json.dumps(plain(judged.claim.statement["en"]), ensure_ascii=False)
         number = to_typst(format_measurement(judged.deciding))
         lines.append(f"  {statement}, [{judged.verdict}], [{judged.deciding.name}: ${number}$],")
     return "\n".join([*lines, ")"])
 
 
 def latex_text(text: str) -> str:
-    """Plain text as LaTeX.
+    """Text whose formulas stand between dollars as LaTeX.
 
     Raises:
       ValueError: a character that no rule here covers; the message names it.
     """
-    text = unicodedata.normalize("NFC", text)
-    out = re.sub("x[\u0302\u0303]|.", lambda found: _LATEX.get(found[0], found[0]), text)
+    parts = FORMULA.split(text)  # words and formulas by turns
+    return "".join(f"${to_latex_formula(part)}$" if i % 2 else _latex_words(part) for i, part in enumerate(parts))
+
+
+def _latex_words(text: str) -> str:
+    out = re.sub(".", lambda found: _LATEX.get(found[0], found[0]), text)
     unknown = sorted({c for c in out if not c.isascii()})
     if unknown:
         raise ValueError(f"no LaTeX is known for {unknown} in {text!r}; add it to paper_numbers._LATEX")

@@ -13,6 +13,7 @@ import numpy as np
 
 from experiments.study import rules
 from experiments.study.formatting import format_measurement
+from experiments.study.mathematics import plain
 from experiments.study.measurement import Evidence, Fit, Measurement, Search
 from experiments.study.topics import TOPICS
 from jaxnotes.command import files
@@ -151,14 +152,15 @@ def explained(judged: Judged) -> str:
     if judged.verdict == "undecided" and judged.evidence.unconvincing:
         return f"{decided_by(judged)}. Neither fits nor is on a plateau: {', '.join(judged.evidence.unconvincing)}"
     label = {"holds-if": "Condition: ", "fails": "Counterexample: "}.get(judged.verdict, "")
-    text = judged.judgement.text.get("en")
+    text = plain(judged.judgement.text.get("en", ""))
     return f"{decided_by(judged)}. {label}{text}" if text else decided_by(judged)
 
 
 def _entry(judged: Judged, scale: str) -> dict[str, Any]:
     claim, evidence, judgement = judged
     text = {"holds-if": "condition", "fails": "counterexample"}.get(judgement.verdict)
-    texts = {kind: judgement.text if kind == text else {} for kind in ("condition", "counterexample")}
+    said = {language: plain(words) for language, words in judgement.text.items()}
+    texts = {kind: said if kind == text else {} for kind in ("condition", "counterexample")}
     return {
         "verdict": judgement.verdict,
         "condition": texts["condition"].get("en"),

@@ -24,8 +24,10 @@ together, and a claim's verdict would change with the others'.
 
 A claim that rests on a training which neither fits nor has reached a plateau (`measurement.Fit`) is `undecided`.
 
-In a `condition` or `counterexample` (said where the claim fails), `{name}` stands for the value measured, and
-`{setting:name}` or `{setting:name[0]}` for a setting. `history` lists each change of rule, settings or sample after the first
+In a `condition` or `counterexample` (said where the claim fails), `{name}` stands for the value measured, `{name:form}` for
+what `phrases` says of it in one of its forms, such as `falls by 13 percentage points`, and `{setting:name}` or
+`{setting:name[0]}` for a setting; beside the number on which the verdict rests most narrowly stands its interval. Formulas
+stand between dollars, see `mathematics`. `history` lists each change of rule, settings or sample after the first
 measurement. `published` lists what a paper reports for one of the measurements, with a criterion that says what agreement is.
 """
 
@@ -39,7 +41,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import stats
 
-from experiments.study.formatting import format_number
+from experiments.study import phrases
 from experiments.study.measurement import Evidence, Measurement
 from experiments.study.topics import TOPICS
 
@@ -52,7 +54,7 @@ CHECKED = ("against the paper's text", "against the authors' tables", "not check
 _CRITERION = re.compile(
     r"(?P<name>[a-z0-9-]+) (?:(?P<relation>above|below|equals) |within (?P<tolerance>\S+) of )(?P<value>\S+)"
 )
-_PLACEHOLDER = re.compile(r"\{(?:(setting):)?([a-z0-9_-]+)(?:\[(-?\d+)\])?\}")
+_PLACEHOLDER = re.compile(r"\{(?:(setting):)?([a-z0-9_-]+)(?:\[(-?\d+)\])?(?::([a-z-]+))?\}")
 
 
 class Change(NamedTuple):
@@ -207,7 +209,8 @@ def judge(claim: Claim, evidence: Evidence, settings: Mapping[str, Any]) -> Judg
         if not evidence.unconvincing and all(outcomes[criterion] == "met" for criterion in listed):
             deciding = min(listed, key=margins.__getitem__)
             text = {"holds": {}, "holds-if": claim.condition, "fails": claim.counterexample}[verdict]
-            filled = {language: _fill(words, by_name, settings) for language, words in text.items()}
+            rests_on = parse(deciding)["name"]
+            filled = {language: _fill(words, by_name, settings, language, rests_on) for language, words in text.items()}
             return Judgement(verdict, filled, outcomes, deciding, margins[deciding])
     missed = [criterion for criterion in claim.criteria["holds"] if outcomes[criterion] != "met"]
     deciding = min(missed or claim.criteria["holds"], key=margins.__getitem__)
@@ -310,16 +313,20 @@ def _named(name: str, by_name: Mapping[str, Measurement], where: str) -> Measure
     return by_name[name]
 
 
-def _fill(text: str, by_name: Mapping[str, Measurement], settings: Mapping[str, Any]) -> str:
-    """Returns a text with its placeholders replaced."""
+def named_in(text: str) -> set[str]:
+    """Returns the names of the measurements that a condition or counterexample has a field for."""
+    return {name for kind, name, _, _ in _PLACEHOLDER.findall(text) if kind != "setting"}
+
+
+def _fill(text: str, by_name: Mapping[str, Measurement], settings: Mapping[str, Any], language: str, rests_on: str) -> str:
+    """Returns a text with its placeholders replaced; the measurement on which the verdict rests has its interval."""
 
     def shown(match: re.Match[str]) -> str:
-        kind, name, index = match.groups()
+        kind, name, index, form = match.groups()
         if kind != "setting":
-            return format_number(_named(name, by_name, text).value)
+            return phrases.phrase(_named(name, by_name, text), form or "", language, interval=name == rests_on)
         if name not in settings:
             raise ValueError(f"{text!r} names the setting {name!r}; there are {sorted(settings)}")
-        value = settings[name] if index is None else settings[name][int(index)]
-        return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+        return phrases.setting(settings[name] if index is None else settings[name][int(index)], language)
 
     return _PLACEHOLDER.sub(shown, text)

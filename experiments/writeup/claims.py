@@ -12,7 +12,7 @@ from sphinx.util.docutils import ReferenceRole, SphinxRole
 
 from experiments.study import rules
 from experiments.study.results import Judged
-from experiments.writeup.numbers import UnknownName, measured_number, typographic
+from experiments.writeup.numbers import UnknownName, filled, measured_number
 from experiments.writeup.words import site_language, words
 
 
@@ -22,15 +22,15 @@ def judged_claim(app: Sphinx, identifier: str) -> Judged:
     Raises:
       UnknownName: no such claim, or none in the results.
     """
-    measured = app.jaxnotes_results.get(identifier.partition(".")[0])
-    if measured is None or identifier not in measured.claims:
+    results = app.jaxnotes_results.get(identifier.partition(".")[0])
+    if results is None or identifier not in results.claims:
         raise UnknownName(f"the page asks for the claim {identifier!r}, which the results do not have")
-    return measured.claims[identifier]
+    return results.claims[identifier]
 
 
 def statement(claim: rules.Claim, config) -> measured_number:
     """Returns the claim's sentence; its digits are the notes'."""
-    return measured_number("", claim.statement[site_language(config)], classes=["claim"])
+    return filled(claim.statement[site_language(config)], classes=["claim"])
 
 
 def badge(verdict: str, config) -> nodes.inline:
@@ -42,13 +42,13 @@ def said_link(environment: BuildEnvironment, judged: Judged, phrase: str | None 
     """Returns a phrase, or else the claim's statement, coloured by the verdict and leading to the claim."""
     text = phrase or judged.claim.statement[site_language(environment.config)]
     target = {"reftype": "ref", "reftarget": judged.claim.identifier, "refdoc": environment.docname, "refexplicit": True}
-    link = addnodes.pending_xref("", measured_number("", text), refdomain="std", refwarn=True, **target)
+    link = addnodes.pending_xref("", filled(text), refdomain="std", refwarn=True, **target)
     return nodes.inline("", "", link, classes=["said", judged.verdict])
 
 
 def quoted(label: str, text: str) -> nodes.paragraph:
     """Returns a condition or counterexample behind its label; its numbers were filled in from the measurements."""
-    return nodes.paragraph("", "", nodes.strong("", label), measured_number("", typographic(text)), classes=["quoted"])
+    return nodes.paragraph("", "", nodes.strong("", label), filled(text), classes=["quoted"])
 
 
 class _Claim(SphinxRole):
@@ -67,7 +67,7 @@ class _Said(ReferenceRole):
 
     def run(self):
         if not self.config.jaxnotes_out_dir:
-            return [measured_number("", self.title)], []
+            return [filled(self.title)], []
         try:
             return [said_link(self.env, judged_claim(self.env.app, self.target), self.title)], []
         except UnknownName as error:

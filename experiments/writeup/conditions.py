@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from experiments.study.rules import Claim
 
-_SENTENCE = re.compile(r"(?<=[a-z0-9)])\.(?: |$)|。")
+_SENTENCE = re.compile(r"(?<=[a-z0-9)$])\.(?: |$)|。")
 _PAUSE = re.compile("[:;] |[：；]")
 _OPEN_BRACKET = re.compile(r"\s*[(（][^)）]*$")
 

@@ -17,9 +17,10 @@ from experiments.study.formatting import format_measurement, format_number
 from experiments.study.measurement import Fit, Measurement, Search
 from experiments.study.results import Judged, figure_files
 from experiments.study.rules import VERDICTS, Change
+from experiments.writeup import criteria
 from experiments.writeup.claims import badge, judged_claim, quoted, said_link
 from experiments.writeup.folding import fold
-from experiments.writeup.numbers import UnknownName, measured_number, typographic
+from experiments.writeup.numbers import UnknownName, filled, measured_number
 from experiments.writeup.words import site_language, words
 
 LONG = 400  # characters of a derivation's source, above which it is folded
@@ -73,9 +74,8 @@ class Evidence(SphinxDirective):
             found.append(quoted(f"{label[name]}{label['colon']}", judgement.text[language]))
         if judged.evidence.unconvincing:
             found.append(_literal_line(label["unconvincing"], ", ".join(judged.evidence.unconvincing)))
-        undecided = [criterion for criterion, outcome in judgement.outcomes.items() if outcome == "undecided"]
-        if undecided:
-            found.append(_literal_line(label["straddling"], "; ".join(undecided)))
+        if straddling := criteria.straddling(judged, language):
+            found.append(nodes.paragraph("", "", nodes.strong("", label["straddling"]), *straddling))
         return found
 
 
@@ -89,7 +89,7 @@ def _folds(
         found.append(fold(label["published"], published_table([judged], label, language)))
     if code:
         found.append(fold(label["code"], *code))
-    rule: list[nodes.Node] = [nodes.paragraph("", "", nodes.literal("", claim.rule))]
+    rule: list[nodes.Node] = [criteria.rule(claim, language)]
     same = agreement.of_claim(app.jaxnotes_agreement, claim.identifier)
     if same is not None and len(same.verdicts) > 1:
         rule.append(nodes.paragraph("", "", measured_number("", _same(same, label))))
@@ -152,7 +152,7 @@ def _heading(text: str) -> nodes.paragraph:
 
 
 def _literal_line(label: str, text: str) -> nodes.paragraph:
-    return nodes.paragraph("", "", nodes.strong("", label), nodes.Text(" "), nodes.literal("", text))
+    return nodes.paragraph("", "", nodes.strong("", label), nodes.literal("", text))
 
 
 def _code(name: str) -> nodes.literal_block:
@@ -170,8 +170,8 @@ def _table(measurements: tuple[Measurement, ...], label: dict[str, str], languag
     rows = [
         [
             nodes.literal("", m.name),
-            measured_number("", typographic(format_measurement(m)), classes=["value"]),
-            measured_number("", "–" if m.prediction is None else typographic(format_number(m.prediction)), classes=["value"]),
+            filled(format_measurement(m), classes=["value"]),
+            filled("–" if m.prediction is None else format_number(m.prediction), classes=["value"]),
             measured_number("", str(m.n)),
         ]
         for m in measurements
@@ -189,14 +189,14 @@ def _searches(searches: Mapping[str, Search], label: dict[str, str]) -> nodes.co
     for name, search in searches.items():
         means = (sum(scores) / len(scores) for scores in search.scores)
         tried = ", ".join(f"{rate:.2g}: {mean:.3g}" for rate, mean in zip(search.rates, means, strict=True))
-        chosen = measured_number("", typographic(f"{search.rate:.2g}"))
-        rows.append([nodes.literal("", name), chosen, measured_number("", typographic(tried))])
+        chosen = filled(f"{search.rate:.2g}")
+        rows.append([nodes.literal("", name), chosen, filled(tried)])
     return nodes.container("", table([label["measurement"], label["rate"], label["rates"]], rows), classes=["scroll"])
 
 
 def _fits(fits: Mapping[str, Fit], label: dict[str, str]) -> nodes.container:
     """Returns how far each network was trained: state, training accuracy, and what the last fifth of its run still brought."""
-    shown = lambda value: measured_number("", "–" if value is None else typographic(format_number(value)), classes=["value"])
+    shown = lambda value: filled("–" if value is None else format_number(value), classes=["value"])
     rows = []
     for name, fit in fits.items():
         state = measured_number("", label[f"state-{fit.state}"])
@@ -222,10 +222,8 @@ def published_table(found: Sequence[Judged], label: dict[str, str], language: st
             rows.append(
                 [
                     nodes.literal("", f"{judged.claim.identifier}/{report.measurement}"),
-                    measured_number("", typographic(theirs), classes=[] if report.theirs else ["value"]),
-                    measured_number(
-                        "", typographic(format_measurement(judged.evidence[report.measurement])), classes=["value"]
-                    ),
+                    filled(theirs, classes=[] if report.theirs else ["value"]),
+                    filled(format_measurement(judged.evidence[report.measurement]), classes=["value"]),
                     measured_number("", label[judged.agreement(report)]),
                     measured_number("", f"{report.source}{where}"),
                     measured_number("", label[report.checked]),
@@ -248,8 +246,8 @@ def _history(history: Sequence[Change], label: dict[str, str], language: str) ->
     """Returns each change with its date, what was before and after, and why."""
     items = []
     for change in history:
-        head = measured_number("", f"{change.date}, {label[f'{change.change}-change']}: ")
-        both = [nodes.literal("", change.before), nodes.Text(" → "), nodes.literal("", change.after), nodes.Text(". ")]
+        head = measured_number("", label["changed"].format(change.date, label[f"{change.change}-change"]))
+        both = [nodes.literal("", change.before), nodes.Text(" → "), nodes.literal("", change.after), nodes.Text(label["stop"])]
         items.append(nodes.list_item("", nodes.paragraph("", "", head, *both, measured_number("", change.why[language]))))
     return nodes.bullet_list("", *items)
 

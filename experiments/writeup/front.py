@@ -13,7 +13,7 @@ from experiments.study import agreement, reference, rules
 from experiments.study.formatting import format_number
 from experiments.study.results import Judged
 from experiments.writeup.claims import badge
-from experiments.writeup.numbers import measured_number
+from experiments.writeup.numbers import filled, measured_number
 from experiments.writeup.words import PROFILE, TRUST, site_language, words
 
 
@@ -110,7 +110,7 @@ def _judged(app: Sphinx) -> Iterable[Judged]:
 
 
 def _item(title: str, text: str) -> nodes.list_item:
-    return nodes.list_item("", nodes.paragraph("", "", nodes.strong("", title), nodes.Text(" "), measured_number("", text)))
+    return nodes.list_item("", nodes.paragraph("", "", nodes.strong("", title), nodes.Text(" "), filled(text)))
 
 
 def _visit_bar(translator, node: bar) -> None:

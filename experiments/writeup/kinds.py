@@ -13,7 +13,7 @@ from sphinx.util.docutils import SphinxDirective
 
 from experiments.study.rules import EXPERIMENTS
 from experiments.writeup.claims import badge, said_link, statement
-from experiments.writeup.numbers import measured_number, typographic
+from experiments.writeup.numbers import filled, measured_number
 from experiments.writeup.words import KINDS, site_language
 from jaxnotes import diagnosis
 
@@ -58,7 +58,7 @@ class _Kind(SphinxDirective):
             return []
         self.env.note_dependency(str(RATES))
         said = rates(kind, json.loads(RATES.read_text(encoding="utf-8")), label)
-        return [nodes.paragraph("", "", measured_number("", typographic(said)), translatable=False)] if said else []
+        return [nodes.paragraph("", "", filled(said), translatable=False)] if said else []
 
 
 def changed(described: diagnosis.Description) -> str:

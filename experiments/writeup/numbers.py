@@ -1,20 +1,26 @@
 """Roles that put measured numbers into text: a name that results do not have fails the build.
 
 `` {number}`causes.vanish/slope-tanh` `` gives value and interval, `` {value}`…` `` the value alone, `` {predicted}`…` `` the
-prediction, `` {setting}`causes/depth` `` a setting of the run.
+prediction, `` {setting}`causes/depth` `` a setting of the run; `` {change}`…` `` and the other forms of `phrases` are words.
 """
 
 import re
+from collections.abc import Callable
 
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxRole
 
-from experiments.study.formatting import format_measurement, format_number
+from experiments.study import phrases
+from experiments.study.formatting import format_number
+from experiments.study.mathematics import FORMULA
 from experiments.study.measurement import Measurement
+from experiments.writeup.words import site_language
 
 # Before a digit: at the front of a number, or of its exponent.
 _MINUS = re.compile(r"(?<![A-Za-z0-9-])-(?=\.?\d|inf)|(?<=\de)-(?=\d)")
+_POWER = re.compile(r"((?<=[\d.])e|\b10\^)(−?[\d.]*\d)(?!\w)")  # 1.2e−5 and 10^−5
+_ONE = re.compile(r"(?<![\w.])1e(?=−?\d+(?!\w))")  # 1e−12 is 10^−12
 
 
 class measured_number(nodes.inline):  # noqa: N801, docutils names its nodes so
@@ -47,6 +53,25 @@ def typographic(text: str) -> str:
     return _MINUS.sub("−", text)
 
 
+def typeset(text: str) -> list[nodes.Node]:
+    """Returns a text as print has it: formulas between dollars set, numbers with a true minus, `1.2e-5` as a power of ten."""
+    found: list[nodes.Node] = []
+    for i, part in enumerate(FORMULA.split(text)):
+        if i % 2:
+            found.append(nodes.math(part, part, classes=["linear"]))
+            continue
+        words, *powers = _POWER.split(_ONE.sub("10^", typographic(part)))
+        found.append(nodes.Text(words))
+        for mark, power, after in zip(powers[::3], powers[1::3], powers[2::3], strict=True):
+            found += [nodes.Text("10" if mark == "10^" else " × 10"), nodes.superscript("", power), nodes.Text(after)]
+    return found
+
+
+def filled(text: str, **attributes) -> measured_number:
+    """Returns a text that the build itself filled in, typeset."""
+    return measured_number("", "", *typeset(text), **attributes)
+
+
 class _Number(SphinxRole):
     def __init__(self, show) -> None:
         self.show = show
@@ -59,7 +84,7 @@ class _Number(SphinxRole):
         except UnknownName as error:
             # Sphinx turns warnings into a failed build; going on shows all wrong names at once.
             return [], [self.inliner.reporter.error(str(error), line=self.lineno)]
-        return [measured_number(self.rawtext, typographic(text), classes=["measured"])], []
+        return [filled(text, classes=["measured"])], []
 
 
 def _setting(app: Sphinx, name: str) -> str:
@@ -67,8 +92,7 @@ def _setting(app: Sphinx, name: str) -> str:
     settings = app.jaxnotes_results[topic].run.settings if topic in app.jaxnotes_results else {}
     if setting not in settings:
         raise UnknownName(f"the page asks for the setting {name!r}; there are {sorted(settings)}")
-    value = settings[setting]
-    return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+    return phrases.setting(settings[setting], site_language(app.config))
 
 
 def _predicted(app: Sphinx, name: str) -> str:
@@ -78,8 +102,12 @@ def _predicted(app: Sphinx, name: str) -> str:
     return format_number(prediction, 3)
 
 
+def _phrase(form: str) -> Callable[[Sphinx, str], str]:
+    return lambda app, name: phrases.phrase(find(app, name), form, site_language(app.config))
+
+
 ROLES = {
-    "number": lambda app, name: format_measurement(find(app, name)),
+    **{form: _phrase(form) for form in phrases.FORMS},
     "value": lambda app, name: format_number(find(app, name).value, 3),
     "predicted": _predicted,
     "setting": _setting,

@@ -10,7 +10,7 @@ from experiments.study.results import Judged
 from experiments.writeup.claims import badge, statement
 from experiments.writeup.conditions import brief
 from experiments.writeup.evidence import table
-from experiments.writeup.numbers import measured_number, typographic
+from experiments.writeup.numbers import filled
 from experiments.writeup.words import site_language, words
 
 
@@ -38,7 +38,7 @@ class _Overview(SphinxDirective):
         if not said:
             return []
         label = words(self.config)["condition" if judged.verdict == "holds-if" else "counterexample"]
-        return [measured_number("", f"{label}{words(self.config)['colon']}{typographic(said)}", classes=["condition"])]
+        return [filled(f"{label}{words(self.config)['colon']}{said}", classes=["condition"])]
 
     def _reference(self, shown: nodes.inline, **target) -> addnodes.pending_xref:
         return addnodes.pending_xref("", shown, refdomain="std", refdoc=self.env.docname, refwarn=True, **target)
@@ -47,7 +47,7 @@ class _Overview(SphinxDirective):
         """Returns the deciding measurement; units are words, in English only as on the topic's page."""
         measurement = judged.deciding
         unit = measurement.unit if site_language(self.config) == "en" else ""
-        value = measured_number("", typographic(f" {format_measurement(measurement)} {unit}"))
+        value = filled(f" {format_measurement(measurement)} {unit}")
         return [nodes.literal("", measurement.name), value]
 
 

@@ -12,7 +12,7 @@ from sphinx.util.docutils import SphinxDirective
 
 from experiments.writeup.evidence import table
 from experiments.writeup.kinds import RATES
-from experiments.writeup.numbers import measured_number, typographic
+from experiments.writeup.numbers import filled, measured_number
 from experiments.writeup.words import PEERS, site_language
 
 STORED = Path(__file__).with_name("peers.toml")
@@ -92,7 +92,7 @@ class Peers(SphinxDirective):
         language = site_language(self.config)
         label = PEERS[language]
         rows = [
-            [measured_number("", typographic(text)) for text in (rate.tool, label[rate.what], _share(rate), rate.on[language])]
+            [filled(text) for text in (rate.tool, label[rate.what], _share(rate), rate.on[language])]
             + [measured_number("", f"{label[rate.by]}{label['comma']}{rate.paper}")]
             for rate in (*ours(), *published())
         ]

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.study import agreement, reference, rules
+from experiments.study.mathematics import plain
 from experiments.writeup import conditions
 from jaxnotes.command import files, start
 
@@ -25,15 +26,16 @@ def table(claims: Mapping[str, rules.Claim], stored: Mapping[str, Any], summary:
     """
     rows = []
     for name, claim in claims.items():
+        statement = plain(claim.statement["en"])
         found = stored["topics"].get(claim.topic, {}).get("claims", {}).get(name)
         if found is None:
-            rows.append(f"| `{name}` {claim.statement['en']} | – | | not yet measured by today's rule |")
+            rows.append(f"| `{name}` {statement} | – | | not yet measured by today's rule |")
             continue
         same = agreement.of_claim(summary, name)
         sets = "" if same is None else f"{list(same.verdicts.values()).count(found['verdict'])} of {len(same.verdicts)}"
         deciding, text = _parts(found["explained"])
-        condition = conditions.brief(claim, found["verdict"], {"en": text}, "en")
-        words = f"{claim.statement['en']} *{LABELS[found['verdict']]}: {condition}.*" if condition else claim.statement["en"]
+        condition = plain(conditions.brief(claim, found["verdict"], {"en": text}, "en"))
+        words = f"{statement} *{LABELS[found['verdict']]}: {condition}.*" if condition else statement
         rows.append(f"| `{name}` {words} | {found['verdict']} | {sets} | {deciding} |")
     head = ["| claim | verdict | in sets | decided by [95% interval] |", "| --- | --- | --- | --- |"]
     rate = f"The chance that sampling made any of these verdicts wrong is at most {reference.error_rate(stored):.2g}."

@@ -1,7 +1,6 @@
 """What the question dropout builds on: masks and their counts, networks with units deleted, correlations of known units."""
 
 import itertools
-import re
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +15,7 @@ from experiments.dropout.settings import Dropout
 from experiments.study import tuning
 from experiments.study.digits import Digits
 from experiments.study.measurement import Evidence, Measurement
-from experiments.study.rules import judge, load_claims, parse
+from experiments.study.rules import judge, load_claims, named_in, parse
 from jaxnotes import training
 
 pytestmark = pytest.mark.usefixtures("standard_promotion")
@@ -156,7 +155,7 @@ def of_names(claim: str, value: float, **others: float) -> list[Measurement]:
     texts = " ".join([*rule.condition.values(), *rule.counterexample.values()])
     listed = [parse(criterion)["name"] for criteria in rule.criteria.values() for criterion in criteria]
     listed += [report.measurement for report in rule.published]
-    names = {*listed, *re.findall(r"\{([a-z-]+)\}", texts)}
+    names = {*listed, *named_in(texts)}
     return evidence(**dict.fromkeys((name.replace("-", "_") for name in names), value) | others)
 
 

@@ -80,9 +80,8 @@ def verdict(identifier: str, **values: float) -> str:
     for criterion in [*sum(claim.criteria.values(), ()), *(report.criterion for report in claim.published)]:
         named.setdefault(rules.parse(criterion)["name"], 0.0)
     texts = " ".join([*claim.condition.values(), *claim.counterexample.values()])
-    for match in rules._PLACEHOLDER.finditer(texts):
-        if not match[1]:
-            named.setdefault(match[2], 0.0)
+    for name in rules.named_in(texts):
+        named.setdefault(name, 0.0)
     found = tuple(Measurement(name, value, value - 1e-3, value + 1e-3, 8) for name, value in named.items())
     return rules.judge(claim, Evidence(found), dataclasses.asdict(residual.Residual())).verdict
 

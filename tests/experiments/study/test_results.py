@@ -96,14 +96,15 @@ def test_the_file_says_what_decides_by_how_much_under_which_condition_and_what_c
 
     under = entry(3.0)
     assert under["verdict"] == "holds-if" and (under["deciding"], under["margin"]) == ("a above 1", 4.0)
-    assert (under["condition"], under["condition_zh"], under["counterexample"]) == ("a is 3", "a 为 3", None)
+    assert (under["condition"], under["condition_zh"]) == ("a is 3.00 [2.50, 3.50]", "a 为 3.00 [2.50, 3.50]")
+    assert under["counterexample"] is None
     assert under["history"] == [change._asdict()]
     refuted = entry(-1.5)
     assert refuted["verdict"] == "fails" and (refuted["deciding"], refuted["margin"]) == ("a below 0", 3.0)
     assert (refuted["condition"], refuted["counterexample"], refuted["counterexample_zh"]) == (
         None,
-        "a only -1.5",
-        "a 只有 -1.5",
+        "a only -1.50 [-2.00, -1.00]",
+        "a 只有 -1.50 [-2.00, -1.00]",
     )
     assert entry(0.5)["verdict"] == "undecided"
 

@@ -119,10 +119,18 @@ def test_every_criterion_of_a_list_counts():
 
 def test_the_condition_quotes_what_was_measured_and_the_settings_and_is_empty_otherwise():
     found = judged(claim(), number("a", 0.5), number("b", 17.3286))
-    assert found.text == {"en": "b is 17.33 at 60", "zh": "深度 10, 60，b 为 17.33"}
+    assert found.text == {"en": "b is 17.3 at 60", "zh": "深度 10 和 60，b 为 17.3"}
     assert judged(claim(), number("a", 2.0), number("b", 0.0)).text == {}
     with pytest.raises(ValueError, match=r"names the setting 'width'; there are \['depths'\]"):
         judged(claim(condition={"en": "{setting:width}", "zh": ""}), number("a", 0.5), number("b", 2))
+
+
+def test_a_text_says_directions_and_has_the_interval_of_what_decides():
+    condition = {"en": "it {b:change}, and {c:change}", "zh": "{b:change}，{c:change}"}
+    found = judged(claim(condition=condition), number("a", 0.5), number("b", 2, 1.9, 2.1), number("c", -0.25))
+    assert found.text["en"] == "it rises by 200 [190, 210] percentage points, and falls by 25 percentage points"
+    assert found.text["zh"] == "上升 200 [190, 210] 个百分点，下降 25 个百分点"
+    assert rules.named_in(condition["en"] + "{setting:depths}") == {"b", "c"}
 
 
 def test_the_counterexample_is_said_where_the_verdict_is_fails_and_only_there():

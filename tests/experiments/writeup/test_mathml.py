@@ -22,15 +22,48 @@ def test_bars_that_were_told_to_stretch_do():
     assert all('stretchy="true"' in bar for bar in operators(r"\left\lVert \frac{a}{b} \right\rVert"))
 
 
-def test_a_named_function_keeps_a_distance_but_from_a_bracket():
-    assert ">ln</mo>" in mathml(r"\ln x", "inline") and ">log</mo>" in mathml(r"\log_{10} x", "inline")
-    for latex in (r"\ln(x)", r"\exp\left(x\right)", r"\chi_{\tanh}"):
-        assert re.search("<mi>(ln|exp|tanh)</mi>", mathml(latex, "inline"))
+@pytest.mark.parametrize(
+    "latex, before, after",
+    [
+        (r"\ln x", "0em", "0.17em"),
+        (r"\log_{10} x", "0em", "0.17em"),
+        (r"y \ln x", "0.17em", "0.17em"),
+        (r"\tfrac12 \ln \chi", "0.17em", "0.17em"),
+        (r"y \ln(x)", "0.17em", "0em"),
+        (r"\exp\left(x\right)", "0em", "0em"),
+        (r"\chi_{\tanh}", "0em", "0em"),
+        (r"e^{\ln x}", "0em", "0.17em"),
+        (r"\operatorname{Var}\varphi", "0em", "0.17em"),
+    ],
+)
+def test_a_named_function_keeps_a_thin_space_but_from_a_bracket(latex, before, after):
+    assert re.findall(r'<mo lspace="([^"]+)" rspace="([^"]+)">[a-zV]', mathml(latex, "inline")) == [(before, after)]
 
 
 def test_a_sign_stands_closer_than_a_difference():
-    assert operators("f(-1, -x) = -x - 1").count('<mo form="prefix">&#x02212;</mo>') == 3
-    assert operators("x - 1") == ["<mo>&#x02212;</mo>"]
+    sign = '<mo form="prefix">&#x02212;</mo>'
+    assert operators(r"f(-1, -x) = -x - 1").count(sign) == 3
+    assert operators(r"[-5, 5] \to -\infty \cdot -1").count(sign) == 3
+    assert '<mo form="prefix">&#x0002B;</mo><mi>&#x0221E;</mi>' in mathml(r"x \to +\infty", "inline")
+    for latex in ("x - 1", "(x) - 1", "|x| - 1", "[x] - 1", "x' - 1"):
+        assert operators(latex)[-1] == "<mo>&#x02212;</mo>"
+
+
+def test_a_slash_has_no_space_and_a_relation_has_that_of_its_kind():
+    assert operators("a/b") == ['<mo lspace="0em" rspace="0em">&#x0002F;</mo>']
+    assert operators(r"x \sim y") == ["<mo>&#x0223C;</mo>"]
+
+
+def test_a_prime_has_the_size_of_the_text_and_a_power_stands_on_both():
+    primed = '<mrow><mi>m</mi><mo lspace="0em" rspace="0em">&#x02032;</mo></mrow>'
+    assert mathml("m'", "inline").endswith(f"<mrow>{primed}</mrow></math>")
+    assert f"<msup>{primed}<mrow><mn>2</mn></mrow></msup>" in mathml("m'^2", "inline")
+    assert operators(r"\sigma''") == ['<mo lspace="0em" rspace="0em">&#x02033;</mo>']
+
+
+def test_hats_bars_and_tildes_are_accents():
+    for latex in (r"\hat x", r"\bar{\rho}", r"\tilde{x}"):
+        assert '<mover accent="true">' in mathml(latex, "inline")
 
 
 def test_line_breaks_of_the_source_are_spaces():

@@ -9,8 +9,9 @@ import pytest
 from babel.messages import pofile
 
 from experiments import writeup
-from experiments.study import reference, results, rules, topics
+from experiments.study import mathematics, reference, results, rules, topics
 from experiments.writeup import digits, kinds, numbers
+from experiments.writeup.mathml import mathml
 from experiments.writeup.words import KINDS
 from jaxnotes import diagnosis
 
@@ -45,6 +46,13 @@ def built(tmp_path, out_dir, text: str, name: str = "index") -> str:
     return (tmp_path / "built" / f"{name}.html").read_text()
 
 
+def says(page: str, statement: str) -> bool:
+    """Whether a page has a claim's sentence, its formulas as MathML."""
+    parts = mathematics.FORMULA.split(statement)
+    shown = (mathml(mathematics.to_latex(part), "inline") if i % 2 else part for i, part in enumerate(parts))
+    return "".join(shown) in page.replace("’", "'")
+
+
 def test_numbers_come_from_results(tmp_path, out_dir):
     page = built(
         tmp_path,
@@ -55,7 +63,7 @@ def test_numbers_come_from_results(tmp_path, out_dir):
     )
     text = re.sub(r"<[^>]+>", "", page)
     assert "It is 1.25 [1.00, 1.50], 1.25 of 1, at width 16, in 1998" in text
-    assert rules.load_claims()["saturation.limits"].statement["en"] in text
+    assert says(page, rules.load_claims()["saturation.limits"].statement["en"])
 
 
 def test_every_wrong_name_and_typed_number_fails_the_build(tmp_path, out_dir):
@@ -145,7 +153,7 @@ def test_a_kind_of_finding_has_all_that_the_library_knows_of_it(tmp_path, out_di
     assert "- large = nn.initializers.normal(1.0) + large = nn.initializers.lecun_normal()" in text
     assert "saturated_units_share = 0.5" in text
     for claim in described.claims:  # which have no results here, so that no verdict stands beside them
-        assert rules.load_claims()[claim].statement["en"] in text
+        assert says(page, rules.load_claims()[claim].statement["en"])
     assert 'class="badge' not in page
 
 
@@ -180,3 +188,14 @@ def test_the_prose_around_a_claim_is_written_for_the_verdict_of_the_reference():
     stored = {name: claim["verdict"] for topic in topics for name, claim in topic["claims"].items()}
     decided = {name: verdict for name, verdict in stored.items() if verdict != "undecided"}
     assert {name: written[name] for name in decided} == decided
+
+
+def test_a_change_has_its_direction_in_words():
+    pages = [page.read_text(encoding="utf-8") for page in (writeup.HERE / "source").glob("*.md")]
+    catalogues = [page.read_text(encoding="utf-8") for page in (writeup.HERE / "locale").rglob("*.po")]
+    said = [
+        text for claim in rules.load_claims().values() for text in (*claim.condition.values(), *claim.counterexample.values())
+    ]
+    for texts, number in ((pages + catalogues, r"\{(?:value|number)\}"), (said, r"\{[\w-]+\}")):
+        wrong = re.compile(rf"\bchang\w*\b[^.;:{{]*\bby\s+{number}|变化 ?{number}")
+        assert not [found[0] for text in texts for found in wrong.finditer(" ".join(text.replace('"\n"', "").split()))]
