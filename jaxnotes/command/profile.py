@@ -9,7 +9,6 @@ from jaxnotes.command import style
 from jaxnotes.diagnosis import predicted_gradients
 from jaxnotes.probe import Report
 
-STACKED = {"width": style.ONE_COLUMN, "height": 7.5, "stacked": True}
 MOST_NAMES = 14  # on the axis; beyond it layers are numbered
 
 
@@ -18,7 +17,8 @@ def profile(report: Report, *, stacked: bool = False):
 
     Its panels lie side by side, or one below the other, for narrow screens. To be drawn and rendered under `style.PARAMETERS`.
     """
-    figure, (gradients, sizes, blocked) = style.new_figure(3, **STACKED if stacked else {"height": 2.9})
+    width, height = (style.ONE_COLUMN, 7.5) if stacked else (style.TWO_COLUMNS, 2.9)
+    figure, (gradients, sizes, blocked) = style.new_figure(3, width=width, height=height, stacked=stacked)
     places = np.arange(1, len(report.layers) + 1)
     _gradients(gradients, report, places)
     series(sizes, places, [_log10(layer.activation_rms) for layer in report.layers], 0, "RMS of the output")
