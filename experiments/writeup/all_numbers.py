@@ -10,9 +10,10 @@ from experiments.study.results import Judged, Results
 from experiments.writeup.claims import badge, said_link
 from experiments.writeup.evidence import table
 from experiments.writeup.numbers import measured_number, typographic
-from experiments.writeup.words import words
+from experiments.writeup.words import site_language, words
 
-COLUMNS = ("measurement", "source", "value", "predicted", "seeds")
+COLUMNS = ("measurement", "meaning", "value", "predicted", "seeds")
+MEANING = {"en": "Unit; what it is", "zh": "单位；说明"}
 
 
 class _AllNumbers(SphinxDirective):
@@ -22,7 +23,7 @@ class _AllNumbers(SphinxDirective):
         return [self._section(topic, measured) for topic, measured in self.env.app.jaxnotes_results.items()]
 
     def _section(self, topic: str, measured: Results) -> nodes.section:
-        label = words(self.config)
+        label = words(self.config) | {"meaning": MEANING[site_language(self.config)]}
         rows = [_row(judged.claim.identifier, m) for judged in measured.claims.values() for m in judged.evidence.measurements]
         numbers = table([label[name] for name in COLUMNS], rows, classes=("numbers",))
         body, place = numbers[0][-1], 0
