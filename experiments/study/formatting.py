@@ -18,15 +18,21 @@ def format_number(value: float, digits: int = 4) -> str:
     return f"{mantissa}e{int(exponent)}"
 
 
-def format_measurement(measurement: Measurement) -> str:
-    """Value and 95% interval, both to the digit that the interval's half-width supports; the value alone where exact."""
+def format_parts(measurement: Measurement) -> tuple[str, str, str]:
+    """Value and ends of the 95% interval, all to the digit that the interval's half-width supports; three alike where exact."""
     if measurement.low == measurement.high:
-        return format_number(measurement.value)
+        return (format_number(measurement.value),) * 3
     half = (measurement.high - measurement.low) / 2
     largest = max(abs(measurement.low), abs(measurement.high))
     digits = min(max(math.floor(math.log10(largest)) - math.floor(math.log10(half)) + 2, 2), 8)
     value, low, high = (_aligned(v, largest, digits) for v in (measurement.value, measurement.low, measurement.high))
-    return f"{value} [{low}, {high}]"
+    return value, low, high
+
+
+def format_measurement(measurement: Measurement) -> str:
+    """The value with its interval; the value alone where it is exact."""
+    value, low, high = format_parts(measurement)
+    return value if measurement.low == measurement.high else f"{value} [{low}, {high}]"
 
 
 def _aligned(value: float, largest: float, digits: int) -> str:

@@ -164,7 +164,7 @@ def _fingerprint(out_dir: Path, tutorials: bool) -> str:
 
 
 def _inputs(out_dir: Path) -> Iterator[Path]:
-    """Returns all that a site is made of: sources, translations, code, results and figures."""
+    """Returns all that a site is made of: sources, translations, code, results, figures and how to cite."""
     folders = (HERE, fingerprint.ROOT / "jaxnotes", fingerprint.ROOT / "experiments", out_dir / "results", out_dir / "figures")
     seen = {path for folder in folders for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts}
-    return iter(sorted(seen))
+    return iter(sorted(seen | {fingerprint.ROOT / "CITATION.cff"}))

@@ -8,7 +8,9 @@ from sphinx.config import Config
 
 from experiments.study import agreement, results, rules, topics
 from experiments.writeup import (
+    all_numbers,
     charts,
+    citation,
     claims,
     digits,
     evidence,
@@ -34,6 +36,8 @@ def setup(app: Sphinx) -> dict:
     app.connect("autodoc-process-docstring", _as_text, priority=400)  # before napoleon adds marks of its own
     for part in (
         numbers,
+        all_numbers,
+        citation,
         claims,
         evidence,
         folding,

@@ -3,7 +3,6 @@
 The text is that of the library's own files; `writeup` makes a page for each kind, and the page's catalogue holds the Chinese.
 """
 
-import difflib
 import json
 from typing import Any
 
@@ -29,7 +28,7 @@ class _Kind(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         described, label = diagnosis.describe(self.arguments[0]), KINDS[site_language(self.config)]
         found = [*self.parse_text_to_nodes(described.what), *self._rates(described.kind, label)]
-        changes = nodes.literal_block("", changed(described), language="diff")
+        changes = nodes.literal_block("", described.diff, language="diff")
         sections: dict[str, list[nodes.Node]] = {
             "example": [nodes.literal_block("", described.example, language="python"), _marked(label["repair"]), changes],
             "why": self.parse_text_to_nodes(described.why),
@@ -59,12 +58,6 @@ class _Kind(SphinxDirective):
         self.env.note_dependency(str(RATES))
         said = rates(kind, json.loads(RATES.read_text(encoding="utf-8")), label)
         return [nodes.paragraph("", "", filled(said), translatable=False)] if said else []
-
-
-def changed(described: diagnosis.Description) -> str:
-    """Returns the lines of the example that its repair takes out and puts in, as a diff marks them."""
-    lines = difflib.ndiff(described.example.splitlines(), described.repaired.splitlines())
-    return "\n".join(line for line in lines if line[0] in "+-") + "\n"
 
 
 def rates(kind: str, measured: dict[str, Any], label: dict[str, str]) -> str:

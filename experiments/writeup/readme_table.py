@@ -1,5 +1,7 @@
-"""Writes the table of all claims and verdicts into README.md, from the committed reference and stability runs."""
+"""Writes the verdicts' totals and the table of all claims into README.md, from the committed reference and stability runs."""
 
+import re
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,20 @@ from jaxnotes.command import files, start
 
 README = Path(__file__).resolve().parent.parent.parent / "README.md"
 LABELS = {"holds-if": "Condition", "fails": "Counterexample"}  # as `results.explained` writes them
-START, END = "<!-- verdicts", "<!-- /verdicts -->"
+SAID = {
+    "holds": "hold as stated",
+    "holds-if": "only under a condition that the notes leave out",
+    "fails": "fail",
+    "undecided": "are open",
+}
+
+
+def totals(claims: Mapping[str, rules.Claim], stored: Mapping[str, Any]) -> str:
+    """Returns one line: how many of the claims have which verdict in the reference; one that it lacks is not counted."""
+    entries = (stored["topics"].get(claim.topic, {}).get("claims", {}).get(name) for name, claim in claims.items())
+    counts = Counter(entry["verdict"] for entry in entries if entry is not None)
+    said = ", ".join(f"{counts[verdict]} {words}" for verdict, words in SAID.items() if counts[verdict])
+    return f"**Of {counts.total()} sentences {said}.**"
 
 
 def table(claims: Mapping[str, rules.Claim], stored: Mapping[str, Any], summary: agreement.Summary) -> str:
@@ -63,18 +78,17 @@ def badge(summary: agreement.Summary, claims: list[str]) -> str:
     )
 
 
-def replaced(text: str, table: str) -> str:
-    """Returns the README's text with the table between its two marks."""
-    before, _, rest = text.partition(START)
-    mark, _, rest = rest.partition("\n")
-    _, _, after = rest.partition(END)
-    return f"{before}{START}{mark}\n{table}\n{END}{after}"
+def replaced(text: str, mark: str, content: str) -> str:
+    """Returns the README's text with the content between the two comments of a mark."""
+    between = re.compile(rf"(<!-- {mark}\b[^\n]*\n).*?(<!-- /{mark} -->)", re.DOTALL)
+    return between.sub(lambda found: f"{found[1]}{content}\n{found[2]}", text)
 
 
 def main(argv) -> None:
     del argv
-    text = README.read_text(encoding="utf-8")
-    files.write_text(README, replaced(text, table(rules.load_claims(), reference.read(), agreement.read())))
+    claims, stored = rules.load_claims(), reference.read()
+    text = replaced(README.read_text(encoding="utf-8"), "totals", totals(claims, stored))
+    files.write_text(README, replaced(text, "verdicts", table(claims, stored, agreement.read())))
 
 
 if __name__ == "__main__":

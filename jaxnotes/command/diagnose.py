@@ -68,15 +68,20 @@ def _diagnose(values: flags.FlagValues, program: str, notes: Callable[[Path], No
     files.check_writable(out_dir)
     start.use_compilation_cache()
     key = jax.random.key(values.seed)
-    model = inputs.model(values.model, key)
-    loss = inputs.loss(values.loss)
-    options = _options(values, key)
-    batch, read = inputs.read_first(model, inputs.batches(values.batch, values.examples), loss, options)
-    limits = judged_by.thresholds
-    findings = diagnosis.explain(read, ignore=judged_by.ignore, thresholds=limits)
-    verified = diagnosis.verify(findings, read, model, batch, loss, thresholds=limits, **options) if values.verify else ()
     command, known = shlex.join([*program.split(), *sys.argv[1:]]), notes(out_dir)
-    paths = report.write(out_dir, read, findings, verified, command, known)
+    with Console(stderr=True).status("Building the model") as status:  # on a terminal only
+        model = inputs.model(values.model, key)
+        loss = inputs.loss(values.loss)
+        options = _options(values, key)
+        status.update("Reading the model on the batch")
+        batch, read = inputs.read_first(model, inputs.batches(values.batch, values.examples), loss, options)
+        status.update("Judging the readings")
+        limits = judged_by.thresholds
+        findings = diagnosis.explain(read, ignore=judged_by.ignore, thresholds=limits)
+        status.update("Trying remedies on a copy of the model")
+        verified = diagnosis.verify(findings, read, model, batch, loss, thresholds=limits, **options) if values.verify else ()
+        status.update("Writing the report")
+        paths = report.write(out_dir, read, findings, verified, command, known)
     if values.format == "text":
         console = Console()
         report.show(console, read, findings, verified, known)

@@ -12,12 +12,13 @@ from jaxnotes.probe import Report
 MOST_NAMES = 14  # on the axis; beyond it layers are numbered
 
 
-def profile(report: Report):
+def profile(report: Report, *, stacked: bool = False):
     """Returns a figure of a report: log10 gradient norms with theory for a plain stack, sizes, and shares of blocked units.
 
-    To be drawn and rendered under `style.PARAMETERS`.
+    Its panels lie side by side, or one below the other, for narrow screens. To be drawn and rendered under `style.PARAMETERS`.
     """
-    figure, (gradients, sizes, blocked) = style.new_figure(3, height=2.9)
+    width, height = (style.ONE_COLUMN, 7.5) if stacked else (style.TWO_COLUMNS, 2.9)
+    figure, (gradients, sizes, blocked) = style.new_figure(3, width=width, height=height, stacked=stacked)
     places = np.arange(1, len(report.layers) + 1)
     _gradients(gradients, report, places)
     series(sizes, places, [_log10(layer.activation_rms) for layer in report.layers], 0, "RMS of the output")

@@ -1,8 +1,10 @@
 """A diagnosis for the terminal, as a page and as JSON."""
 
+import base64
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import jinja2
@@ -12,7 +14,8 @@ from rich.table import Table
 
 from jaxnotes.command import files, style
 from jaxnotes.command.profile import profile
-from jaxnotes.diagnosis import Findings, Verified
+from jaxnotes.diagnosis import Findings, Verified, describe
+from jaxnotes.diagnosis._finding import listed
 from jaxnotes.probe import Report
 
 TEMPLATE = Path(__file__).with_name("report.html")
@@ -20,15 +23,17 @@ NARROW = (0, 3, 5, 6, 7, 8, 11, 12)  # the columns that a terminal of 80 charact
 
 
 class Notes(NamedTuple):
-    """What is known of the claims that findings name.
+    """What is known of the claims that findings name, and of their kinds.
 
     Attributes:
       statements: claim -> what it says.
       verdicts: claim -> whether measurement bears it out.
+      pages: kind of finding -> address of its page, seen from the report.
     """
 
     statements: Mapping[str, str]
     verdicts: Mapping[str, str]
+    pages: Mapping[str, str] = MappingProxyType({})
 
 
 NO_NOTES = Notes({}, {})
@@ -71,10 +76,12 @@ def write(
     with matplotlib.rc_context(style.PARAMETERS):
         drawn = profile(report)
         pictures = {suffix: style.render(drawn, suffix) for suffix in style.FORMATS}
+        stacked = style.render(profile(report, stacked=True), "svg")
     for suffix, content in pictures.items():
         files.write_bytes(out_dir / "figures" / f"diagnosis.{suffix}", content)
     html_path, json_path = out_dir / "diagnosis.html", out_dir / "diagnosis.json"
-    files.write_text(html_path, _page(report, findings, verified, command, notes, pictures["svg"].decode()))
+    page = _page(report, findings, verified, command, notes, pictures["svg"].decode(), base64.b64encode(stacked).decode())
+    files.write_text(html_path, page)
     files.write_text(json_path, numbers(report, findings, verified, command) + "\n")
     return html_path, json_path
 
@@ -93,14 +100,27 @@ def numbers(report: Report, findings: Findings, verified: Sequence[Verified], co
     return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
 
 
-def _page(report: Report, findings: Findings, verified: Sequence[Verified], command: str, notes: Notes, picture: str) -> str:
+def _page(
+    report: Report,
+    findings: Findings,
+    verified: Sequence[Verified],
+    command: str,
+    notes: Notes,
+    picture: str,
+    stacked: str,
+) -> str:
     template = jinja2.Environment(autoescape=True).from_string(TEMPLATE.read_text(encoding="utf-8"))
     return template.render(
         report=report,
         findings=findings,
-        verified=[str(entry) for entry in verified],
+        kinds={found.kind: describe(found.kind) for found in findings},
+        pages=notes.pages,
+        verified=verified,
+        listed=listed,
         figure=picture[picture.index("<svg") :],
+        stacked=stacked,
         rows=report.rows(),
+        narrow=NARROW,
         statements=notes.statements,
         verdicts=notes.verdicts,
         command=command,

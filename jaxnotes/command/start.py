@@ -12,19 +12,20 @@ from absl import app, flags, logging
 from jaxnotes.command.errors import InputError
 
 
-def start(main: Callable[[Sequence[str]], Any], usage: str) -> None:
+def start(main: Callable[[Sequence[str]], Any], usage: str, arguments: Sequence[str] = ()) -> None:
     """Runs `main` on the command line's arguments and exits.
 
     Errors of the user's end it with one line and exit status 2, Ctrl-C with exit status 130.
 
     Args:
-      main: takes what absl leaves of the arguments.
+      main: takes the program's name and the arguments that are no flags.
       usage: the text of --help.
+      arguments: names of the arguments that are no flags, all of which have to be given.
     """
     # absl takes the help text from the docstring of the main module.
     sys.modules["__main__"].__doc__ = usage
     logging.set_verbosity(logging.WARNING)
-    app.run(lambda argv: _guarded(main, argv), flags_parser=_parse)
+    app.run(lambda argv: _guarded(main, argv), flags_parser=lambda argv: _parse(argv, arguments))
 
 
 def use_compilation_cache() -> None:
@@ -39,16 +40,18 @@ def use_compilation_cache() -> None:
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
-def _parse(argv: Sequence[str]) -> list[str]:
-    """Flags from the command line; a wrong one ends the process with one line and status 2."""
+def _parse(argv: Sequence[str], arguments: Sequence[str]) -> list[str]:
+    """Flags and arguments from the command line; a wrong one ends the process with one line and status 2."""
     if {"--help", "-help", "--helpshort", "-h"} & set(argv):
         app.usage(shorthelp=True, writeto_stdout=True, exitcode=0)
     try:
         rest = flags.FLAGS(argv)
     except flags.Error as error:
         _fail(str(error))
-    if len(rest) > 1:
-        _fail(f"unexpected argument {rest[1]!r}; flags are written --name=value, --help lists them")
+    if len(rest) > 1 + len(arguments):
+        _fail(f"unexpected argument {rest[1 + len(arguments)]!r}; flags are written --name=value, --help lists them")
+    if len(rest) < 1 + len(arguments):
+        _fail(f"there is no {arguments[len(rest) - 1]}; give {' '.join(arguments)}, --help says what they are")
     return rest
 
 

@@ -37,14 +37,16 @@ PARAMETERS: dict[Any, Any] = {
 }
 
 
-def new_figure(panels: int = 1, *, width: float | None = None, height: float = 2.3, share_y: bool = False):
-    """Returns a figure with panels side by side: one column wide for one panel, else two columns.
+def new_figure(
+    panels: int = 1, *, width: float | None = None, height: float = 2.3, share_y: bool = False, stacked: bool = False
+):
+    """Returns a figure with panels side by side, or stacked: one column wide for one panel, else two columns.
 
     Returns:
       (figure, axes): one Axes for a single panel, else an array of them.
     """
     figure = Figure(figsize=(width or (ONE_COLUMN if panels == 1 else TWO_COLUMNS), height))
-    return figure, figure.subplots(1, panels, sharey=share_y)
+    return figure, figure.subplots(*(panels, 1) if stacked else (1, panels), sharey=share_y)
 
 
 def theory(axes, x, y, *, series: int = 0, label: str | None = None, **options) -> None:

@@ -1,6 +1,7 @@
 """`describe`: what the library knows of a kind of finding, out of the files in `kinds/`, the one place where it is written."""
 
 import dataclasses
+import difflib
 import tomllib
 from functools import lru_cache
 from pathlib import Path
@@ -64,6 +65,12 @@ class Description:
         for old, new in self.repair:
             text = text.replace(old, new)
         return text
+
+    @property
+    def diff(self) -> str:
+        """The lines of the example that its repair takes out and puts in, marked - and +."""
+        lines = difflib.ndiff(self.example.splitlines(), self.repaired.splitlines())
+        return "\n".join(line for line in lines if line[0] in "+-") + "\n"
 
 
 def describe(kind: str) -> Description:

@@ -5,6 +5,7 @@ import io
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from markupsafe import escape
 from rich.console import Console
 
 from jaxnotes import diagnosis, probe
@@ -48,6 +49,23 @@ def test_the_page_holds_findings_claims_and_figure(tmp_path, read, findings):
         assert "<svg" in text and "causes.other" in text
         assert ("Depth turns a deviation" in text) == ("— holds" in text) == (notes is NOTES)
         assert numbers.stat().st_size > 100
+
+
+def test_the_page_begins_with_what_to_do_first_and_its_code(tmp_path, read, findings):
+    notes = report.Notes({}, {}, {"vanishing-gradient": "site/en/kinds/vanishing-gradient.html"})
+    hint = diagnosis.Finding("dead-units", ("out",), "few", (), (), hint=True)
+    page, _ = report.write(tmp_path, read, diagnosis.Findings([*findings, hint]), (), "c", notes)
+    text = page.read_text()
+    line = str(escape(diagnosis.describe("vanishing-gradient").diff.splitlines()[0]))
+    parts = ["Do this first", "Use fewer layers.", line, "<svg", 'id="vanishing-gradient"', 'id="dead-units" class="hint"']
+    assert [text.index(part) for part in parts] == sorted(text.index(part) for part in parts)
+    assert 'href="site/en/kinds/vanishing-gradient.html"' in text and 'href="#about-dead-units"' in text
+    assert str(escape(diagnosis.describe("dead-units").why)) in text and 'id="about-dead-units"' in text
+
+
+def test_a_page_without_findings_names_all_checks(tmp_path, read):
+    page, _ = report.write(tmp_path, read, diagnosis.Findings(checks=("inputs", "loss")), (), "c")
+    assert "<h1>No findings among 2 checks</h1>" in page.read_text() and "inputs, loss." in page.read_text()
 
 
 def test_the_same_report_is_drawn_as_the_same_bytes(tmp_path, read, findings):

@@ -6,7 +6,7 @@ from pathlib import Path
 from experiments.study import topics
 
 EXPERIMENTS = Path(__file__).resolve().parents[3] / "experiments"
-COMMANDS = ("reproduce", "diagnose", "benchmark", "stability")
+COMMANDS = ("reproduce", "diagnose", "benchmark", "stability", "compare")
 PLAN = ("__init__.py", "__main__.py", "settings.py", "claims.toml", "measurement.py", "figures.py")
 FILES = sorted(EXPERIMENTS.rglob("*.py"))
 

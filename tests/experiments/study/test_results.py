@@ -1,4 +1,4 @@
-"""The results' format: round trip, half-written files, the fields that readers rely on, and LaTeX macros."""
+"""The results' format: round trip, half-written files, the fields that readers rely on, and numbers for LaTeX."""
 
 import json
 import os
@@ -140,11 +140,10 @@ def test_what_decides_is_said_with_its_interval_and_unit(measured):
     assert results.decided_by(measured.claims["saturation.limits"]) == "rate-right: 1 nats"
 
 
-def test_macros_are_letters_only_and_hold_value_and_interval(tmp_path, saturation_run, limits):
+def test_numbers_hold_value_and_interval(tmp_path, saturation_run, limits):
     numbers = (*limits().measurements, interval("accuracy-152", [0.93, 0.95, 0.94]))
     paper_numbers.write(tmp_path, [results.judged(saturation_run, {"saturation.limits": limits(measurements=numbers)})])
-    text = (tmp_path / "numbers.tex").read_text()
-    assert r"\newcommand{\saturationLimitsAccuracyOneFiveTwo}{\ensuremath{0.940\ [0.915,\,0.965]}}" in text
+    assert r"\jxnumber{saturation.limits/accuracy-152}{0.940\ [0.915,\,0.965]}" in (tmp_path / "numbers.tex").read_text()
     stored = json.loads((tmp_path / "numbers.json").read_text())["saturation.limits/accuracy-152"]
     assert stored["n"] == 3 and stored["value"] == pytest.approx(0.94) and stored["prediction"] is None
 

@@ -72,7 +72,7 @@ def test_a_script_writes_results_figures_numbers_and_pages(out_dir):
         assert entry["verdict"] in rules.VERDICTS and entry["measurements"]
         for name in entry["figures"]:
             assert (out_dir / "figures" / name).stat().st_size > 1000
-    assert "saturationRangeOneFloat" in (out_dir / "numbers.tex").read_text()
+    assert "saturation.range/one-float32" in (out_dir / "numbers.tex").read_text()
     assert "saturation.range/one-float32" in json.loads((out_dir / "numbers.json").read_text())
 
 

@@ -10,7 +10,7 @@ from babel.messages import pofile
 
 from experiments import writeup
 from experiments.study import mathematics, reference, results, rules, topics
-from experiments.writeup import digits, kinds, numbers
+from experiments.writeup import citation, digits, kinds, numbers
 from experiments.writeup.mathml import mathml
 from experiments.writeup.words import KINDS
 from jaxnotes import diagnosis
@@ -158,9 +158,9 @@ def test_a_kind_of_finding_has_all_that_the_library_knows_of_it(tmp_path, out_di
 
 
 def test_a_repair_shows_the_lines_that_it_changes():
-    changes = kinds.changed(diagnosis.describe("stale-statistics")).splitlines()
+    changes = diagnosis.describe("stale-statistics").diff.splitlines()
     assert changes[0] == "+ for _ in range(50):" and len(changes) == 2
-    assert kinds.changed(diagnosis.describe("linear-network")).count("nn.relu") == 3
+    assert diagnosis.describe("linear-network").diff.count("nn.relu") == 3
 
 
 @pytest.mark.parametrize("language", KINDS)
@@ -199,3 +199,42 @@ def test_a_change_has_its_direction_in_words():
     for texts, number in ((pages + catalogues, r"\{(?:value|number)\}"), (said, r"\{[\w-]+\}")):
         wrong = re.compile(rf"\bchang\w*\b[^.;:{{]*\bby\s+{number}|变化 ?{number}")
         assert not [found[0] for text in texts for found in wrong.finditer(" ".join(text.replace('"\n"', "").split()))]
+
+
+def test_all_numbers_stand_under_their_claims_with_what_they_are(tmp_path, out_dir):
+    page = built(tmp_path, out_dir, "(saturation.limits)=\n## A claim\n\n```{all-numbers}\n```")
+    claim = rules.load_claims()["saturation.limits"].statement["en"]
+    rows = [re.sub(r"\s*<[^>]+>\s*", " ", row).split() for row in re.findall("<tr.*?</tr>", page, re.DOTALL)]
+    assert " ".join(rows[1]).startswith(html.escape(claim)) and "undecided" in rows[1]
+    assert " ".join(rows[2]) == "saturation.limits/rate-right nats; law 1.25 [1.00, 1.50] 1 8"
+    assert '<span lang="en">nats; law</span>' in page and len(rows) == 6
+
+
+def test_names_on_the_page_of_numbers_are_those_of_measurements():
+    page = (writeup.HERE / "source" / "numbers.md").read_text(encoding="utf-8")
+    stored = reference.read()["topics"]
+    names = re.findall(r"(?:[}\]x]\{|jx\(\")([a-z]+)(\.[a-z-]+)/([a-z0-9-]+)", page)
+    assert len(names) == 4
+    for topic, claim, name in names:
+        assert name in stored[topic]["claims"][topic + claim]["measurements"]
+
+
+def test_the_citation_is_that_of_the_file():
+    people = [{"name": "The authors of x"}, {"family-names": "Noether", "given-names": "Emmy"}]
+    stored = {
+        "authors": people,
+        "title": "x: a study",
+        "version": "1.2",
+        "repository-code": "https://x.org",
+        "date-released": "2026-01-02",
+    }
+    assert citation.bibtex(stored).splitlines() == [
+        "@misc{x,",
+        "  author = {{The authors of x} and Noether, Emmy},",
+        "  title = {{x: a study}},",
+        r"  howpublished = {\url{https://x.org}},",
+        "  note = {Version 1.2},",
+        "  year = {2026},",
+        "}",
+    ]
+    assert citation.sentence(stored) == "The authors of x, Noether, Emmy. x: a study. Version 1.2. https://x.org"

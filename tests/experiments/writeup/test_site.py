@@ -20,7 +20,7 @@ from jaxnotes import diagnosis
 
 PHONE, DESKTOP = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
 FIRST_VISIT = 1_500_000  # bytes
-FRONT = ("index", "answers", "diagnose", "method", "glossary", "references")
+FRONT = ("index", "answers", "diagnose", "method", "glossary", "numbers", "cite", "references")
 KINDS = tuple(f"kinds/{kind}" for kind in diagnosis.KINDS)
 TUTORIALS = ("tutorials/diagnosis", *(f"tutorials/{topic}" for topic in topics.TOPICS))
 PAGES = (*topics.TOPICS, *FRONT, "kinds/index", "kinds/stale-statistics")
@@ -142,7 +142,7 @@ def test_every_figure_has_its_caption_and_opens_at_full_size(site, language):
 def test_chinese_pages_hold_no_untranslated_sentence(site):
     english = re.compile(r"(?:\b[A-Za-z]{2,}\b[ ,;:'’-]+){4,}\b[A-Za-z]{2,}")
     left = []
-    for page in (*topics.TOPICS, "index", "answers", "glossary", "kinds/index", *TUTORIALS, *KINDS):
+    for page in (*topics.TOPICS, "index", "answers", "glossary", "numbers", "cite", "kinds/index", *TUTORIALS, *KINDS):
         prose = parsed(site / "zh" / f"{page}.html").prose
         left += [(page, text) for text in prose if english.search(re.sub("《[^》]*》", "", text))]  # but for titles of papers
     assert not left
@@ -222,7 +222,7 @@ def test_pages_fit_a_phone(browser, address, language):
 def test_contrast_and_alternative_texts_pass_axe(browser, address, language, scheme):
     from axe_playwright_python.sync_playwright import Axe
 
-    for page in ("index", "answers", "glossary", "remedies", "embedding", "kinds/dead-units", "tutorials/residual"):
+    for page in ("index", "answers", "glossary", "numbers", "remedies", "embedding", "kinds/dead-units", "tutorials/residual"):
         with Visit(browser, address, f"{language}/{page}.html", color_scheme=scheme) as visit:
             assert visit.page.evaluate("document.documentElement.dataset.theme") == scheme
             draw(visit.page)
