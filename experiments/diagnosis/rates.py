@@ -18,7 +18,7 @@ from experiments.diagnosis import programs, remedies, tables
 from experiments.diagnosis.measurement import measured
 from experiments.diagnosis.program import Program
 from experiments.diagnosis.record import Journal, Record, record
-from experiments.study import fingerprint
+from experiments.study import fingerprint, folder
 from jaxnotes import diagnosis
 from jaxnotes.command import files, start
 from jaxnotes.command.errors import InputError
@@ -65,7 +65,6 @@ def main(argv: Sequence[str]) -> None:
         raise InputError(f"--kinds has {', '.join(sorted(unknown))}; the kinds are {', '.join(diagnosis.KINDS)}")
     start.use_compilation_cache()
     out_dir = Path(FLAGS.out_dir)
-    files.check_writable(out_dir)
     strange = {*FLAGS.families} - {*programs.FAMILIES}
     if strange:
         raise InputError(f"--families has {', '.join(sorted(strange))}; the families are {', '.join(programs.FAMILIES)}")
@@ -77,8 +76,8 @@ def main(argv: Sequence[str]) -> None:
     console = Console()
     command = " ".join(["python -m experiments.diagnosis.rates", *_given()])
     code = fingerprint.of_code("experiments.diagnosis.rates")
-    journal = Journal(out_dir / "rates.jsonl", {"command": command, "code": code, "versions": fingerprint.versions()})
-    with Progress(console=console, transient=True) as progress:
+    with folder.owned(out_dir), Progress(console=console, transient=True) as progress:
+        journal = Journal(out_dir / "rates.jsonl", {"command": command, "code": code, "versions": fingerprint.versions()})
         task = progress.add_task("programs", total=len(wanted))
         records = measure(wanted, keys, FLAGS.remedies, journal, lambda: progress.advance(task))
     found = {
