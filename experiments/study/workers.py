@@ -92,6 +92,7 @@ def _received(worker: _Worker, task: int) -> Event:
         return Event(task, *worker.pipe.recv())
     except (EOFError, ConnectionResetError):
         worker.process.join()
+        worker.pipe.close()
         return Event(task, "failed", _how_it_ended(worker.process.exitcode))
 
 

@@ -59,6 +59,6 @@ def cache_folder() -> Path:
             pass
     except OSError as error:
         raise OSError(
-            f"the cache folder {folder} cannot be written ({error.strerror}); XDG_CACHE_HOME names another"
+            f"the cache folder {folder} cannot be written ({error.strerror}); set XDG_CACHE_HOME to another"
         ) from error
     return folder

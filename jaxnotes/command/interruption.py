@@ -7,6 +7,7 @@ waits beside it, and ends the process where cleaning up takes too long.
 import contextlib
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -96,15 +97,25 @@ def _raise(number: int, frame) -> NoReturn:
 
 
 def _end_later(numbers: Sequence[int], grace: float, say: bool) -> None:
-    read, write = os.pipe()
-    os.set_blocking(write, False)
-    signal.set_wakeup_fd(write, warn_on_full_buffer=False)  # written even while the main thread computes
-    threading.Thread(target=_wait_and_end, args=(read, numbers, grace, say), daemon=True).start()
+    threading.Thread(target=_wait_and_end, args=(_numbers_of_signals(), numbers, grace, say), daemon=True).start()
 
 
-def _wait_and_end(read: int, numbers: Sequence[int], grace: float, say: bool) -> None:
-    while (number := os.read(read, 1)[0]) not in numbers:
-        pass
+def _numbers_of_signals() -> Iterator[int]:
+    """Returns the numbers of signals as they come, even while the main thread computes."""
+    read, write = socket.socketpair()
+    write.setblocking(False)
+    signal.set_wakeup_fd(write.fileno(), warn_on_full_buffer=False)
+
+    def numbers() -> Iterator[int]:
+        with read, write:
+            while True:
+                yield read.recv(1)[0]
+
+    return numbers()
+
+
+def _wait_and_end(coming: Iterator[int], numbers: Sequence[int], grace: float, say: bool) -> None:
+    number = next(number for number in coming if number in numbers)
     time.sleep(grace)
     _leave(number, line(number) if say else "")
 

@@ -37,6 +37,40 @@ def test_a_signal_ends_a_run_with_one_line(tmp_path, number, whole_group, task):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["started-0", "started-1"]
 
 
+def test_a_signal_ends_a_script_that_computes(tmp_path):
+    """Ctrl-C at a question's script, a process alone in which a compiled program runs: one line, ended within 5 seconds."""
+    process, seconds = started(tmp_path, "alone")
+    before = time.monotonic()
+    processes.send(process, signal.SIGINT, whole_group=True)
+    _, said = process.communicate(timeout=60)
+    assert (said, process.returncode) == ("interrupted; what was complete is kept\n", 130)
+    assert time.monotonic() - before < 5 + 2 * seconds
+
+
+@pytest.mark.parametrize("later", [0.0, 0.03, 0.06, 0.1, 0.2])
+def test_a_signal_while_workers_start_says_one_line_too(tmp_path, later):
+    """Ctrl-C while the workers start: as later."""
+    process = processes.start("tests.faults.toy", [tmp_path, "wait", "wait"])
+    processes.until(lambda: len(processes.group(process.pid)) >= 3)
+    time.sleep(later)
+    processes.send(process, signal.SIGINT, whole_group=True)
+    _, said = process.communicate(timeout=60)
+    assert (said, process.returncode) == ("interrupted; what was complete is kept\n", 130)
+    processes.until(lambda: not processes.group(process.pid))
+
+
+@pytest.mark.parametrize("task", ["nest", "compute"])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_all_that_a_run_started_ends_with_it(tmp_path, task, number):
+    """SIGKILL or SIGTERM to the parent alone, while a worker computes or runs a program with workers of its own: all end within
+    5 seconds."""
+    process, seconds = started(tmp_path, task)
+    assert len(processes.group(process.pid)) >= 3
+    processes.send(process, number, whole_group=False)
+    processes.until(lambda: not processes.group(process.pid), 5 + 2 * seconds)
+    process.communicate()
+
+
 def test_a_second_signal_does_not_cut_off_the_cleaning(tmp_path):
     """Ctrl-C twice: as once."""
     process, _ = started(tmp_path, "wait", "compute")

@@ -1,6 +1,7 @@
 """`python -m tests.faults.toy FOLDER TASK TASK…`: a run in small.
 
-It has the processes, signals and files of `experiments.reproduce`, and starts without JAX.
+It has the processes, signals and files of `experiments.reproduce`, and starts without JAX. In place of tasks, `alone`
+computes in this process, as a question's script does.
 """
 
 import contextlib
@@ -12,7 +13,7 @@ import time
 from functools import partial
 from pathlib import Path
 
-from experiments.study import folder, workers
+from experiments.study import children, folder, workers
 from jaxnotes.command import files, interruption
 
 PARTS = 12  # files that `write` writes
@@ -36,6 +37,16 @@ def write(out_dir: Path, number: int, on_part) -> None:
         on_part()
 
 
+def nest(out_dir: Path, number: int, on_part) -> None:
+    """Another run, in a process of its own, as Sphinx is and the runs of `experiments.stability` are."""
+    inner = out_dir / "inner"
+    with children.running("tests.faults.toy", [str(inner), "wait"]) as process:
+        while not (inner / "started-0").exists():
+            time.sleep(0.01)
+        (out_dir / f"started-{number}").touch()
+        process.wait()
+
+
 def die(out_dir: Path, number: int, on_part) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -52,6 +63,10 @@ def content(path: Path) -> bytes:
     return hashlib.sha256(path.name.encode()).digest() * 20_000
 
 
+def alone() -> None:
+    compute(Path(sys.argv[1]), 0, None)
+
+
 def main() -> None:
     out_dir = Path(sys.argv[1])
     tasks = [partial(globals()[name], out_dir, number) for number, name in enumerate(sys.argv[2:])]
@@ -63,7 +78,7 @@ def main() -> None:
 
 if __name__ == "__main__":
     try:
-        interruption.raised()(main)()
+        interruption.raised()(alone if sys.argv[2:] == ["alone"] else main)()
     except KeyboardInterrupt as stop:
         print(stop, file=sys.stderr)
         sys.exit(interruption.status(stop))
