@@ -19,6 +19,7 @@ from experiments.writeup import (
     numbers,
     overview,
     peers,
+    policy,
     search,
     slimming,
     spoken,
@@ -47,6 +48,7 @@ def setup(app: Sphinx) -> dict:
         search,
         slimming,
         digits,
+        policy,
     ):
         part.setup(app)
     return {"parallel_read_safe": True, "parallel_write_safe": True, "version": "1"}
