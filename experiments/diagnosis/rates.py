@@ -103,8 +103,9 @@ def _given() -> list[str]:
     return [f"--{name}={show(FLAGS[name].value)}" for name in names if FLAGS[name].value != FLAGS[name].default]
 
 
-if __name__ == "__main__":
-    here = {"module_name": sys.argv[0]}
+def define_flags(values: flags.FlagValues = FLAGS) -> None:
+    """The command's flags."""
+    here = {"module_name": sys.argv[0], "flag_values": values}
     flags.DEFINE_integer("seed", 0, "Seed of all randomness.", lower_bound=0, **here)
     flags.DEFINE_integer("seeds", 1, "Seeds of every program.", lower_bound=1, **here)
     flags.DEFINE_list("kinds", [], "Only faults of these kinds, beside all healthy programs.", **here)
@@ -112,4 +113,8 @@ if __name__ == "__main__":
     flags.DEFINE_bool("every_form", False, "Every design in all of its forms, not in one by turns.", **here)
     flags.DEFINE_bool("remedies", True, "Try each remedy that code can apply, and train on.", **here)
     flags.DEFINE_string("out_dir", "out", "Folder for rates.json, and for rates.jsonl while it is made.", **here)
+
+
+if __name__ == "__main__":
+    define_flags()
     start.start(main, usage=__doc__)
