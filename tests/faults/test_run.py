@@ -69,7 +69,7 @@ def test_a_worker_that_is_killed_is_named_and_the_other_topic_goes_on(copy, tmp_
 
 
 def test_an_interrupted_run_says_one_line(copy, tmp_path):
-    """Ctrl-C, SIGTERM or SIGHUP of a whole run while it imports and while it measures: one line, nothing half-written."""
+    """Ctrl-C while a whole run imports, SIGTERM while it measures: one line, no process and nothing half-written."""
     for moment, number in (("importing", signal.SIGINT), ("measuring", signal.SIGTERM)):
         begun = time.monotonic()
         process = project.start(copy, tmp_path / "out", fault="waiting")

@@ -68,13 +68,9 @@ def table(found: dict[str, Ended], folders: Sequence[str]) -> str:
         "| setting | by | passed | failed | skipped |",
         "| --- | --- | --- | --- | --- |",
         *rows,
-        "",
-        "Left out, since they meet a limit:",
-        "",
-        "| setting | test | limit |",
-        "| --- | --- | --- |",
-        *limits,
     ]
+    if limits:
+        lines += ["", "Left out, since they meet a limit:", "", "| setting | test | limit |", "| --- | --- | --- |", *limits]
     return "\n".join(lines) + "\n"
 
 
