@@ -3,6 +3,8 @@
 # make test-fast                           the library, the rules and the formats
 # make check                               lint, these, planted mistakes, fuzzing in small, packages
 # make fuzz                                10,000 calls of public functions, right and wrong
+# make faults                            signals, kills, full disks, damage: what happens to a run
+# make settings [SETTING=x64]            the library's tests under other settings of JAX
 # make precision                           rounding errors of functions, layers and theory
 # make stability | benchmark | lint | lock | messages | clean
 PYTHON ?= python3
@@ -15,7 +17,7 @@ python = .venv/bin/python
 # QR factorisations of small matrices are slower with threads, and far slower on a busy machine.
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: figures test test-fast check fuzz precision stability benchmark lint lock clean install messages
+.PHONY: figures test test-fast check fuzz faults settings precision stability benchmark lint lock clean install messages
 
 figures: .venv/installed
 	$(python) -m experiments.reproduce --scale=$(SCALE) --out_dir=$(OUT) $(if $(TOPICS),--topics="$(TOPICS)") $(FLAGS)
@@ -42,6 +44,14 @@ precision: .venv/installed
 # Writes tests/fuzz/result.md; `make test` makes 150 of the calls.
 fuzz: .venv/installed
 	$(python) -m tests.fuzz
+
+# Writes tests/faults/result.md.
+faults: .venv/installed
+	$(python) -m tests.faults
+
+# Writes tests/settings/result.md where no SETTING is given.
+settings: .venv/installed
+	$(python) -m tests.settings $(if $(SETTING),--setting=$(SETTING))
 
 # The study on other seeds and under other arithmetic; README's table is of what it writes.
 stability: .venv/installed

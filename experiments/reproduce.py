@@ -4,20 +4,15 @@ A topic whose code, imports, settings, seed, package versions and device are tho
 interrupted run goes on from what is complete. Topics run side by side, each in a process of its own.
 """
 
+import contextlib
 import dataclasses
 import math
-import multiprocessing
 import os
-import queue
 import sys
-import threading
 import traceback
-from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from collections.abc import Callable, Sequence
 from functools import partial
-from multiprocessing import connection
 from pathlib import Path
-from typing import Any
 
 import jax
 from absl import flags
@@ -25,7 +20,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from experiments import writeup
-from experiments.study import compilation, fingerprint, results, run, script, settings, topics
+from experiments.study import compilation, fingerprint, folder, results, run, script, settings, topics, workers
 from jaxnotes.command import files, start
 
 
@@ -34,9 +29,12 @@ def main(argv) -> None:
     values = flags.FLAGS
     chosen = _chosen_topics(values.topics)
     out_dir = Path(values.out_dir)
-    files.check_writable(out_dir)
     start.use_compilation_cache()
-    console = Console()
+    with folder.owned(out_dir):
+        _reproduce(chosen, values, out_dir, Console())
+
+
+def _reproduce(chosen: Sequence[str], values, out_dir: Path, console: Console) -> None:
     plan = [_plan(topic, values, out_dir) for topic in chosen]
     failed: list[str] = []
     for step in plan:
@@ -44,11 +42,11 @@ def main(argv) -> None:
             _attempt(step.topic, partial(_keep, step, out_dir), failed, console)
     missing, site = writeup.missing_packages(), values.site and values.draw
     tutorials = values.scale == "paper" if values.tutorials is None else values.tutorials
-    beside = [writeup.run_tutorials] if site and tutorials and not missing else []
+    beside = [partial(_run_tutorials, out_dir)] if site and tutorials and not missing else []
     changed = _ordered([step for step in plan if not step.kept])
-    workers = _workers(values.workers, len(changed))
-    compilation.set_flags(processes=workers, short_runs=values.scale == "quick")
-    failed += _run(changed, beside, workers, values, out_dir, console)
+    processes = _processes(values.workers, len(changed))
+    compilation.set_flags(processes=processes, short_runs=values.scale == "quick")
+    failed += _run(changed, beside, processes, values, out_dir, console)
     run.write_numbers(out_dir)
     if site and missing:
         console.print(f"The site is left out: it needs {', '.join(missing)}; pip install 'jaxnotes\\[site]' has them.")
@@ -94,61 +92,59 @@ def _ordered(steps: list[Step]) -> list[Step]:
 
 
 def _run(
-    plan: list[Step], beside: list[Callable[[Path], None]], workers: int, values, out_dir: Path, console: Console
+    plan: Sequence[Step], beside: Sequence[workers.Task], processes: int, values, out_dir: Path, console: Console
 ) -> list[str]:
-    """Measures and draws topics in worker processes, which make the calls `beside` too; names those that failed."""
+    """Measures and draws topics in worker processes, which do what is `beside` too; names those that failed."""
     failed: list[str] = []
     if not plan:
         return failed
-    context = multiprocessing.get_context("spawn")  # a fork would share JAX's threads and locks
-    parts = context.Queue()
+    for step in plan:
+        console.print(f"{step.topic}: measuring{_again(step, out_dir)}", highlight=False)
+    # First what is beside, so that at the end no core waits for it.
+    tasks = [*beside, *(partial(_do, step, values.seed, out_dir) for step in plan)]
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with (
+        contextlib.closing(workers.run(tasks, processes)) as events,
         Progress(*columns, console=console, disable=not console.is_terminal) as progress,
-        ProcessPoolExecutor(workers, context, _start_worker, (parts,)) as pool,
     ):
-        for step in plan:
-            console.print(f"{step.topic}: measuring", highlight=False)
         bar = progress.add_task("parts", total=sum(len(topics.load(step.topic).parts) for step in plan))
-        for call in beside:  # first, so that at the end no core waits for it
-            pool.submit(call, out_dir)  # where it fails, the site's build, which needs it, fails too and says why
-        waiting = {pool.submit(_do, step, values.seed, out_dir): step for step in plan}
-        while waiting:
-            done, _ = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
-            progress.advance(bar, _received(parts))
-            for future in done:
-                step = waiting.pop(future)
-                _attempt(step.topic, lambda future=future: f"measured in {future.result():.0f} s", failed, console)
+        for place, kind, value in events:
+            if place < len(beside):
+                continue  # where it failed, the site's build, which needs it, fails too and says why
+            topic = plan[place - len(beside)].topic
+            if kind == "part":
+                progress.advance(bar)
+            elif kind == "done":
+                console.print(f"{topic}: measured in {value:.0f} s", highlight=False)
+            else:
+                _say_failed(topic, value, failed, console)
     return failed
 
 
-def _workers(asked: int, steps: int) -> int:
+def _again(step: Step, out_dir: Path) -> str:
+    unread = step.earlier is None and results.exist(out_dir, step.topic)
+    return " again, since what is there is damaged or of other code" if unread else ""
+
+
+def _processes(asked: int, steps: int) -> int:
     """Returns the number of processes: what was asked for, else one per core, up to four for their memory; one on a GPU."""
     if not asked:
         asked = min(os.cpu_count() or 1, 4) if jax.default_backend() == "cpu" else 1
     return max(min(asked, steps), 1)
 
 
-def _received(parts) -> int:
-    """Returns how many parts the workers have finished since the last look."""
-    finished = 0
-    while True:
-        try:
-            finished += parts.get_nowait()
-        except queue.Empty:
-            return finished
-
-
 def _attempt(topic: str, call: Callable[[], str], failed: list[str], console: Console) -> None:
     """Prints what a call says of its topic; an error is shown and kept from stopping the other topics."""
     try:
-        said = call()
+        console.print(f"{topic}: {call()}", highlight=False)
     except Exception as error:
-        failed.append(topic)
-        console.print(f"[red]{topic} failed; its earlier results stay as they were.")
-        traceback.print_exception(error)
-    else:
-        console.print(f"{topic}: {said}", highlight=False)
+        _say_failed(topic, "".join(traceback.format_exception(error)).rstrip(), failed, console)
+
+
+def _say_failed(topic: str, why: str, failed: list[str], console: Console) -> None:
+    failed.append(topic)
+    console.print(f"[red]{topic} failed; its earlier results stay as they were.")
+    print(why, file=sys.stderr)
 
 
 def _keep(step: Step, out_dir: Path) -> str:
@@ -158,24 +154,15 @@ def _keep(step: Step, out_dir: Path) -> str:
     return "unchanged"
 
 
-_finished: Any = None  # a worker's end of the queue of finished parts; set once, when the process starts
+def _run_tutorials(out_dir: Path, on_part: workers.OnPart) -> None:
+    del on_part
+    writeup.run_tutorials(out_dir)
 
 
-def _start_worker(parts) -> None:
-    global _finished
-    _finished = parts
-    start.use_compilation_cache()
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """Ends a worker whose parent was killed: it would go on, and write into a folder that another run may have taken over."""
-    connection.wait([multiprocessing.parent_process().sentinel])
-    os._exit(1)
-
-
-def _do(step: Step, seed: int, out_dir: Path) -> float:
+def _do(step: Step, seed: int, out_dir: Path, on_part: workers.OnPart) -> float:
     """Measures and draws a topic, in a worker; returns the seconds that its measurement took."""
+    files.check_writable(out_dir)  # again: hours may have passed, and hours must not be measured in vain
+    start.use_compilation_cache()
     measured = run.measure_topic(
         topics.load(step.topic),
         step.settings,
@@ -183,7 +170,7 @@ def _do(step: Step, seed: int, out_dir: Path) -> float:
         scale=step.scale,
         command=f"python -m experiments.{step.topic} --scale={step.scale} --seed={seed}",
         out_dir=out_dir,
-        on_part=lambda: _finished.put(1),
+        on_part=on_part,
     )
     if step.draw:
         run.draw(out_dir, measured)

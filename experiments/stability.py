@@ -6,7 +6,6 @@ After each set its verdicts are written to experiments/stability.json, and the n
 """
 
 import os
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,8 +15,8 @@ from absl import flags
 from rich.console import Console
 from rich.table import Table
 
-from experiments.study import agreement, reference, results, rules, script, topics
-from jaxnotes.command import files, start
+from experiments.study import agreement, children, reference, results, rules, script, topics
+from jaxnotes.command import files, interruption, start
 
 
 class Set(NamedTuple):
@@ -80,12 +79,19 @@ def _missing(chosen: Set, wanted: Sequence[str]) -> list[str]:
 
 
 def _measure(chosen: Set, missing: Sequence[str], out_dir: Path) -> None:
-    """Runs topics in a process of its own, since XLA reads its flags once; where one fails, this ends with its exit status."""
-    command = ["-m", "experiments.reproduce", "--scale=paper", f"--seed={chosen.seed}", "--nodraw", "--nosite"]
-    arguments = [f"--out_dir={chosen.folder(out_dir)}", f"--topics={','.join(missing)}"]
+    """Runs topics in a process of its own, since XLA reads its flags once; where one fails, this ends with its exit status.
+
+    On a signal the line is that process's, which ends too.
+    """
+    arguments = ["--scale=paper", f"--seed={chosen.seed}", "--nodraw", "--nosite"]
+    arguments += [f"--out_dir={chosen.folder(out_dir)}", f"--topics={','.join(missing)}"]
     isa = f"--xla_cpu_max_isa={chosen.max_isa}" if chosen.max_isa else ""
     environment = os.environ | {"XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} {isa}".strip()}
-    status = subprocess.run([sys.executable, *command, *arguments], env=environment, check=False).returncode
+    try:
+        with children.running("experiments.reproduce", arguments, env=environment) as process:
+            status = process.wait()
+    except KeyboardInterrupt as stop:
+        status = interruption.status(stop)
     if status:
         sys.exit(status)
 

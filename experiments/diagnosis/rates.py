@@ -18,7 +18,7 @@ from experiments.diagnosis import programs, remedies, tables
 from experiments.diagnosis.measurement import measured
 from experiments.diagnosis.program import Program
 from experiments.diagnosis.record import Journal, Record, record
-from experiments.study import fingerprint
+from experiments.study import fingerprint, folder
 from jaxnotes import diagnosis
 from jaxnotes.command import files, start
 from jaxnotes.command.errors import InputError
@@ -65,7 +65,6 @@ def main(argv: Sequence[str]) -> None:
         raise InputError(f"--kinds has {', '.join(sorted(unknown))}; the kinds are {', '.join(diagnosis.KINDS)}")
     start.use_compilation_cache()
     out_dir = Path(FLAGS.out_dir)
-    files.check_writable(out_dir)
     strange = {*FLAGS.families} - {*programs.FAMILIES}
     if strange:
         raise InputError(f"--families has {', '.join(sorted(strange))}; the families are {', '.join(programs.FAMILIES)}")
@@ -77,8 +76,8 @@ def main(argv: Sequence[str]) -> None:
     console = Console()
     command = " ".join(["python -m experiments.diagnosis.rates", *_given()])
     code = fingerprint.of_code("experiments.diagnosis.rates")
-    journal = Journal(out_dir / "rates.jsonl", {"command": command, "code": code, "versions": fingerprint.versions()})
-    with Progress(console=console, transient=True) as progress:
+    with folder.owned(out_dir), Progress(console=console, transient=True) as progress:
+        journal = Journal(out_dir / "rates.jsonl", {"command": command, "code": code, "versions": fingerprint.versions()})
         task = progress.add_task("programs", total=len(wanted))
         records = measure(wanted, keys, FLAGS.remedies, journal, lambda: progress.advance(task))
     found = {
@@ -104,8 +103,9 @@ def _given() -> list[str]:
     return [f"--{name}={show(FLAGS[name].value)}" for name in names if FLAGS[name].value != FLAGS[name].default]
 
 
-if __name__ == "__main__":
-    here = {"module_name": sys.argv[0]}
+def define_flags(values: flags.FlagValues = FLAGS) -> None:
+    """The command's flags."""
+    here = {"module_name": sys.argv[0], "flag_values": values}
     flags.DEFINE_integer("seed", 0, "Seed of all randomness.", lower_bound=0, **here)
     flags.DEFINE_integer("seeds", 1, "Seeds of every program.", lower_bound=1, **here)
     flags.DEFINE_list("kinds", [], "Only faults of these kinds, beside all healthy programs.", **here)
@@ -113,4 +113,8 @@ if __name__ == "__main__":
     flags.DEFINE_bool("every_form", False, "Every design in all of its forms, not in one by turns.", **here)
     flags.DEFINE_bool("remedies", True, "Try each remedy that code can apply, and train on.", **here)
     flags.DEFINE_string("out_dir", "out", "Folder for rates.json, and for rates.jsonl while it is made.", **here)
+
+
+if __name__ == "__main__":
+    define_flags()
     start.start(main, usage=__doc__)

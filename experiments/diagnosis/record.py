@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from experiments.diagnosis.measurement import Outcome, Reading
 from experiments.diagnosis.remedies import Tried
+from jaxnotes.command import files
 
 
 class Said(NamedTuple):
@@ -113,7 +114,7 @@ class Journal:
         whole = [line for line in lines if line.endswith("\n")]  # a killed run may leave half a line
         if not whole or whole[0].strip() != first:
             whole = [f"{first}\n"]
-        path.write_text("".join(whole))
+        files.write_text(path, "".join(whole))
         self.records = [_read(line) for line in whole[1:]]
 
     def add(self, entry: Record) -> None:

@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import math
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -92,31 +93,39 @@ def judged(run: Run, evidence: Mapping[str, Evidence]) -> Results:
 
 
 def save(out_dir: Path, results: Results) -> None:
-    """Writes the two files; the JSON comes last and names the arrays it goes with."""
-    arrays = _pack(results.claims)
+    """Writes the two files so that at each moment a complete pair is there, of these results or of earlier ones.
+
+    The JSON names the arrays it goes with, which wait under another name until it is written.
+    """
+    topic, arrays = results.run.topic, _pack(results.claims)
     document = {
         "schema": SCHEMA,
         **dataclasses.asdict(results.run),
-        "arrays_sha256": hashlib.sha256(arrays).hexdigest(),
+        "arrays_sha256": _digest(arrays),
         "claims": {name: _entry(claim, results.run.scale) for name, claim in results.claims.items()},
     }
-    files.write_bytes(_path(out_dir, results.run.topic, "npz"), arrays)
-    text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
-    files.write_text(_path(out_dir, results.run.topic, "json"), text + "\n")
+    files.write_bytes(_path(out_dir, topic, "new.npz"), arrays)
+    files.write_text(_path(out_dir, topic, "json"), _text(document | {"sha256": _digest(_text(document).encode())}))
+    os.replace(_path(out_dir, topic, "new.npz"), _path(out_dir, topic, "npz"))
+
+
+def exist(out_dir: Path, topic: str) -> bool:
+    """Whether a topic's results are there, readable or not."""
+    return _path(out_dir, topic, "json").is_file()
 
 
 def load(out_dir: Path, topic: str) -> Results | None:
     """Returns a topic's results, judged by today's rules.
 
-    None where there are none, where a run was cut off between the two files, or where they are of code that measured other
-    things than today's rules read.
+    None where there are none, where a file is damaged, or where they are of code that measured other things than today's rules
+    read.
     """
-    try:
-        document = json.loads(_path(out_dir, topic, "json").read_text(encoding="utf-8"))
-        arrays = _path(out_dir, topic, "npz").read_bytes()
-    except (OSError, ValueError):
+    document = _document(_path(out_dir, topic, "json"))
+    if document.get("schema") != SCHEMA:
         return None
-    if document.get("schema") != SCHEMA or document.get("arrays_sha256") != hashlib.sha256(arrays).hexdigest():
+    candidates = (_content(_path(out_dir, topic, suffix)) for suffix in ("npz", "new.npz"))
+    arrays = next((found for found in candidates if _digest(found) == document["arrays_sha256"]), None)
+    if arrays is None:
         return None
     by_claim: dict[str, dict[str, np.ndarray]] = {claim: {} for claim in document["claims"]}
     with np.load(io.BytesIO(arrays)) as stored:
@@ -194,6 +203,32 @@ def _evidence(entry: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Evi
     measurements = tuple(Measurement(**measurement) for measurement in entry["measurements"])
     fits = {name: Fit(**stored) for name, stored in entry.get("fits", {}).items()}
     return Evidence(measurements, arrays, searches, fits)
+
+
+def _document(path: Path) -> dict[str, Any]:
+    """Returns what is stored; empty where it is not what was written. Until November 2026 no digest was stored."""
+    try:
+        document = json.loads(_content(path))
+        stored = document.pop("sha256", None)
+    except (ValueError, AttributeError):
+        return {}
+    return document if stored in (None, _digest(_text(document).encode())) else {}
+
+
+def _content(path: Path) -> bytes:
+    """Returns the file's bytes; none where it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+def _text(document: Mapping[str, Any]) -> str:
+    return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _pack(claims: Mapping[str, Judged]) -> bytes:

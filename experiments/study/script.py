@@ -11,9 +11,9 @@ from absl import flags
 from rich.console import Console
 from rich.table import Table
 
-from experiments.study import compilation, reference, results, run, settings, topics
+from experiments.study import compilation, folder, reference, results, run, settings, topics
 from experiments.study.topic import Topic
-from jaxnotes.command import files, start
+from jaxnotes.command import start
 
 
 def run_topic(name: str) -> None:
@@ -69,14 +69,14 @@ def _main(topic: Topic) -> None:
     changes = {name: _as_setting(values[name]) for name in names if values[name] is not None}
     chosen = topic.settings.preset(values["scale"], **changes)
     out_dir = Path(values["out_dir"])
-    files.check_writable(out_dir)
     compilation.set_flags(short_runs=values["scale"] == "quick")
     start.use_compilation_cache()
-    measured = run.measure_topic(
-        topic, chosen, seed=values["seed"], scale=values["scale"], command=command_line(), out_dir=out_dir
-    )
-    run.draw(out_dir, measured)
-    run.write_numbers(out_dir)
+    with folder.owned(out_dir):
+        measured = run.measure_topic(
+            topic, chosen, seed=values["seed"], scale=values["scale"], command=command_line(), out_dir=out_dir
+        )
+        run.draw(out_dir, measured)
+        run.write_numbers(out_dir)
     console = Console()
     console.print(verdict_table([measured]), f"Figures and numbers are in {out_dir}.")
     end_with_comparison([measured], console)

@@ -1,19 +1,19 @@
 """The writeup: a site in English and Chinese, built by Sphinx from the sources beside this file and the results."""
 
+import contextlib
 import hashlib
 import importlib.util
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 
-from experiments.study import fingerprint
+from experiments.study import children, fingerprint
 from jaxnotes import diagnosis
+from jaxnotes.command import files
 
 LANGUAGES = ("en", "zh")
 HERE = Path(__file__).resolve().parent
@@ -53,15 +53,17 @@ def build(out_dir: Path, *, tutorials: bool = True) -> bool:
     try:
         if tutorials:
             run_tutorials(out_dir)  # before the languages, which would each run them
-        with ThreadPoolExecutor() as pool:
-            script = pool.submit(_vega)
-            list(pool.map(lambda language: _sphinx(out_dir, fresh / language, language, tutorials), LANGUAGES))
+        with contextlib.ExitStack() as side_by_side:
+            start = lambda language: _sphinx(out_dir, fresh / language, language, tutorials)
+            builds = [side_by_side.enter_context(start(language)) for language in LANGUAGES]
+            script = _vega()
+            for finish in builds:
+                finish()
         for language in LANGUAGES:
-            (fresh / language / "_static" / "vega.js").write_text(script.result(), encoding="utf-8")
+            (fresh / language / "_static" / "vega.js").write_text(script, encoding="utf-8")
         shutil.rmtree(fresh / "jupyter_execute", ignore_errors=True)
         (fresh / _STAMP).write_text(wanted)
-        shutil.rmtree(site, ignore_errors=True)
-        fresh.rename(site)
+        _replace(site, fresh)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
     return True
@@ -72,19 +74,29 @@ def run_tutorials(out_dir: Path) -> None:
 
     One that fails is left to `build`, which says so.
     """
-    if _tutorial_cache().is_dir():
+    if _tutorial_cache(out_dir).is_dir():
         return
     with tempfile.TemporaryDirectory(dir=out_dir, prefix=".tutorials-") as folder:
         staged = Path(folder) / "source"
         shutil.copytree(HERE / "source" / "tutorials", staged)
         # Their links to other pages lead nowhere here.
         (staged / "conf.py").write_text('extensions = ["myst_nb"]\nsuppress_warnings = ["myst.xref_missing"]\n')
-        _run_sphinx("dummy", staged, Path(folder) / "built", _execution(tutorials=True))
+        _run_sphinx("dummy", staged, Path(folder) / "built", _execution(out_dir, tutorials=True))
 
 
-def _execution(tutorials: bool) -> dict[str, object]:
+def _replace(site: Path, fresh: Path) -> None:
+    """Puts the fresh site in the place of the one there, which is moved away first, since that takes no time."""
+    before = site.with_name(".site-before")
+    shutil.rmtree(before, ignore_errors=True)
+    if site.exists():
+        site.rename(before)
+    fresh.rename(site)
+    shutil.rmtree(before, ignore_errors=True)
+
+
+def _execution(out_dir: Path, tutorials: bool) -> dict[str, object]:
     mode = "cache" if tutorials else "off"
-    return {"nb_execution_mode": mode, "nb_execution_cache_path": _tutorial_cache(), "nb_execution_timeout": 300}
+    return {"nb_execution_mode": mode, "nb_execution_cache_path": _tutorial_cache(out_dir), "nb_execution_timeout": 300}
 
 
 def extract_messages(target: Path) -> None:
@@ -109,8 +121,9 @@ def _vega() -> str:
     return f"(() => {{{vl_convert.javascript_bundle()}}})();"
 
 
-def _sphinx(out_dir: Path, target: Path, language: str, tutorials: bool) -> None:
-    """One site from a copy of the sources beside which the figures lie."""
+@contextlib.contextmanager
+def _sphinx(out_dir: Path, target: Path, language: str, tutorials: bool) -> Iterator[Callable[[], None]]:
+    """Starts to build one site from a copy of the sources beside which the figures lie; gives a call that waits for it."""
     staged = out_dir / f".sources-{language}"
     shutil.rmtree(staged, ignore_errors=True)
     try:
@@ -123,32 +136,50 @@ def _sphinx(out_dir: Path, target: Path, language: str, tutorials: bool) -> None
             "language": {"en": "en", "zh": "zh_CN"}[language],
             "jaxnotes_out_dir": out_dir,
             "locale_dirs": "locale",
-            **_execution(tutorials),
+            **_execution(out_dir, tutorials),
         }
-        _run_sphinx("html", staged, target, options)
+        with _running_sphinx("html", staged, target, options) as finish:
+            yield finish
     finally:
         shutil.rmtree(staged, ignore_errors=True)
 
 
-def _run_sphinx(builder: str, source: Path, target: Path, options: dict) -> None:
-    """Runs Sphinx in a process of its own, since it keeps state; its warnings are errors."""
-    defined = [f"-D{name}={value}" for name, value in options.items()]
-    command = [sys.executable, "-m", "sphinx", "-b", builder, "-q", "-W", "--keep-going", *defined]
+def _run_sphinx(builder: str, source: Path, target: Path, options: Mapping[str, object]) -> None:
+    with _running_sphinx(builder, source, target, options) as finish:
+        finish()
+
+
+@contextlib.contextmanager
+def _running_sphinx(builder: str, source: Path, target: Path, options: Mapping[str, object]) -> Iterator[Callable[[], None]]:
+    """Runs Sphinx in a process of its own, since it keeps state; gives a call that waits for it. Its warnings are errors."""
     environment = os.environ | {"PYTHONPATH": _import_path()}
-    with tempfile.TemporaryDirectory() as doctrees:
-        arguments = ["-d", doctrees, str(source), str(target)]
-        done = subprocess.run([*command, *arguments], capture_output=True, text=True, env=environment)
-    if done.returncode:
-        raise BuildError(f"{target.name} was not built:\n{done.stderr.strip()[-8000:]}")
+    with tempfile.TemporaryDirectory() as doctrees, tempfile.TemporaryFile() as said:
+        arguments = ["-b", builder, "-q", "-W", "--keep-going", "-d", doctrees]
+        arguments += [*(f"-D{name}={value}" for name, value in options.items()), str(source), str(target)]
+        output = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": said}
+        with children.running("sphinx", arguments, env=environment, **output) as process:
+
+            def finish() -> None:
+                if process.wait():
+                    said.seek(0)
+                    raise BuildError(f"{target.name} was not built:\n{said.read().decode().strip()[-8000:]}")
+
+            yield finish
 
 
 def _import_path() -> str:
     return os.pathsep.join([str(fingerprint.ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
 
 
-def _tutorial_cache() -> Path:
-    """Returns a folder of its own for each state of the library, whose change may change what tutorials print."""
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+def _tutorial_cache(out_dir: Path) -> Path:
+    """Returns a folder of its own for each state of the library, whose change may change what tutorials print.
+
+    It is in the user's cache folder; in `out_dir` where that cannot be written.
+    """
+    try:
+        home = files.cache_folder()
+    except OSError:
+        home = out_dir / ".cache"
     state = hashlib.sha256(repr(sorted(fingerprint.versions().items())).encode())
     for path in sorted((fingerprint.ROOT / "jaxnotes").rglob("*.py")):
         state.update(path.read_bytes())

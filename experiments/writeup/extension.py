@@ -21,6 +21,7 @@ from experiments.writeup import (
     numbers,
     overview,
     peers,
+    policy,
     search,
     slimming,
     spoken,
@@ -51,6 +52,7 @@ def setup(app: Sphinx) -> dict:
         search,
         slimming,
         digits,
+        policy,
     ):
         part.setup(app)
     return {"parallel_read_safe": True, "parallel_write_safe": True, "version": "1"}

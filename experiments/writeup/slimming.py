@@ -15,7 +15,7 @@ _NOTEBOOK_STYLE = re.compile(r"\s*<link [^>]*mystnb[^>]*/>")
 # The index of all pages, 0.1 to 0.3 MB, for the theme's search while one types, which this site leaves off; its search page
 # has them from Sphinx itself.
 _INLINE_SEARCH = re.compile(r'\s*<script src="[^"]*(?:searchtools|language_data|searchindex)\.js"></script>')
-_UNUSED = ("scripts/fontawesome.js*", "**/*.map")
+_UNUSED = ("scripts/fontawesome.js*", "**/*.map", "*webpack-macros.html")
 
 
 def _named_toggles(html: str, name: str) -> str:
@@ -27,6 +27,10 @@ def _finish(app: Sphinx, exception: Exception | None) -> None:
     if exception is not None or app.builder.format != "html":
         return
     out = Path(app.outdir)
+    for pattern in _UNUSED:
+        for path in (out / "_static").glob(pattern):
+            if path.is_file():
+                path.unlink()
     for page in out.rglob("*.html"):
         html = _ICON_SCRIPT.sub("", page.read_text(encoding="utf-8"))
         if page.name != "search.html":
@@ -34,10 +38,6 @@ def _finish(app: Sphinx, exception: Exception | None) -> None:
         if "tutorials" not in page.parts:
             html = _NOTEBOOK_STYLE.sub("", html)
         page.write_text(_named_toggles(html, words(app.config)["unfold"]), encoding="utf-8")
-    for pattern in _UNUSED:
-        for path in (out / "_static").glob(pattern):
-            if path.is_file():
-                path.unlink()
 
 
 def setup(app: Sphinx) -> None:

@@ -12,6 +12,9 @@ def diagnose() -> None:
     if missing:
         print(f"jaxnotes-diagnose needs {', '.join(missing)}; run: pip install 'jaxnotes[diagnose]'", file=sys.stderr)
         sys.exit(2)
-    from jaxnotes.command import diagnose
+    from jaxnotes.command import interruption
+
+    interruption.leave_at_once()
+    from jaxnotes.command import diagnose  # imports for seconds
 
     diagnose.run()

@@ -63,7 +63,8 @@ def series(axes, places: np.ndarray, readings: Sequence[float], number: int, lab
 
 def _name_layers(axes, report: Report, places: np.ndarray) -> None:
     if len(places) <= MOST_NAMES:
-        axes.set_xticks(places, [_short(layer.label) for layer in report.layers], rotation=60, ha="right", fontsize=6)
+        labels = [_short(layer.label) for layer in report.layers]
+        axes.set_xticks(places, labels, rotation=60, ha="right", fontsize=6, parse_math=False)  # a name is no formula
     else:
         axes.set_xlabel("layer call")
 

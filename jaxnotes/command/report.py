@@ -11,6 +11,7 @@ import jinja2
 import matplotlib
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from jaxnotes.command import files, style
 from jaxnotes.command.profile import profile
@@ -49,7 +50,7 @@ def show(console: Console, report: Report, findings: Findings, verified: Sequenc
         *head, title=f"{report.framework} model, {report.examples} examples, loss {report.loss:.4g}", title_justify="left"
     )
     for row in body:
-        table.add_row(*row)
+        table.add_row(*map(Text, row))  # names are no marks
     console.print(table)
     for note in report.notes:
         console.print(f"note: {note}", markup=False, highlight=False)

@@ -9,13 +9,15 @@ from typing import Any, NoReturn
 import jax
 from absl import app, flags, logging
 
+from jaxnotes.command import files, interruption
 from jaxnotes.command.errors import InputError
 
 
 def start(main: Callable[[Sequence[str]], Any], usage: str, arguments: Sequence[str] = ()) -> None:
     """Runs `main` on the command line's arguments and exits.
 
-    Errors of the user's end it with one line and exit status 2, Ctrl-C with exit status 130.
+    Errors of the user's end it with one line and exit status 2; Ctrl-C, SIGTERM and SIGHUP with one line and 128 plus the
+    signal's number.
 
     Args:
       main: takes the program's name and the arguments that are no flags.
@@ -25,17 +27,22 @@ def start(main: Callable[[Sequence[str]], Any], usage: str, arguments: Sequence[
     # absl takes the help text from the docstring of the main module.
     sys.modules["__main__"].__doc__ = usage
     logging.set_verbosity(logging.WARNING)
-    app.run(lambda argv: _guarded(main, argv), flags_parser=lambda argv: _parse(argv, arguments))
+    app.run(lambda argv: _guarded(interruption.raised()(main), argv), flags_parser=lambda argv: _parse(argv, arguments))
 
 
 def use_compilation_cache() -> None:
     """Keeps compiled programs in the user's cache folder, so that a second process starts fast.
 
-    JAX_COMPILATION_CACHE_DIR, where set, names another folder.
+    JAX_COMPILATION_CACHE_DIR, where set, names another folder. Where the user's cannot be written, a line says so, once for
+    this process and those it starts, and nothing is kept.
     """
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-        jax.config.update("jax_compilation_cache_dir", str(home / "jaxnotes"))
+        try:
+            os.environ["JAX_COMPILATION_CACHE_DIR"] = str(files.cache_folder() / "jaxnotes")
+        except OSError as error:
+            os.environ["JAX_COMPILATION_CACHE_DIR"] = ""
+            print(f"compiled programs are not kept: {error}", file=sys.stderr)
+    jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"] or None)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
@@ -60,9 +67,9 @@ def _guarded(main: Callable[[Sequence[str]], Any], argv: Sequence[str]) -> Any:
         return main(argv)
     except (InputError, OSError) as error:
         _fail(str(error))
-    except KeyboardInterrupt:
-        print("interrupted; what was complete is kept", file=sys.stderr)
-        sys.exit(130)
+    except KeyboardInterrupt as stop:
+        print(str(stop) or interruption.line(), file=sys.stderr)
+        sys.exit(interruption.status(stop))
     except jax.errors.JaxRuntimeError as error:
         if "RESOURCE_EXHAUSTED" not in str(error):
             raise

@@ -28,3 +28,15 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     assert (tmp_path / "new" / "folder").is_dir() and not list((tmp_path / "new" / "folder").iterdir())
     with pytest.raises(OSError, match=r"--out_dir=.*file/below cannot be written \(.*\); choose another folder"):
         files.check_writable(tmp_path / "file" / "below")
+
+
+def test_the_cache_folder_is_the_users_and_named_where_it_cannot_be_written(tmp_path, monkeypatch):
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert files.cache_folder() == tmp_path / ".cache" and (tmp_path / ".cache").is_dir()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "other"))
+    assert files.cache_folder() == tmp_path / "other"
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.raises(OSError, match=r"the cache folder .*file cannot be written \(.*\); set XDG_CACHE_HOME"):
+        files.cache_folder()

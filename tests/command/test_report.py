@@ -1,6 +1,7 @@
 """What is shown of a diagnosis: the table, the findings, and what is known of their claims."""
 
 import io
+from html.parser import HTMLParser
 
 import jax.numpy as jnp
 import numpy as np
@@ -66,6 +67,51 @@ def test_the_page_begins_with_what_to_do_first_and_its_code(tmp_path, read, find
 def test_a_page_without_findings_names_all_checks(tmp_path, read):
     page, _ = report.write(tmp_path, read, diagnosis.Findings(checks=("inputs", "loss")), (), "c")
     assert "<h1>No findings among 2 checks</h1>" in page.read_text() and "inputs, loss." in page.read_text()
+
+
+NAMES = ('<img src="x" onerror="alert(1)">', "</svg><script>alert(2)</script>", "scale[/b]", "$\\frac{$", "a & b")
+
+
+class Marks(HTMLParser):
+    """A page's tags with their attributes, and its text."""
+
+    def __init__(self, page: str):
+        super().__init__()
+        self.tags, self.text = [], ""
+        self.feed(page)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def test_names_are_shown_as_they_are_and_never_as_marks(tmp_path):
+    def model(x):
+        for name in NAMES:
+            x = probe.tap(name, 0 * x + 1)
+        return x
+
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(20, 4)), jnp.float32)
+    read = probe.read(model, (x, jnp.zeros((20, 4))), "squared_error")
+    findings = diagnosis.explain(read)
+    assert [layer.label for layer in read.layers] == list(NAMES) and findings
+    page, _ = report.write(tmp_path, read, findings, (), f"jaxnotes-diagnose --model={NAMES[0]}")
+    for path in (page, tmp_path / "figures/diagnosis.svg"):
+        marks = Marks(path.read_text())
+        assert "script" not in {tag for tag, _ in marks.tags}
+        assert all(attributes["src"].startswith("data:image/svg") for tag, attributes in marks.tags if tag == "img")
+        assert not any(name.startswith("on") for _, attributes in marks.tags for name in attributes)
+    marks = Marks(page.read_text())
+    assert all(name in marks.text for name in NAMES)
+    policy = {
+        "http-equiv": "Content-Security-Policy",
+        "content": "default-src 'none'; style-src 'unsafe-inline'; img-src data:",
+    }
+    assert ("meta", policy) in marks.tags
+    terminal = shown(read, findings, report.NO_NOTES)
+    assert all(name in terminal for name in NAMES)
 
 
 def test_the_same_report_is_drawn_as_the_same_bytes(tmp_path, read, findings):

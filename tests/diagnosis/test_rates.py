@@ -5,6 +5,7 @@ import math
 
 import jax
 import pytest
+from absl import flags
 from rich.console import Console
 from scipy import stats
 
@@ -12,6 +13,7 @@ from experiments.diagnosis import measurement, programs, rates, record, remedies
 from experiments.diagnosis.forms import FORMS
 from experiments.writeup import peers
 from jaxnotes import diagnosis
+from jaxnotes.command.errors import InputError
 
 pytestmark = [pytest.mark.usefixtures("standard_promotion"), pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 
@@ -132,6 +134,43 @@ def test_rates_count_what_was_found_with_exact_intervals():
     assert (
         "1 of 3, 33% [1, 91]" in shown and "not named: biases of -10/linen, seed 0: expected dead-units; start nothing" in shown
     )
+
+
+@pytest.mark.parametrize("flag", ["--kinds=no-kind", "--families=no-family"])
+def test_the_command_names_what_it_does_not_know(tmp_path, monkeypatch, flag):
+    with pytest.raises(InputError, match=r"has no-(kind|family); the (kinds|families) are "):
+        command(monkeypatch, tmp_path, flag)
+
+
+def test_the_command_writes_rates_and_ends_by_what_is_wanted_of_them(tmp_path, monkeypatch):
+    fault, sound = FAULTY["biases of -10/linen"], HEALTHY["two layers, He/function"]
+    seen = {}
+
+    def measure(wanted, keys, with_remedies, journal, done):
+        seen["designs"] = {program.design for _, program in wanted if program.kinds}
+        seen["keys"] = len(keys)
+        assert journal.path.is_file() and not with_remedies
+        return [outcome(fault, start=("dead-units",)), outcome(sound)]
+
+    monkeypatch.setattr(rates, "measure", measure)
+    with pytest.raises(SystemExit) as ended:
+        command(monkeypatch, tmp_path, "--kinds=dead-units", "--seeds=2", "--noremedies")
+    found = json.loads((tmp_path / "rates.json").read_text())
+    assert ended.value.code == (not tables.met(found)) and found["faults"]["named"]["hits"] == 1
+    assert found["command"] == "python -m experiments.diagnosis.rates --seeds=2 --kinds=dead-units --remedies=False"
+    assert seen["keys"] == 2 and fault.design in seen["designs"]
+    assert seen["designs"] == {program.design for program in FAULTY.values() if "dead-units" in program.kinds}
+    assert [path.name for path in tmp_path.iterdir()] == ["rates.json"]
+
+
+def command(monkeypatch, out_dir, *arguments):
+    """Runs the command's `main` with these flags."""
+    values = flags.FlagValues()
+    monkeypatch.setattr(rates, "FLAGS", values)
+    rates.define_flags(values)
+    values(["rates", f"--out_dir={out_dir}", *arguments])
+    monkeypatch.setattr(rates.start, "use_compilation_cache", lambda: None)
+    rates.main([])
 
 
 def test_published_rates_say_what_they_were_measured_on():

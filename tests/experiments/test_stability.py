@@ -1,7 +1,8 @@
 """The stability command: which sets run, where and under which instructions, and that it goes on where it stopped."""
 
+import contextlib
 import dataclasses
-import subprocess
+from typing import NamedTuple
 
 import pytest
 from absl import flags
@@ -10,20 +11,31 @@ from experiments import stability
 from experiments.study import agreement, reference, results
 
 
+class Ended(NamedTuple):
+    """A process."""
+
+    status: int
+
+    def wait(self) -> int:
+        return self.status
+
+
 @pytest.fixture
 def study(tmp_path, monkeypatch, saturation_run, limits):
     """A study of one topic whose runs save made-up results; returns the calls that it got."""
     calls = []
 
-    def run(command, env, check):
-        arguments = dict(word.lstrip("-").partition("=")[::2] for word in command)
+    @contextlib.contextmanager
+    def running(module, arguments, env):
+        assert module == "experiments.reproduce"
+        arguments = dict(word.lstrip("-").partition("=")[::2] for word in arguments)
         calls.append((arguments["seed"], env["XLA_FLAGS"]))
         made = dataclasses.replace(saturation_run, seed=int(arguments["seed"]), scale="paper")
         found = results.judged(made, {"saturation.limits": limits()})
         results.save(stability.Path(arguments["out_dir"]), found)
-        return subprocess.CompletedProcess(command, 0)
+        yield Ended(0)
 
-    monkeypatch.setattr(stability.subprocess, "run", run)
+    monkeypatch.setattr(stability.children, "running", running)
     monkeypatch.setattr(stability.topics, "TOPICS", ("saturation",))
     monkeypatch.setattr(agreement, "PATH", tmp_path / "stability.json")
     monkeypatch.setattr(reference, "PATH", tmp_path / "reference.json")
@@ -59,7 +71,7 @@ def test_the_reference_is_the_run_of_make_figures(tmp_path):
 
 
 def test_a_run_that_fails_ends_the_command_and_stores_nothing(tmp_path, monkeypatch, study):
-    monkeypatch.setattr(stability.subprocess, "run", lambda command, env, check: subprocess.CompletedProcess(command, 3))
+    monkeypatch.setattr(stability.children, "running", lambda module, arguments, env: contextlib.nullcontext(Ended(3)))
     with pytest.raises(SystemExit) as ended:
         stable(tmp_path, monkeypatch)
     assert ended.value.code == 3 and agreement.read() == {}

@@ -1,5 +1,6 @@
 """The results' format: round trip, half-written files, the fields that readers rely on, and numbers for LaTeX."""
 
+import contextlib
 import json
 import os
 
@@ -78,7 +79,7 @@ def test_a_run_cut_off_between_its_two_files_and_an_older_schema_are_not_read(tm
     assert results.load(tmp_path, "saturation") is None
     arrays.write_bytes(own)
     assert results.load(tmp_path, "saturation") is not None
-    document.write_text(document.read_text().replace(f'"schema": {results.SCHEMA}', '"schema": 1'))
+    edit(document, f'"schema": {results.SCHEMA}', '"schema": 1')
     assert results.load(tmp_path, "saturation") is None
 
 
@@ -112,8 +113,56 @@ def test_the_file_says_what_decides_by_how_much_under_which_condition_and_what_c
 def test_results_of_code_that_measured_other_things_are_not_read(tmp_path, measured):
     results.save(tmp_path, measured)
     path = tmp_path / "results/saturation.json"
-    path.write_text(path.read_text().replace('"at-minus-infinity"', '"at-the-end"'))
+    edit(path, "", "")
+    assert results.load(tmp_path, "saturation") is not None
+    edit(path, '"at-minus-infinity"', '"at-the-end"')
     assert results.load(tmp_path, "saturation") is None
+
+
+@pytest.mark.parametrize("step", [0, 1, 2, 3])
+def test_at_each_moment_of_a_save_a_complete_pair_is_there(tmp_path, monkeypatch, measured, saturation_run, limits, step):
+    """The run is cut off before one of the three renames: earlier results stand until the JSON is there, then the new ones."""
+    earlier = results.judged(saturation_run, {"saturation.limits": limits(arrays={"x": np.zeros(3)})})
+    results.save(tmp_path, earlier)
+    replace, calls = os.replace, []
+
+    def cut_off(source, target):
+        calls.append(target)
+        if len(calls) > step:
+            raise KeyboardInterrupt
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", cut_off)
+    with contextlib.suppress(KeyboardInterrupt):
+        results.save(tmp_path, measured)
+    assert len(calls) == min(step + 1, 3)
+    stored = results.load(tmp_path, "saturation").claims["saturation.limits"].evidence
+    np.testing.assert_array_equal(stored.arrays["x"], [0, 0, 0] if step < 2 else [0, 1, 2])
+    assert stored.searches == ({} if step < 2 else {"arm": SEARCH})
+
+
+@pytest.mark.parametrize("suffix", ["json", "npz"])
+def test_no_damaged_byte_is_read(tmp_path, measured, suffix):
+    results.save(tmp_path, measured)
+    path = tmp_path / f"results/saturation.{suffix}"
+    whole, read = path.read_bytes(), results.load(tmp_path, "saturation")
+    assert read is not None
+    for place in range(0, len(whole), 17):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        found = results.load(tmp_path, "saturation")
+        assert found is None or found.run == read.run  # of a damaged key, which nothing reads
+        assert found is None or found.claims["saturation.limits"].evidence.measurements == measurements(read)
+
+
+def measurements(found: results.Results):
+    return found.claims["saturation.limits"].evidence.measurements
+
+
+def edit(path, old: str, new: str) -> None:
+    """Changes what is stored, and leaves its digest out, as it was until November 2026."""
+    document = json.loads(path.read_text().replace(old, new))
+    document.pop("sha256", None)
+    path.write_text(json.dumps(document))
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):

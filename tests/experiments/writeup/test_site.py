@@ -116,6 +116,12 @@ def test_nothing_is_loaded_from_another_host(site):
     assert not re.findall(r"url\(\s*[\"']?https?:", styles) and not re.findall(r"@import\s+[\"']?https?:", styles)
 
 
+def test_every_page_has_its_policy_before_the_first_script(site):
+    for path in html_files(site):
+        head = path.read_text(encoding="utf-8").partition("<script")[0]
+        assert 'http-equiv="Content-Security-Policy"' in head, path.name
+
+
 def test_pictures_load_when_in_view_and_have_their_size_before(site):
     pages = [path.read_text(encoding="utf-8") for path in html_files(site) if path.stem in topics.TOPICS]
     pictures = [image for page in pages for image in re.findall(r"<img [^>]*claim-figure[^>]*>", page)]
@@ -207,6 +213,21 @@ def test_pages_load_lightly_without_an_error_or_another_host(browser, address, l
         with Visit(browser, address, f"{language}/{page}.html") as visit:
             assert not visit.complaints and not visit.foreign, (page, visit.complaints, visit.foreign)
             assert visit.bytes <= FIRST_VISIT, (page, visit.bytes)
+
+
+def test_a_script_that_came_in_with_some_text_does_not_run(browser, address):
+    with Visit(browser, address, "en/index.html") as visit:
+        visit.page.evaluate(
+            """() => {
+              const image = document.createElement("div"), script = document.createElement("script");
+              image.innerHTML = "<img src='data:,' onerror='window.ran = 1'>";
+              script.textContent = "window.ran = 1";
+              document.body.append(image, script);
+            }"""
+        )
+        visit.page.wait_for_timeout(200)
+        assert visit.page.evaluate("window.ran") is None
+        assert len([said for said in visit.complaints if "Content Security Policy" in said]) == 2
 
 
 @pytest.mark.parametrize("language", writeup.LANGUAGES)
