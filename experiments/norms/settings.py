@@ -29,6 +29,7 @@ class Norms(TrainingSettings):
     text_times: tuple[int, ...] = setting((40, 32), "Longest sequences of the RNN and of the Transformer.", minimum=2)
     text_batches: tuple[int, ...] = setting((16, 4), "Sequences per step of the RNN and of the Transformer.", minimum=1)
     text_steps: tuple[int, ...] = setting((2000, 12_000), "Steps of the RNN and of the Transformer.", quick=(30, 30), minimum=5)
+    text_seeds: int = setting(16, "Seeds of these networks at the tuned learning rate.", quick=2, minimum=2)
     text_rates: tuple[float, ...] = setting(
         (3e-3, 1e-2, 3e-2), "Learning rates to begin with on text.", quick=(3e-3, 1e-2), minimum=1e-12
     )

@@ -59,7 +59,8 @@ def sizes(settings: Norms) -> dict[str, language.Size]:
 def train(settings: Norms, news: language.Text, key: Array, norm: str, size: language.Size) -> Tuned:
     """Returns the runs of a network on text at the rate of the best validation loss in generation mode."""
     one = partial(language.run, jnp.int32(language.NORMS.index(norm)), news, size=size)
-    return tuned(one, lambda reading: -reading.validation, settings, key, rates=settings.text_rates)
+    options = {"rates": settings.text_rates, "seeds": settings.text_seeds}
+    return tuned(one, lambda reading: -reading.validation, settings, key, **options)
 
 
 def _gains(name: str, size: language.Size, found: Mapping[str, Tuned]) -> list[Measurement]:
