@@ -203,7 +203,7 @@ def test_a_change_has_its_direction_in_words():
 
 def test_all_numbers_stand_under_their_claims_with_what_they_are(tmp_path, out_dir):
     page = built(tmp_path, out_dir, "(saturation.limits)=\n## A claim\n\n```{all-numbers}\n```")
-    claim = rules.load_claims()["saturation.limits"].statement["en"]
+    claim = mathematics.plain(rules.load_claims()["saturation.limits"].statement["en"])
     rows = [re.sub(r"\s*<[^>]+>\s*", " ", row).split() for row in re.findall("<tr.*?</tr>", page, re.DOTALL)]
     assert " ".join(rows[1]).startswith(html.escape(claim)) and "undecided" in rows[1]
     assert " ".join(rows[2]) == "saturation.limits/rate-right nats; law 1.25 [1.00, 1.50] 1 8"
