@@ -8,12 +8,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+STARTED: list[subprocess.Popen] = []  # by the test that runs
 
 
 def start(module: str, arguments: Sequence[object], **options) -> subprocess.Popen:
     command = [sys.executable, "-m", module, *map(str, arguments)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen(command, start_new_session=True, **{"cwd": ROOT, **pipes, **options})
+    STARTED.append(subprocess.Popen(command, start_new_session=True, **{"cwd": ROOT, **pipes, **options}))
+    return STARTED[-1]
 
 
 def group(leader: int) -> list[int]:
