@@ -160,7 +160,7 @@ def of_names(claim: str, value: float, **others: float) -> list[Measurement]:
 
 
 OVERFITS = {f"accuracy_change_{name}": 0.05 for name in ("tiny", "small", "medium", "large", "digits")}
-OTHER_SIDES = {f"accuracy_change_{name}": -0.05 for name in ("narrow", "short", "untuned")}
+OTHER_SIDES = {f"accuracy_change_{name}": -0.05 for name in ("narrow", "short", "untuned")} | {"loss_change_tiny": 5.0}
 
 
 @pytest.mark.parametrize(
@@ -169,6 +169,7 @@ OTHER_SIDES = {f"accuracy_change_{name}": -0.05 for name in ("narrow", "short", 
         ("overfitting", -0.5, OVERFITS | {f"accuracy_change_{name}": 0.05 for name in ("narrow", "short", "untuned")}, "holds"),
         ("overfitting", -0.5, OVERFITS | OTHER_SIDES, "holds-if"),
         ("overfitting", -0.5, OVERFITS | OTHER_SIDES | {"accuracy_change_narrow": 0.0}, "undecided"),
+        ("overfitting", -0.5, OVERFITS | OTHER_SIDES | {"loss_change_tiny": -5.0}, "undecided"),
         ("overfitting", 0.5, {"accuracy_change_small": -0.1, "accuracy_change_medium": -0.1}, "fails"),
         ("redundancy", -0.1, {"ablation_change": 0.2}, "holds"),
         ("redundancy", -0.1, {"ablation_change": 0.2, "worst_unit_change": 0.0}, "undecided"),
