@@ -62,7 +62,7 @@ def test_totals_count_each_verdict_in_the_verdicts_order():
 @pytest.mark.parametrize("language", TRUST)
 def test_why_to_believe_a_verdict_is_said_with_numbers_of_files(saturation_run, limits, language):
     (judged,) = results.judged(saturation_run, {"saturation.limits": limits()}).claims.values()
-    sets = {"saturation": {"claims": {"saturation.limits": {"verdict": "holds", "margin": 3.0}}}}
+    sets = {"saturation": {"code": "now", "claims": {"saturation.limits": {"verdict": "holds", "margin": 3.0}}}}
     summary = {"seed 0": sets, "seed 1": sets, "seed 0, AVX2": sets}
     lines = [text for _, text in front.trust([judged], summary, {"topics": {}}, TRUST[language])]
     criteria = sum(len(listed) for listed in judged.claim.criteria.values())

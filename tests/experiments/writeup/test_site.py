@@ -148,7 +148,7 @@ def test_every_figure_has_its_caption_and_opens_at_full_size(site, language):
 def test_chinese_pages_hold_no_untranslated_sentence(site):
     english = re.compile(r"(?:\b[A-Za-z]{2,}\b[ ,;:'’-]+){4,}\b[A-Za-z]{2,}")
     left = []
-    for page in (*topics.TOPICS, "index", "answers", "glossary", "numbers", "cite", "kinds/index", *TUTORIALS, *KINDS):
+    for page in (*topics.TOPICS, "index", "answers", "glossary", "numbers", "kinds/index", *TUTORIALS, *KINDS):
         prose = parsed(site / "zh" / f"{page}.html").prose
         left += [(page, text) for text in prose if english.search(re.sub("《[^》]*》", "", text))]  # but for titles of papers
     assert not left
