@@ -165,9 +165,9 @@ class LanguageModel:
 
     def _attention(self, layers: Layers, x: Array) -> Array:
         steps = x.shape[-2]
-        causal = jnp.tril(jnp.ones((steps, steps), bool))
-        masks = {"causal": causal, "none": None, "upper": ~causal, "empty": causal & False}
-        mask = jnp.tril(causal | True, 1) if self.mask == "ahead" else masks[self.mask]
+        everything = jnp.ones((steps, steps), bool)
+        causal, ahead = jnp.tril(everything), jnp.tril(everything, 1)
+        mask = {"causal": causal, "none": None, "ahead": ahead, "upper": ~causal, "empty": ~everything}[self.mask]
         if not self.own:
             return layers.attention(x, self.heads, mask)
         split = lambda h: h.reshape(*h.shape[:-1], self.heads, -1)

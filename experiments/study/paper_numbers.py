@@ -8,7 +8,7 @@ from itertools import groupby
 from pathlib import Path
 
 from experiments.study.formatting import format_measurement, format_number, format_parts, to_latex, to_typst
-from experiments.study.mathematics import FORMULA, plain
+from experiments.study.mathematics import FORMULA, SYMBOLS, plain
 from experiments.study.mathematics import to_latex as to_latex_formula
 from experiments.study.measurement import Measurement
 from experiments.study.results import Judged, Results
@@ -35,13 +35,10 @@ _TYPST_END = """
   assert(found != none, message: "numbers.typ has no " + part + " of " + repr(name))
   found
 }"""
-# What claims, units and sources say beyond plain text, in LaTeX that any engine takes.
-_LATEX = {
-    "²": r"\ensuremath{^2}", "·": r"\ensuremath{\cdot}", "¼": r"\ensuremath{\frac14}", "×": r"\ensuremath{\times}",
-    "ε": r"\ensuremath{\varepsilon}", "μ": r"\ensuremath{\mu}", "σ": r"\ensuremath{\sigma}", "→": r"\ensuremath{\to}",
-    "∂": r"\ensuremath{\partial}", "−": r"\ensuremath{-}", "√": r"\ensuremath{\surd}", "∞": r"\ensuremath{\infty}",
-    "≈": r"\ensuremath{\approx}", "x̂": r"\ensuremath{\hat{x}}", "x̃": r"\ensuremath{\tilde{x}}", "|": r"\ensuremath{|}",
+# What LaTeX would read as its own, and what stands outside of formulas only.
+_ESCAPED = {
     "_": r"\_", "^": r"\^{}", "%": r"\%", "&": r"\&", "#": r"\#", "~": r"\~{}",
+    "√": r"\ensuremath{\surd}", "|": r"\ensuremath{|}",
 }  # fmt: skip
 
 
@@ -143,8 +140,13 @@ def latex_text(text: str) -> str:
 
 def _latex_words(text: str) -> str:
     text = unicodedata.normalize("NFC", text)
-    out = re.sub("x[\u0302\u0303]|.", lambda found: _LATEX.get(found[0], found[0]), text)
+    out = re.sub("x[\u0302\u0303]|.", lambda found: _latex_character(found[0]), text)
     unknown = sorted({c for c in out if not c.isascii()})
     if unknown:
-        raise ValueError(f"no LaTeX is known for {unknown} in {text!r}; add it to paper_numbers._LATEX")
+        raise ValueError(f"no LaTeX is known for {unknown} in {text!r}; add it to mathematics.SYMBOLS")
     return out
+
+
+def _latex_character(character: str) -> str:
+    formula = rf"\ensuremath{{{SYMBOLS[character]}}}" if character in SYMBOLS else character
+    return _ESCAPED.get(character, formula)

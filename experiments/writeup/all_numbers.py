@@ -9,7 +9,7 @@ from experiments.study.measurement import Measurement
 from experiments.study.results import Judged, Results
 from experiments.writeup.claims import badge, said_link
 from experiments.writeup.evidence import table
-from experiments.writeup.numbers import measured_number, typographic
+from experiments.writeup.numbers import filled, measured_number
 from experiments.writeup.words import site_language, words
 
 COLUMNS = ("measurement", "meaning", "value", "predicted", "seeds")
@@ -41,7 +41,7 @@ class _AllNumbers(SphinxDirective):
 
 def _row(claim: str, m: Measurement) -> list[nodes.Node]:
     """Returns the cells of a measurement; what it is, is said in the English of the code that measures it."""
-    number = lambda text: measured_number("", typographic(text), classes=["value"])
+    number = lambda text: filled(text, classes=["value"])
     meaning = "; ".join(filter(None, (m.unit, m.source)))
     return [
         nodes.literal("", f"{claim}/{m.name}"),

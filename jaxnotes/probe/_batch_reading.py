@@ -19,8 +19,8 @@ from jaxnotes.probe._request import Request
 def read_batch(program: Program, request: Request, passed: Passed, arguments: list[Array]) -> dict[str, Any]:
     """Returns the fields `inputs`, `targets`, `dependence`, `future`, `outputs` and `loss_response` of a report."""
     data, _ = request.divided_keywords()
-    found: dict[str, Any] = {"inputs": read_inputs((*request.inputs, data) if data else request.inputs)}
-    found["targets"] = read_targets(request.targets, (*request.inputs, data) if data else request.inputs)
+    inputs = (*request.inputs, data) if data else request.inputs
+    found: dict[str, Any] = {"inputs": read_inputs(inputs), "targets": read_targets(request.targets, inputs)}
     found["dependence"] = read_dependence((request.inputs, data), request.targets)
     found["future"] = read_future(program, arguments, passed, _one_array(request.targets))
     if len(passed.outputs) == program.output_tree.num_leaves == 1 and _is_batch(passed.outputs[0]):
